@@ -1,0 +1,41 @@
+# The everyday commands. Python 3.11 to 3.13 and GNU make are all that must be there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FOR ?=
+WORKERS ?= 1
+
+.PHONY: run test check format clean
+.DEFAULT_GOAL := run
+
+# The virtual environment, made anew when a dependency changes.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=…, as in: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Installing the pinned packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctrl-C
+	@$(BIN)/faust -A app demo --workers $(WORKERS) $(if $(FOR),--for $(FOR))
+
+test: $(VENV)/installed  ## every test, those on the real embedded servers too
+	@mkdir -p build/coverage
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+check: $(VENV)/installed  ## format, lint, types, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit -q
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,12 @@
+"""Subcommands of `faust -A app …`, one file each; `COMMANDS` is what the application adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: tuple[click.Command, ...] = ()
