@@ -1,0 +1,1 @@
+"""The way of the counts into Cassandra: session, schema, batched writer."""

@@ -1,0 +1,73 @@
+"""Which faults of Cassandra pass by themselves, what to call them, how long to wait for them."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+
+from cassandra import CoordinationFailure, DriverException, OperationTimedOut, Timeout, Unavailable
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionBusy, ConnectionException
+from cassandra.pool import NoConnectionsAvailable
+from cassandra.protocol import (
+    ErrorMessage,
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+    PreparedQueryNotFound,
+    ServerError,
+    TruncateError,
+)
+
+__all__ = ["DRIVER_ERRORS", "backoff_s", "describe", "is_passing", "kind"]
+
+_PASSING = (
+    NoHostAvailable,
+    OperationTimedOut,
+    Timeout,
+    Unavailable,
+    CoordinationFailure,
+    OverloadedErrorMessage,
+    IsBootstrappingErrorMessage,
+    ServerError,
+    TruncateError,
+    PreparedQueryNotFound,
+    ConnectionException,
+    ConnectionBusy,
+    NoConnectionsAvailable,
+)
+
+DRIVER_ERRORS = (DriverException, ErrorMessage, *_PASSING)
+"""Every exception that the driver raises for a request."""
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 2.0
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same write may well succeed later: nodes down, slow, starting or overloaded."""
+    return isinstance(error, _PASSING)
+
+
+def kind(error: BaseException) -> str:
+    """The fault's name for counting, such as `WriteTimeout` or `NoHostAvailable`."""
+    return type(error).__name__.removesuffix("Message").removesuffix("Error") or "Error"
+
+
+def describe(error: BaseException) -> str:
+    """The fault in one short line."""
+    text = str(error)
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping):
+        causes = [f"{host}: {cause}" for host, cause in list(error.errors.items())[:3]]
+        text = "; ".join(causes) or "no node is up"
+    elif isinstance(error, OperationTimedOut):
+        text = "no answer in time"
+    message = re.search(r'message="(.*?)"$', text)
+    text = " ".join((message[1] if message else text).split())
+    return text[:300] or kind(error)
+
+
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait before try `attempt` (1, 2, …): doubling up to 2 s, half of it by chance."""
+    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16))
+    return longest * (0.5 + random.random() / 2)

@@ -1,0 +1,47 @@
+"""Which rows live on the same nodes, by the driver's map of the token ring."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+
+from cassandra.metadata import Murmur3Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.cassandra.session import CassandraSession
+
+__all__ = ["replica_groups"]
+
+
+def replica_groups(session: CassandraSession, keyspace: str) -> Callable[[bytes], int] | None:
+    """A function from a routing key to the number of its set of replicas.
+
+    None when all rows have the same replicas, or when the ring is not known: one group then.
+    """
+    token_map = session.cluster.metadata.token_map
+    if token_map is None or token_map.token_class is not Murmur3Token or not token_map.ring:
+        return None
+    hosts_by_token = token_map.tokens_to_hosts_by_ks.get(keyspace)
+    if hosts_by_token is None:
+        token_map.rebuild_keyspace(keyspace, build_if_absent=True)
+        hosts_by_token = token_map.tokens_to_hosts_by_ks.get(keyspace)
+    if not hosts_by_token:
+        return None
+    numbers: dict[frozenset[Any], int] = {}
+    groups = [
+        numbers.setdefault(frozenset(hosts_by_token[token]), len(numbers))
+        for token in token_map.ring
+    ]
+    if len(numbers) == 1:
+        return None
+    tokens = [token.value for token in token_map.ring]
+    groups.append(groups[0])  # past the last token the ring starts again
+    hash_of = Murmur3Token.hash_fn
+
+    def group(routing_key: bytes) -> int:
+        # A token of the ring ends the range that it owns.
+        return groups[bisect_left(tokens, hash_of(routing_key))]
+
+    return group

@@ -1,0 +1,60 @@
+"""What became of a write: counts, times, and the rows that Cassandra did not acknowledge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from app.cassandra.rows import Row
+
+__all__ = ["WriteRefusedError", "WriteResult"]
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """The outcome of one `write`.
+
+    `rows` were acknowledged at the asked consistency, in `batches` requests of `bytes` bytes;
+    `unwritten` were not: they may or may not be there, and must be written again with newer counts.
+    `superseded` rows were left out since a newer one of the same word and window came along.
+    `existing` rows were there already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS). `retries` is how
+    often a request was sent again, `failures` counts requests that failed by kind of fault.
+    `waiting_s` is the time that batches waited for the throughput limit and after faults,
+    `writing_s` the time that they were under way, both summed over batches; `elapsed_s` is the time
+    from start to end of the write.
+    """
+
+    rows: int = 0
+    batches: int = 0
+    bytes: int = 0
+    superseded: int = 0
+    existing: int = 0
+    retries: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    waiting_s: float = 0.0
+    writing_s: float = 0.0
+    elapsed_s: float = 0.0
+    unwritten: list[Row] = field(default_factory=list)
+    last_fault: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row was acknowledged."""
+        return not self.unwritten
+
+
+class WriteRefusedError(ConfigurationError):
+    """Cassandra, or a column's type, refuses rows for good: trying again can't help.
+
+    `result` says what was written all the same; its `unwritten` hold `rows`, the refused ones that
+    were found, and those that were not tried any more.
+    """
+
+    def __init__(self, message: str, result: WriteResult, rows: list[Row] | None = None) -> None:
+        super().__init__(message)
+        self.result = result
+        self.rows = rows or []

@@ -1,0 +1,142 @@
+"""A row to write, and its way into the bytes that the INSERT of one table binds."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cassandra.metadata import protect_name
+from cassandra.query import UNSET_VALUE
+
+from app.cassandra.columns import CodecError, codec, key_part
+from app.cassandra.schema import MAX_TTL_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.cassandra.schema import TableShape
+    from app.settings import Settings
+
+__all__ = ["Row", "RowEncoder"]
+
+
+class Row(NamedTuple):
+    """The count of one word in one window, as it was at one moment.
+
+    Window bounds are in ms since 1970 (UTC); `window_end_ms` is None for the endless window.
+    `timestamp_us` is the moment of the count in µs: of two writes of a row the newer one stays.
+    """
+
+    word: str
+    window_start_ms: int
+    window_end_ms: int | None
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs of a row
+    timestamp_us: int
+
+
+_PLACES = {"word": 0, "window_start": 1, "window_end": 2, "count": 3, "updated_at": 4}
+
+# What Cassandra 5 adds to the values of a row when it measures a batch: 8 for the partition's
+# deletion, 8 for the row's timestamp, 12 for its deletion, 16 for each regular column; measured.
+_ROW_BYTES = 8 + 8 + 12
+_CELL_BYTES = 16
+
+
+class RowEncoder:
+    """Turns rows into the bound values of `cql`, in the order of its markers."""
+
+    def __init__(self, settings: Settings, shape: TableShape) -> None:
+        self._columns: list[tuple[int, Callable[[Any], bytes], Any, str]] = []
+        key = (*shape.partition_key, *shape.clustering)
+        null = UNSET_VALUE if settings.output_ignore_nulls else None
+        for field, column in shape.written:
+            encode = codec(field, column.type)
+            if encode is None:
+                raise AssertionError(f"{column.type} passed the check for {field}")
+            if field == "updated_at":
+                encode = _of_microseconds(encode)
+            missing = _KEY if column.name in key else null
+            self._columns.append((_PLACES[field], encode, missing, column.name))
+        names = [column.name for _, column in shape.written]
+        self._table = shape.name
+        self._key_places = [names.index(name) for name in shape.partition_key]
+        self._fixed_bytes = _ROW_BYTES + _CELL_BYTES * (len(names) - len(key))
+        self._stamp = None if settings.output_if_not_exists else codec("updated_at", "timestamp")
+        self._ttl_of_window = settings.retention_ms if settings.output_ttl == "window" else None
+        self.cql = _insert(settings, shape, names)
+
+    def encode(self, row: Row, now_ms: int) -> list[Any]:
+        """The values of `row`, written at `now_ms`. Raises CodecError naming word and column."""
+        values: list[Any] = []
+        for place, encode, missing, column in self._columns:
+            value: Any = row[place]
+            try:
+                values.append(missing if value is None else encode(value))
+            except CodecError as error:
+                raise self._misfit(row, place, column, str(error)) from None
+            if values[-1] is _KEY:
+                raise self._misfit(row, place, column, "is missing in the primary key")
+        if self._stamp is not None:
+            values.append(self._stamp(row.timestamp_us))
+        if self._ttl_of_window is not None:
+            values.append(self._ttl(row, now_ms, self._ttl_of_window))
+        return values
+
+    def routing_key(self, values: list[Any]) -> bytes:
+        """The bytes of the partition key, of which the driver computes the row's token."""
+        if len(self._key_places) == 1:
+            key: bytes = values[self._key_places[0]]
+            return key
+        return b"".join(key_part(values[place]) for place in self._key_places)
+
+    def size(self, values: list[Any]) -> int:
+        """Bytes of a row in a batch: at least what Cassandra counts against its warn threshold.
+
+        Cassandra leaves the partition key out; it is counted here, since it is sent and stored.
+        """
+        return self._fixed_bytes + sum(
+            len(value) for value in values[: len(self._columns)] if isinstance(value, bytes)
+        )
+
+    def _misfit(self, row: Row, place: int, column: str, why: str) -> CodecError:
+        shown = "" if place == 0 else f" {row[place]}"
+        return CodecError(
+            f"word {row.word[:100]!r}: {_FIELDS[place]}{shown} {why} "
+            f"(column {column} of {self._table})"
+        )
+
+    @staticmethod
+    def _ttl(row: Row, now_ms: int, retention_ms: int) -> bytes:
+        if row.window_end_ms is None:
+            raise CodecError(f"word {row.word[:100]!r}: a window without an end never expires")
+        left_s = -((now_ms - row.window_end_ms - retention_ms) // 1000)
+        return min(max(left_s, 1), MAX_TTL_S).to_bytes(4, "big")
+
+
+_FIELDS = {place: field for field, place in _PLACES.items()}
+_KEY: Any = object()  # stands for "there must be a value"
+
+identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
+"""What makes a row one row of the table: its word and the start of its window."""
+
+
+def _of_microseconds(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    return lambda moment_us: encode(moment_us // 1000)
+
+
+def _insert(settings: Settings, shape: TableShape, names: list[str]) -> str:
+    """The INSERT. A conditional one must not carry a timestamp: Paxos gives it its own."""
+    using = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]
+    if settings.output_ttl == "window":
+        using.append("TTL ?")
+    elif settings.output_ttl is not None:
+        using.append(f"TTL {max(1, -(-settings.output_ttl // 1000))}")
+    parts = [
+        f"INSERT INTO {shape.name} ({', '.join(map(protect_name, names))})",
+        f"VALUES ({', '.join('?' * len(names))})",
+    ]
+    if settings.output_if_not_exists:
+        parts.append("IF NOT EXISTS")
+    if using:
+        parts.append(f"USING {' AND '.join(using)}")
+    return " ".join(parts)

@@ -1,0 +1,283 @@
+"""One connection to Cassandra for asyncio: opened by the settings, closed for good."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from cassandra import (
+    AuthenticationFailed,
+    ConsistencyLevel,
+    OperationTimedOut,
+    ProtocolVersion,
+    UnresolvableContactPoints,
+)
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    NoHostAvailable,
+    ResponseFuture,
+)
+from cassandra.policies import (
+    DCAwareRoundRobinPolicy,
+    ExponentialReconnectionPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import SimpleStatement
+
+from app.cassandra.logs import quieten_driver
+from app.errors import ConfigurationError, UnavailableError, WordCountError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from app.settings import Settings
+
+__all__ = ["CassandraSession", "completion", "connect"]
+
+CONNECT_TIMEOUT_S = 10.0
+"""Longest time that `connect` takes, in seconds."""
+
+REQUEST_TIMEOUT_S = 5.0
+"""Longest wait for an answer, in seconds; more than the server's own 2 s for a write."""
+
+_T = TypeVar("_T")
+
+
+class CassandraSession:
+    """A session whose calls are awaited instead of blocking; made by `connect`.
+
+    `driver` is the driver's own session and `cluster` its cluster, for what is not wrapped here.
+    """
+
+    def __init__(self, cluster: Any, driver: Any) -> None:
+        self.cluster = cluster
+        self.driver = driver
+
+    async def execute(
+        self, statement: Any, values: Sequence[Any] | None = None, *, timeout_s: float | None = None
+    ) -> list[Any]:
+        """Run a CQL text or a statement of the driver; its rows.
+
+        A text runs at LOCAL_ONE, a statement at its own level or that of the settings. Raises the
+        driver's exceptions; OperationTimedOut after `timeout_s` (default 5 s) without an answer.
+        """
+        if isinstance(statement, str):
+            statement = SimpleStatement(statement, consistency_level=ConsistencyLevel.LOCAL_ONE)
+        response = self.driver.execute_async(
+            statement, values, timeout=timeout_s or REQUEST_TIMEOUT_S
+        )
+        return list(await completion(response) or ())
+
+    async def prepare(self, cql: str) -> Any:
+        """Prepare a CQL text. Raises the driver's exceptions."""
+        return await _in_thread(lambda: self.driver.prepare(cql))
+
+    async def close(self) -> None:
+        """Close all connections; requests under way fail. Closing twice does nothing."""
+        await _in_thread(self.cluster.shutdown)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+async def connect(settings: Settings, *, timeout_s: float = CONNECT_TIMEOUT_S) -> CassandraSession:
+    """Open a session by the settings within `timeout_s` seconds.
+
+    Raises UnavailableError when no node answers, ConfigurationError when the user, the data centre
+    or the certificates do not fit.
+    """
+    quieten_driver()
+    cluster = _cluster(settings, timeout_s)
+    try:
+        driver = await asyncio.wait_for(_in_thread(cluster.connect), timeout_s)
+    except BaseException as error:
+        _shut_down_later(cluster)
+        known = _explain(settings, cluster, error, timeout_s)
+        if known is None:
+            raise
+        raise known from None
+    # The rows carry their own timestamps, and a conditional insert must have none.
+    driver.use_client_timestamp = False
+    return CassandraSession(cluster, driver)
+
+
+async def completion(response: ResponseFuture) -> Any:
+    """The result of a request of the driver, awaited; raises what the request raised.
+
+    The driver calls back on its own thread; cancelling the await leaves the request under way.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(set_it: Callable[[Any], None], value: Any) -> None:
+        if not done.done():
+            set_it(value)
+
+    def call_back(set_it: Callable[[Any], None], value: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, set_it, value)
+
+    response.add_callbacks(
+        lambda rows: call_back(done.set_result, rows),
+        lambda error: call_back(done.set_exception, error),
+    )
+    return await done
+
+
+async def _in_thread(call: Callable[[], _T]) -> _T:
+    """Await `call` in a thread of its own, which never keeps the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(value: _T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(value)  # type: ignore[arg-type]  # None only where _T allows it
+
+    def run() -> None:
+        value, error = None, None
+        try:
+            value = call()
+        except BaseException as raised:  # noqa: BLE001  # handed over to whoever awaits
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=run, name="cassandra-call", daemon=True).start()
+    return await done
+
+
+def _shut_down_later(cluster: Any) -> None:
+    threading.Thread(target=cluster.shutdown, name="cassandra-shutdown", daemon=True).start()
+
+
+def _cluster(settings: Settings, timeout_s: float) -> Any:
+    points = settings.cassandra
+    auth = None
+    if settings.cassandra_username is not None:
+        auth = PlainTextAuthProvider(settings.cassandra_username, settings.password)
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(
+            DCAwareRoundRobinPolicy(settings.cassandra_datacenter or "")
+        ),
+        # The writer tries again by itself: it knows which rows go where, and for how long.
+        retry_policy=FallthroughRetryPolicy(),
+        consistency_level=ConsistencyLevel.name_to_value[settings.output_consistency],
+        request_timeout=REQUEST_TIMEOUT_S,
+    )
+    try:
+        cluster = Cluster(
+            [host.strip("[]") for host, _ in points],
+            port=points[0][1],
+            auth_provider=auth,
+            ssl_context=_tls(settings),
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            reconnection_policy=ExponentialReconnectionPolicy(0.5, 15.0, max_attempts=None),
+            connect_timeout=max(1.0, timeout_s / 2 / len(points)),
+            control_connection_timeout=REQUEST_TIMEOUT_S,
+            idle_heartbeat_interval=10,
+            idle_heartbeat_timeout=5,
+        )
+    except UnresolvableContactPoints:
+        names = ", ".join(host for host, _ in points)
+        raise UnavailableError(
+            f"WORDCOUNT_CASSANDRA: no address is known for {names}; is the name right?"
+        ) from None
+    # Assigned, not passed: a version that was passed is never lowered for an older server.
+    cluster.protocol_version = ProtocolVersion.V5
+    return cluster
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """TLS by the CA of the settings. Nodes are found by address, so names are not compared."""
+    if settings.cassandra_ca is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(settings.cassandra_ca))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"WORDCOUNT_CASSANDRA_CA={settings.cassandra_ca}: holds no certificate (PEM): {error}"
+        ) from None
+    context.check_hostname = False
+    if settings.cassandra_cert is not None:
+        try:
+            context.load_cert_chain(settings.cassandra_cert, settings.cassandra_key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"WORDCOUNT_CASSANDRA_CERT={settings.cassandra_cert}: is no certificate (PEM) that "
+                f"goes with WORDCOUNT_CASSANDRA_KEY={settings.cassandra_key}: {error}"
+            ) from None
+    return context
+
+
+def _explain(
+    settings: Settings, cluster: Any, error: BaseException, timeout_s: float
+) -> WordCountError | None:
+    """What went wrong in `connect`, in one line; None for what is no failure to connect."""
+    where = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
+    causes = [error]
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
+        causes += error.errors.values()
+    for cause in causes:
+        if isinstance(cause, AuthenticationFailed) or "AuthenticationFailed" in repr(cause):
+            user = settings.cassandra_username
+            return ConfigurationError(
+                f"Cassandra at {where} refuses the user {user!r}; "
+                "check WORDCOUNT_CASSANDRA_USERNAME and WORDCOUNT_CASSANDRA_PASSWORD"
+                if user is not None
+                else f"Cassandra at {where} wants a user; "
+                "set WORDCOUNT_CASSANDRA_USERNAME and WORDCOUNT_CASSANDRA_PASSWORD"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return ConfigurationError(
+                f"Cassandra at {where}: TLS failed: {_one_line(cause)}; check "
+                "WORDCOUNT_CASSANDRA_CA, _CERT and _KEY, and that the node serves TLS on this port"
+            )
+    unknown = _unknown_datacenter(settings, cluster)
+    if unknown is not None and isinstance(error, NoHostAvailable):
+        return unknown
+    if isinstance(error, TimeoutError):
+        return UnavailableError(
+            f"Cassandra at {where}: no answer within {timeout_s:g} s; {_REMEDY}"
+        )
+    if isinstance(error, NoHostAvailable | OperationTimedOut | OSError):
+        return UnavailableError(
+            f"Cassandra at {where} can't be reached: {_one_line(causes[-1])}; {_REMEDY}"
+        )
+    return None
+
+
+_REMEDY = "is it running, and is WORDCOUNT_CASSANDRA right?"
+
+
+def _unknown_datacenter(settings: Settings, cluster: Any) -> ConfigurationError | None:
+    wanted = settings.cassandra_datacenter
+    known = sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
+    if wanted is None or not known or wanted in known:
+        return None
+    return ConfigurationError(
+        f"WORDCOUNT_CASSANDRA_DATACENTER={wanted}: there is no such data centre; "
+        f"there is {', '.join(known)}"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
