@@ -1,0 +1,191 @@
+"""The servers' jars: fetched once by the lock file, checked, shared by all checkouts."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.embedded.progress import JarProgress
+from app.errors import ConfigurationError, UnavailableError
+
+__all__ = ["CASSANDRA", "KAFKA", "LOCK", "Jar", "JarCache", "cache_directory", "read_lock"]
+
+KAFKA = "kafka_2.13"
+CASSANDRA = "cassandra-all"
+"""The sets of the lock file."""
+
+LOCK = Path(__file__).with_name("jars.lock")
+
+_TRIES = 3
+_SYSTEMS = {"linux": "linux", "darwin": "osx", "win32": "windows"}
+_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch_64", "arm64": "aarch_64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the lock file: coordinates and the SHA-256 of the file."""
+
+    set: str
+    group: str
+    artifact: str
+    version: str
+    classifier: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return "-".join(filter(None, (self.artifact, self.version, self.classifier))) + ".jar"
+
+    @property
+    def fits(self) -> bool:
+        """Whether this system can use it: native code comes in one jar for each system."""
+        system, _, machine = self.classifier.partition("-")
+        if system not in _SYSTEMS.values():
+            return True
+        here = platform.machine().lower()
+        return system == _SYSTEMS.get(sys.platform) and machine == _MACHINES.get(here, here)
+
+
+Fetch = Callable[[Jar, Path], Path]
+"""Downloads a jar somewhere below a directory and returns its path."""
+
+
+def read_lock(path: Path = LOCK) -> list[Jar]:
+    """The jars of a lock file, those of other systems too."""
+    # The classifier is empty for most: split on single spaces, or the columns would shift.
+    return [Jar(*line.split(" ")) for line in path.read_text(encoding="ascii").splitlines()]
+
+
+def cache_directory() -> Path:
+    """Where this user's caches are on this system; may not exist yet."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "wordcount-stream"
+
+
+class JarCache:
+    """A directory of checked jars.
+
+    Several processes may use it at once: one fetches, the others wait for it. A jar appears in it
+    whole or not at all.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        lock: Iterable[Jar] | None = None,
+        fetch: Fetch | None = None,
+    ) -> None:
+        self.directory = directory or cache_directory() / "jars"
+        self._jars = [jar for jar in (read_lock() if lock is None else lock) if jar.fits]
+        self._fetch = fetch or _fetch_from_maven
+
+    def paths(self, *sets: str) -> dict[str, list[Path]]:
+        """The checked jars of each set, fetched where they are missing or damaged.
+
+        Raises UnavailableError when one can't be had, and ConfigurationError when the cache can't
+        be written.
+        """
+        jars = [jar for jar in self._jars if jar.set in sets]
+        unique = list({jar.name: jar for jar in jars}.values())
+        if self._unfit(unique):
+            self._fill(unique)
+        return {
+            name: [self.directory / jar.name for jar in jars if jar.set == name] for name in sets
+        }
+
+    def _unfit(self, jars: list[Jar]) -> list[Jar]:
+        def fits(jar: Jar) -> bool:
+            return _sha256(self.directory / jar.name) == jar.sha256
+
+        with ThreadPoolExecutor(8) as pool:
+            return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
+
+    def _fill(self, jars: list[Jar]) -> None:
+        from filelock import FileLock
+
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.directory / "lock"):
+                missing = self._unfit(jars)
+                staging = self.directory / "staging"
+                try:
+                    self._fetch_all(missing, staging)
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise UnavailableError(
+                    f"{self.directory}: no space left on the disk for the servers' jars "
+                    "(about 100 MB); make room, or set XDG_CACHE_HOME to a larger disk"
+                ) from None
+            raise ConfigurationError(
+                f"{self.directory}: the servers' jars can't be kept there "
+                f"({error.strerror or error}); set XDG_CACHE_HOME to a directory you can write"
+            ) from None
+
+    def _fetch_all(self, jars: list[Jar], staging: Path) -> None:
+        fetch = partial(self._fetch_one, staging=staging)
+        with JarProgress(len(jars)) as progress, ThreadPoolExecutor(8) as pool:
+            futures = [pool.submit(fetch, jar) for jar in jars]
+            try:
+                for future in as_completed(futures):
+                    progress.advance(future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _fetch_one(self, jar: Jar, staging: Path) -> int:
+        """Fetch, check and put in place one jar; its size in bytes."""
+        cause = ""
+        for _ in range(_TRIES):
+            try:
+                path = self._fetch(jar, staging)
+            except Exception as error:
+                # jgo and requests raise many kinds.
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
+                cause = " ".join(str(error).split()) or type(error).__name__
+                continue
+            if _sha256(path) == jar.sha256:
+                size = path.stat().st_size
+                path.replace(self.directory / jar.name)
+                return size
+            cause = "its SHA-256 is not the recorded one"
+            path.unlink()
+        raise UnavailableError(
+            f"{jar.name} could not be fetched in {_TRIES} tries ({cause[:200]}): "
+            "check the connection to the Maven repository and start again"
+        )
+
+
+def _fetch_from_maven(jar: Jar, directory: Path) -> Path:
+    from jgo.maven import MavenContext
+
+    project = MavenContext(repo_cache=directory, timeout=60).project(jar.group, jar.artifact)
+    artifact = project.at_version(jar.version).artifact(jar.classifier, "jar")
+    # A broken download leaves its first part, which jgo would take for the whole on the next try.
+    artifact.cached_path.unlink(missing_ok=True)
+    return Path(artifact.resolve())
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,53 @@
+"""Ports that are free, and stay so between a server's stop and its next start."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+
+from app.errors import UnavailableError
+
+__all__ = ["free_port", "is_free", "is_open"]
+
+# Below what Linux (32768) and others (49152) use for outgoing connections: those could take the
+# port of a server that is down, even by a client that tries to reach it and meets itself.
+_RANGE = range(20_000, 32_000)
+
+_given: set[int] = set()
+_lock = threading.Lock()
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of `address` that nobody uses and that this process has not been given before."""
+    with _lock:
+        for port in random.sample(_RANGE, len(_RANGE)):
+            if port not in _given and is_free(port, address):
+                _given.add(port)
+                return port
+    raise UnavailableError(
+        f"No port of {address} between {_RANGE.start} and {_RANGE.stop} is free; "
+        "stop what uses them, or name a port"
+    )
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there now. Raises OSError when there is no such address."""
+    with socket.socket() as probe:
+        # As Java does: connections of an earlier server that are still closing don't matter.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen()
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def is_open(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,284 @@
+"""What the embedded servers share: one JVM, its ports, its directory, its life."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import shutil
+import threading
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
+
+from app.embedded import ports
+from app.embedded.diagnosis import explain, port_in_use
+from app.embedded.directory import DataDirectory
+from app.embedded.jars import CASSANDRA, JarCache
+from app.embedded.java import find_java
+from app.embedded.process import Process
+from app.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["EmbeddedServer", "Options"]
+
+_LOGBACK = Path(__file__).with_name("logback.xml")
+_SECONDS_TO_STOP = 30.0
+_JVM_OPTIONS = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
+
+
+class Options(TypedDict, total=False):
+    """What every server can be told; all of it may be left out."""
+
+    data: Path | str | None
+    """Directory to keep the data in; None: a temporary one."""
+    host: str
+    """Address of this machine to listen on, 127.0.0.1 by default."""
+    heap: str
+    """The largest heap, as Java writes it: 256m, 1g."""
+    settings: Mapping[str, Any]
+    """Of the server's own settings file, over the ones made here."""
+    java_options: Sequence[str]
+    """For its JVM, after the ones made here."""
+    timeout: float
+    """Seconds that a start may take, 120 by default."""
+
+
+class EmbeddedServer(ABC):
+    """A real server in a JVM of its own, for prototypes and tests.
+
+    Use it as a context manager, `with` or `async with`; or call `start` and `close` yourself. Its
+    ports and its data stay the same through `stop`, `kill`, `start` and `restart`; `close` throws
+    the data away unless a directory was given. It ends with this process, even if that is killed.
+    """
+
+    name: ClassVar[str]
+    jars: ClassVar[str]
+    """Its set of jars in the lock file."""
+    _serving: ClassVar[str]
+    """What the log says once clients are welcome."""
+
+    _heap: ClassVar[str]
+    """The largest heap unless another is given."""
+
+    def __init__(self, port: int = 0, **options: Unpack[Options]) -> None:
+        self._host = options.get("host", "127.0.0.1")
+        self._ports = {"port": port or ports.free_port(self._host)}
+        self._directory = DataDirectory(options.get("data"), self.name)
+        self._settings = dict(options.get("settings", {}))
+        self._java_options = [
+            f"-Xmx{options.get('heap', self._heap)}",
+            *options.get("java_options", ()),
+        ]
+        self._timeout = options.get("timeout", 120.0)
+        self._process: Process | None = None
+        self._called_off = threading.Event()
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port that clients use; known before the start."""
+        return self._ports["port"]
+
+    @property
+    def address(self) -> str:
+        """host:port for clients."""
+        return f"{self._host}:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        """The directory of its data, settings and log."""
+        return self._directory.path
+
+    @property
+    def log(self) -> Path:
+        """Its log file."""
+        return self.data / "server.log"
+
+    @property
+    def pid(self) -> int:
+        """Process id of its JVM. Raises UnavailableError when it does not run."""
+        return self._running_process().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether its JVM lives; a paused one does."""
+        return self._process is not None and self._process.running
+
+    def start(self) -> Self:
+        """Start it and wait until it serves; nothing happens when it runs already.
+
+        Raises UnavailableError when it can't: no Java, no jars, a port in use, a full disk.
+        """
+        if self.running:
+            return self
+        atexit.register(self._close_at_exit, os.getpid())
+        try:
+            self._start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop it in order (SIGTERM; SIGKILL after 30 s) and keep its data."""
+        self._end(lambda process: process.terminate(_SECONDS_TO_STOP))
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would, and keep its data."""
+        self._end(Process.kill)
+
+    def restart(self) -> Self:
+        """Stop it, if it runs, and start it on the same ports and data."""
+        self.stop()
+        return self.start()
+
+    def pause(self) -> None:
+        """Halt it where it is (SIGSTOP): its connections stay open and silent."""
+        self._running_process().pause()
+
+    def resume(self) -> None:
+        """Let it go on after `pause` (SIGCONT)."""
+        self._running_process().resume()
+
+    def call_off(self) -> None:
+        """Make a `start` in another thread fail soon, and later ones too, until `close`."""
+        self._called_off.set()
+
+    def close(self) -> None:
+        """Stop it and throw its data away, unless a directory was given."""
+        try:
+            self.stop()
+        finally:
+            self._directory.discard()
+            self._called_off.clear()
+            atexit.unregister(self._close_at_exit)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.ensure_future(asyncio.to_thread(self.__enter__))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self.call_off()
+            with contextlib.suppress(UnavailableError):
+                await starting
+            self.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    @abstractmethod
+    def _configure(self, directory: Path) -> None:
+        """Write the settings files."""
+
+    @abstractmethod
+    def _arguments(self, directory: Path) -> list[str]:
+        """JVM options, main class and arguments."""
+
+    def _prepare(self, directory: Path) -> None:  # noqa: B027 — most have nothing to do
+        """Do what must be done once before the first start."""
+
+    def _start(self) -> None:
+        java = find_java()
+        jars = JarCache().paths(self.jars, CASSANDRA)
+        for parameter, port in self._ports.items():
+            if not ports.is_free(port, self._host):
+                raise port_in_use(self.name, parameter, port, self._host)
+        directory = self._directory.acquire()
+        self._command = [str(java), "-cp", self._class_path(jars), *self._options(directory)]
+        # Each JVM unpacks native libraries here and, when killed, leaves them.
+        shutil.rmtree(directory / "tmp", ignore_errors=True)
+        (directory / "tmp").mkdir()
+        self._configure(directory)
+        self._prepare(directory)
+        (directory / "output.log").unlink(missing_ok=True)
+        (directory / "server.log").unlink(missing_ok=True)
+        self._process = self._run(*self._arguments(directory))
+        self._wait_until(self._serves, self._process)
+
+    def _class_path(self, jars: Mapping[str, Sequence[Path]]) -> str:
+        # Kafka brings no log binding of its own and would die without a word.
+        logback = [jar for jar in jars[CASSANDRA] if jar.name.startswith("logback-")]
+        own = jars[self.jars]
+        return os.pathsep.join(str(jar) for jar in dict.fromkeys([*own, *logback]))
+
+    def _options(self, directory: Path) -> list[str]:
+        return [
+            *_JVM_OPTIONS,
+            f"-Djava.io.tmpdir={directory / 'tmp'}",
+            f"-Dlogback.configurationFile={_LOGBACK.as_uri()}",
+            f"-Dwordcount.log={directory / 'server.log'}",
+        ]
+
+    def _run(self, *arguments: str) -> Process:
+        environ = {**os.environ, "LC_ALL": "C.UTF-8"}  # or Java can't open paths beyond ASCII
+        command = [*self._command, *arguments]
+        return Process(command, self.data / "output.log", environ)
+
+    def _serves(self) -> bool:
+        return self._serving in _read(self.log) and ports.is_open(self.port, self._host)
+
+    def _wait_until(self, condition: Any, process: Process) -> None:
+        deadline = time.monotonic() + self._timeout
+        while not condition():
+            if not process.running:
+                raise self._explain(process)
+            if self._called_off.is_set():
+                raise UnavailableError(f"The start of {self.name} was called off")
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"{self.name} did not serve within {self._timeout:.0f} s; "
+                    "give it more time (timeout), or the machine less to do"
+                )
+            self._called_off.wait(0.02)
+
+    def _explain(self, process: Process) -> UnavailableError:
+        text = _read(self.data / "output.log") + _read(self.log)
+        return explain(self.name, text, self._ports.items(), self._host, process.exit_status)
+
+    def _end(self, how: Any) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            how(process)
+        self._directory.release()
+
+    def _running_process(self) -> Process:
+        if self._process is None or not self._process.running:
+            raise UnavailableError(f"{self.name} does not run; start it first")
+        return self._process
+
+    def _close_at_exit(self, owner: int) -> None:
+        # A forked process has this object too, but not the server.
+        if owner == os.getpid():
+            self.close()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""

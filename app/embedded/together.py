@@ -1,0 +1,35 @@
+"""Starts several servers at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from app.embedded.jars import JarCache
+
+if TYPE_CHECKING:
+    from app.embedded.server import EmbeddedServer
+
+__all__ = ["start_together"]
+
+
+def start_together(*servers: EmbeddedServer) -> None:
+    """Start all servers at once and wait until each serves.
+
+    When one can't, or this thread is interrupted, those that were started are closed. Raises what
+    the first of them raised.
+    """
+    JarCache().paths(*{server.jars for server in servers})
+    with ThreadPoolExecutor(len(servers), "start") as pool:
+        futures = [pool.submit(server.start) for server in servers]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            for server in servers:
+                server.call_off()
+            wait(futures)
+            for server in servers:
+                server.close()
+            raise

@@ -1,0 +1,77 @@
+"""What tests of every tier share: real servers, one of each a session, and names of their own."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.embedded import EmbeddedCassandra, EmbeddedKafka
+
+
+class Servers(NamedTuple):
+    """Both servers of the session."""
+
+    kafka: EmbeddedKafka
+    cassandra: EmbeddedCassandra
+
+
+@pytest.fixture(scope="session")
+def stopped_servers() -> Iterator[Servers]:
+    """The session's servers, not started until a test asks for one."""
+    from app.embedded import EmbeddedCassandra, EmbeddedKafka
+
+    servers = Servers(EmbeddedKafka(), EmbeddedCassandra())
+    yield servers
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def servers(stopped_servers: Servers) -> Servers:
+    """The session's Kafka and Cassandra, started at once."""
+    from app.embedded import start_together
+
+    start_together(*stopped_servers)
+    return stopped_servers
+
+
+@pytest.fixture(scope="session")
+def kafka(stopped_servers: Servers) -> EmbeddedKafka:
+    """The session's Kafka. A test that stops, kills or pauses a server starts its own."""
+    return stopped_servers.kafka.start()
+
+
+@pytest.fixture(scope="session")
+def cassandra(stopped_servers: Servers) -> EmbeddedCassandra:
+    """The session's Cassandra. A test that stops, kills or pauses a server starts its own."""
+    return stopped_servers.cassandra.start()
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has: fit for topics, keyspaces and application ids."""
+    name = re.sub(r"\W+", "_", request.node.name, flags=re.ASCII).strip("_").lower()
+    return f"{name[:35].rstrip('_')}_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Any]:
+    """`wait_until(condition, seconds=10)`: what the condition returns once it is true."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+        deadline = time.monotonic() + seconds
+        pause = 0.001
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        return value
+
+    return wait
