@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.commands.servers import servers
+
 if TYPE_CHECKING:
     import click
 
 __all__ = ["COMMANDS"]
 
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (servers,)

@@ -10,7 +10,13 @@ import importlib.util
 
 from app.errors import ConfigurationError
 
-__all__ = ["EmbeddedCassandra", "EmbeddedKafka", "EmbeddedServer", "start_together"]
+__all__ = [
+    "EmbeddedCassandra",
+    "EmbeddedKafka",
+    "EmbeddedServer",
+    "close_together",
+    "start_together",
+]
 
 
 class MissingExtraError(ConfigurationError, ImportError):
@@ -27,4 +33,4 @@ for _package in ("filelock", "jgo"):
 from app.embedded.cassandra import EmbeddedCassandra  # noqa: E402 — the check comes first
 from app.embedded.kafka import EmbeddedKafka  # noqa: E402
 from app.embedded.server import EmbeddedServer  # noqa: E402
-from app.embedded.together import start_together  # noqa: E402
+from app.embedded.together import close_together, start_together  # noqa: E402

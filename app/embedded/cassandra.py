@@ -75,13 +75,13 @@ class EmbeddedCassandra(EmbeddedServer):
         self, port: int = 0, *, seeds: Sequence[str] = (), **options: Unpack[Options]
     ) -> None:
         super().__init__(port, **options)
-        self._ports["storage_port"] = ports.free_port(self.host)
+        self._ports["storage port"] = ports.free_port(self.host)
         self._seeds = tuple(seeds)
 
     @property
     def seed(self) -> str:
         """host:port that other nodes join it by."""
-        return f"{self.host}:{self._ports['storage_port']}"
+        return f"{self.host}:{self._ports['storage port']}"
 
     def cassandra_yaml(self, directory: Path) -> dict[str, Any]:
         """The content of cassandra.yaml."""
@@ -101,7 +101,7 @@ class EmbeddedCassandra(EmbeddedServer):
             "listen_address": self.host,
             "rpc_address": self.host,
             "native_transport_port": self.port,
-            "storage_port": self._ports["storage_port"],
+            "storage_port": self._ports["storage port"],
             "start_native_transport": True,
             "auto_bootstrap": False,
             "auto_snapshot": False,

@@ -1,72 +1,87 @@
-"""Says in one line why a server ended before it served."""
+"""Says in one line why a server ended."""
 
 from __future__ import annotations
 
 import re
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.embedded.ports import is_free
 from app.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-__all__ = ["explain", "port_in_use"]
+__all__ = ["End", "explain", "no_space", "port_in_use"]
 
 _NO_SPACE = re.compile(r"No space left on device|not enough space|Insufficient disk space")
 _PORT_IN_USE = re.compile(r"Address already in use|BindException|is in use by another process")
 _NO_MEMORY = re.compile(r"OutOfMemoryError|insufficient memory|Could not reserve enough space")
-_STACK = re.compile(r"\s+at |\s*\.\.\. \d+ |\s*$")
-_BOILERPLATE = re.compile(r"Error: (Could not create the Java|A fatal exception)")
-_ERROR = re.compile(r"ERROR|FATAL|Caused by:|Exception|Error\b|Invalid")
-_LOG_PREFIX = re.compile(r"^(\w+)\s+\d{4}-\d\d-\d\d [\d:,]+ ")
+_NOISE = re.compile(r"\s+at |\s*\.\.\. \d+ |\s*$|Error: (Could not create the Java|A fatal exc)")
+_HARMLESS = re.compile(r"(INFO|WARN|DEBUG)\b|WARNING:")
+_ERROR = re.compile(r"^ERROR|Caused by:|Exception|Error\b|Invalid")
+_LOG_PREFIX = re.compile(r"^\w+\s+\d{4}-\d\d-\d\d [\d:,]+ \w+\$? - ")
 
 
-def explain(
-    name: str, text: str, ports: Iterable[tuple[str, int]], address: str, exit_status: int | None
-) -> UnavailableError:
-    """The error for a server that ended with `exit_status` after it wrote `text`.
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a server ended: `when` as in "before it served", `text` as it wrote it."""
 
-    `ports` are (parameter that sets it, port).
-    """
-    if _NO_SPACE.search(text):
+    name: str
+    when: str
+    exit_status: int | None
+    text: str
+
+
+def explain(end: End, ports: Mapping[str, int], address: str) -> UnavailableError:
+    """The error for a server that has ended. `ports` are by the parameter that sets them."""
+    if (number := _signal(end.exit_status)) is not None:
         return UnavailableError(
-            f"{name} found no space left on the disk of its data; "
-            "make room, or name a data directory on a larger disk"
+            f"{end.name} was ended by {number.name} {end.when}; start it again, and look for what "
+            "ends processes here: often a lack of memory"
         )
-    if _PORT_IN_USE.search(text):
-        for parameter, port in ports:
+    if _NO_SPACE.search(end.text):
+        return no_space(end.name)
+    if _PORT_IN_USE.search(end.text):
+        for parameter, port in ports.items():
             if not is_free(port, address):
-                return port_in_use(name, parameter, port, address)
-    if _NO_MEMORY.search(text):
+                return port_in_use(end.name, parameter, port, address)
+    line = _telling_line(end.text)
+    if _NO_MEMORY.search(end.text):
         return UnavailableError(
-            f"{name} ran out of memory: {_telling_line(text)}; give it a larger heap, or the "
-            "machine more memory"
+            f"{end.name} ran out of memory ({line}); give it a larger heap, or the machine more"
         )
-    if exit_status is not None and exit_status < 0 and not _ERROR.search(text):
-        return UnavailableError(
-            f"{name} was killed ({signal.Signals(-exit_status).name}) before it served; "
-            "start it again, and look for what kills processes here: often too little memory"
-        )
-    return UnavailableError(f"{name} ended before it served: {_telling_line(text)}")
+    return UnavailableError(f"{end.name} ended {end.when}: {line}")
+
+
+def _signal(exit_status: int | None) -> signal.Signals | None:
+    if exit_status is None:
+        return None
+    # A JVM that was told to stop says so as a shell does: 128 and the signal.
+    number = -exit_status if exit_status < 0 else exit_status - 128
+    return signal.Signals(number) if number in set(signal.Signals) else None
+
+
+def no_space(name: str) -> UnavailableError:
+    """The error for a full disk."""
+    return UnavailableError(
+        f"{name} has no space left on the disk of its data; "
+        "make room, or choose a data directory on a larger disk"
+    )
 
 
 def port_in_use(name: str, parameter: str, port: int, address: str) -> UnavailableError:
-    """The error for a port that is taken."""
+    """The error for a port that is taken; `parameter` as in "port" or "storage port"."""
     return UnavailableError(
         f"{name} can't listen on {address}:{port}: the port is in use; "
-        f"stop what uses it, or name another {parameter}"
+        f"stop what uses it, or choose another {parameter}"
     )
 
 
 def _telling_line(text: str) -> str:
     """The last line that speaks of an error, else the last one."""
-    lines = [
-        line
-        for line in text.splitlines()
-        if not _STACK.match(line) and not _BOILERPLATE.match(line)
-    ]
-    errors = [line for line in lines if _ERROR.search(line)]
+    lines = [line for line in text.splitlines() if not _NOISE.match(line)]
+    errors = [line for line in lines if _ERROR.search(line) and not _HARMLESS.match(line)]
     line = (errors or lines or ["it wrote nothing"])[-1]
     return _LOG_PREFIX.sub("", line).strip()[:300]

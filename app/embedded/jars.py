@@ -17,7 +17,16 @@ from pathlib import Path
 from app.embedded.progress import JarProgress
 from app.errors import ConfigurationError, UnavailableError
 
-__all__ = ["CASSANDRA", "KAFKA", "LOCK", "Jar", "JarCache", "cache_directory", "read_lock"]
+__all__ = [
+    "CASSANDRA",
+    "KAFKA",
+    "LOCK",
+    "Jar",
+    "JarCache",
+    "cache_directory",
+    "read_lock",
+    "sha256_of",
+]
 
 KAFKA = "kafka_2.13"
 CASSANDRA = "cassandra-all"
@@ -110,7 +119,7 @@ class JarCache:
 
     def _unfit(self, jars: list[Jar]) -> list[Jar]:
         def fits(jar: Jar) -> bool:
-            return _sha256(self.directory / jar.name) == jar.sha256
+            return sha256_of(self.directory / jar.name) == jar.sha256
 
         with ThreadPoolExecutor(8) as pool:
             return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
@@ -161,7 +170,7 @@ class JarCache:
                     raise
                 cause = " ".join(str(error).split()) or type(error).__name__
                 continue
-            if _sha256(path) == jar.sha256:
+            if sha256_of(path) == jar.sha256:
                 size = path.stat().st_size
                 path.replace(self.directory / jar.name)
                 return size
@@ -183,7 +192,8 @@ def _fetch_from_maven(jar: Jar, directory: Path) -> Path:
     return Path(artifact.resolve())
 
 
-def _sha256(path: Path) -> str | None:
+def sha256_of(path: Path) -> str | None:
+    """The SHA-256 of a file in hex; None when there is no such file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

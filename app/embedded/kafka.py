@@ -29,11 +29,11 @@ class EmbeddedKafka(EmbeddedServer):
 
     def __init__(self, port: int = 0, **options: Unpack[Options]) -> None:
         super().__init__(port, **options)
-        self._ports["controller_port"] = ports.free_port(self.host)
+        self._ports["controller port"] = ports.free_port(self.host)
 
     def server_properties(self, directory: Path) -> dict[str, str]:
         """The content of server.properties."""
-        controller = f"{self.host}:{self._ports['controller_port']}"
+        controller = f"{self.host}:{self._ports['controller port']}"
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",

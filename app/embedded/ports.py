@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import threading
 
-from app.errors import UnavailableError
+from app.errors import ConfigurationError, UnavailableError
 
 __all__ = ["free_port", "is_free", "is_open"]
 
@@ -27,20 +28,29 @@ def free_port(address: str = "127.0.0.1") -> int:
                 return port
     raise UnavailableError(
         f"No port of {address} between {_RANGE.start} and {_RANGE.stop} is free; "
-        "stop what uses them, or name a port"
+        "stop what uses them, or choose a port"
     )
 
 
 def is_free(port: int, address: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now. Raises OSError when there is no such address."""
+    """Whether a server could listen there now.
+
+    Raises ConfigurationError when none ever could: not an address of this machine, or a port that
+    this user may not have.
+    """
     with socket.socket() as probe:
         # As Java does: connections of an earlier server that are still closing don't matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
             probe.listen()
-        except (OSError, OverflowError):
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise ConfigurationError(
+                f"{address}:{port}: a server can't listen there ({error.strerror}); "
+                "choose an address of this machine, and a port above 1023"
+            ) from None
     return True
 
 

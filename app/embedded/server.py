@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 from app.embedded import ports
-from app.embedded.diagnosis import explain, port_in_use
+from app.embedded.diagnosis import End, explain, no_space, port_in_use
 from app.embedded.directory import DataDirectory
 from app.embedded.jars import CASSANDRA, JarCache
 from app.embedded.java import find_java
@@ -28,6 +28,10 @@ __all__ = ["EmbeddedServer", "Options"]
 
 _LOGBACK = Path(__file__).with_name("logback.xml")
 _SECONDS_TO_STOP = 30.0
+# Cassandra's first commit log takes 32 MiB.
+_BYTES_TO_START = 64 << 20
+# On a disk fuller than that a server can't even write why it ended.
+_BYTES_TO_LOG = 1 << 20
 _JVM_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -154,6 +158,11 @@ class EmbeddedServer(ABC):
         """Let it go on after `pause` (SIGCONT)."""
         self._running_process().resume()
 
+    def check(self) -> None:
+        """Raise UnavailableError, which says why, when it was started and has ended by itself."""
+        if self._process is not None and not self._process.running:
+            raise self._explain(self._process, "while it served")
+
     def call_off(self) -> None:
         """Make a `start` in another thread fail soon, and later ones too, until `close`."""
         self._called_off.set()
@@ -209,16 +218,23 @@ class EmbeddedServer(ABC):
             if not ports.is_free(port, self._host):
                 raise port_in_use(self.name, parameter, port, self._host)
         directory = self._directory.acquire()
+        if shutil.disk_usage(directory).free < _BYTES_TO_START:
+            raise no_space(self.name)
         self._command = [str(java), "-cp", self._class_path(jars), *self._options(directory)]
         # Each JVM unpacks native libraries here and, when killed, leaves them.
         shutil.rmtree(directory / "tmp", ignore_errors=True)
         (directory / "tmp").mkdir()
         self._configure(directory)
         self._prepare(directory)
-        (directory / "output.log").unlink(missing_ok=True)
-        (directory / "server.log").unlink(missing_ok=True)
+        self._set_logs_aside(directory)
         self._process = self._run(*self._arguments(directory))
         self._wait_until(self._serves, self._process)
+
+    def _set_logs_aside(self, directory: Path) -> None:
+        # What is read of them at a start must be of this start.
+        for log in (directory / "output.log", directory / "server.log"):
+            with contextlib.suppress(FileNotFoundError):
+                log.replace(log.with_name(f"{log.name}.1"))
 
     def _class_path(self, jars: Mapping[str, Sequence[Path]]) -> str:
         # Kafka brings no log binding of its own and would die without a word.
@@ -246,7 +262,7 @@ class EmbeddedServer(ABC):
         deadline = time.monotonic() + self._timeout
         while not condition():
             if not process.running:
-                raise self._explain(process)
+                raise self._explain(process, "before it served")
             if self._called_off.is_set():
                 raise UnavailableError(f"The start of {self.name} was called off")
             if time.monotonic() > deadline:
@@ -256,9 +272,12 @@ class EmbeddedServer(ABC):
                 )
             self._called_off.wait(0.02)
 
-    def _explain(self, process: Process) -> UnavailableError:
-        text = _read(self.data / "output.log") + _read(self.log)
-        return explain(self.name, text, self._ports.items(), self._host, process.exit_status)
+    def _explain(self, process: Process, when: str) -> UnavailableError:
+        if shutil.disk_usage(self.data).free < _BYTES_TO_LOG:
+            return no_space(self.name)
+        text = _read(self.log) + _read(self.data / "output.log")
+        end = End(self.name, when, process.exit_status, text)
+        return explain(end, self._ports, self._host)
 
     def _end(self, how: Any) -> None:
         process, self._process = self._process, None

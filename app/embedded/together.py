@@ -1,4 +1,4 @@
-"""Starts several servers at once."""
+"""Starts and closes several servers at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.embedded.jars import JarCache
 if TYPE_CHECKING:
     from app.embedded.server import EmbeddedServer
 
-__all__ = ["start_together"]
+__all__ = ["close_together", "start_together"]
 
 
 def start_together(*servers: EmbeddedServer) -> None:
@@ -30,6 +30,12 @@ def start_together(*servers: EmbeddedServer) -> None:
             for server in servers:
                 server.call_off()
             wait(futures)
-            for server in servers:
-                server.close()
+            close_together(*servers)
             raise
+
+
+def close_together(*servers: EmbeddedServer) -> None:
+    """Close all servers at once and wait until each is gone."""
+    with ThreadPoolExecutor(len(servers), "close") as pool:
+        for closed in [pool.submit(server.close) for server in servers]:
+            closed.result()

@@ -1,0 +1,45 @@
+"""Makes jars.lock anew: `python -m app.embedded.lock`, after a change of the versions below."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jgo.maven import Dependency as Coordinates
+from jgo.maven import MavenContext
+
+from app.embedded.jars import CASSANDRA, KAFKA, LOCK, sha256_of
+
+ROOTS = {
+    CASSANDRA: ("org.apache.cassandra", "cassandra-all", "5.0.6"),
+    KAFKA: ("org.apache.kafka", "kafka_2.13", "4.1.1"),
+}
+
+
+def make_lock() -> str:
+    """The text of the lock file: all jars that the roots need, fetched and summed."""
+    with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
+        maven = MavenContext(repo_cache=Path(directory), timeout=60)
+        needed = [(name, jar) for name, root in ROOTS.items() for jar in _needed(maven, root)]
+        return "".join(sorted(pool.map(_line, needed)))
+
+
+def _needed(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates]:
+    group, artifact, version = root
+    inputs, transitive = maven.resolver.resolve(
+        [maven.create_dependency(f"{group}:{artifact}:{version}")]
+    )
+    return [d for d in [*inputs, *transitive] if d.scope in ("compile", "runtime", None)]
+
+
+def _line(needed: tuple[str, Coordinates]) -> str:
+    name, jar = needed
+    columns = (name, jar.groupId, jar.artifactId, jar.version, jar.classifier or "")
+    return " ".join((*columns, sha256_of(Path(jar.artifact.resolve())) or "")) + "\n"
+
+
+if __name__ == "__main__":
+    LOCK.write_text(make_lock(), encoding="ascii")
+    sys.stdout.write(f"{LOCK}: {len(LOCK.read_text(encoding='ascii').splitlines())} jars\n")
