@@ -1,0 +1,1 @@
+"""The three agents, in the order of the stream: split, count, flush."""

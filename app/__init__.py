@@ -11,25 +11,63 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import faust
+    from collections.abc import Mapping
 
-    app: faust.App
+    from app.application import Application
+
+    app: Application
 
 __all__ = ["app", "create_app"]
 
 
-def create_app(environ: os._Environ[str] | dict[str, str] = os.environ) -> faust.App:
+def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     """Put the parts together by the settings in `environ`. Raises ConfigurationError."""
-    import faust
+    from agents.count import Counter
+    from agents.flush import Flusher
+    from agents.split import Splitter
+    from app.application import Application
+    from app.cassandra.sink import CassandraSink
+    from app.kafka.transport import BlockSchema
+    from app.metrics import Metrics
+    from app.settings import Settings
+    from app.windows import Windows
+    from tables.word_counts import WordCounts
+
+    settings = Settings.read(environ)
+    windows = Windows(settings.window_ms, settings.hop_ms, settings.grace_ms, settings.retention_ms)
+    metrics = Metrics()
+    application = Application(settings)
+
+    table = WordCounts(
+        application,
+        windows,
+        source=settings.partials,
+        name="word_counts",
+        partitions=settings.partitions,
+        schema=BlockSchema(key_type=bytes, value_type=bytes),
+        help="How often each word occurs in each window.",
+    )
+    application.tables.add(table)
+    application.table = table
+    application.sink = CassandraSink(settings)
+    application.flusher = Flusher(table, application.sink, metrics)
+
+    splitter = Splitter(settings, windows, metrics)
+    counter = Counter(settings, table, metrics)
+    application.add_stage("split", settings.lines, splitter.split_lines)
+    application.add_stage("count", settings.partials, counter.count_partials)
+    application.timer(settings.flush_interval_ms / 1000)(application.flush)
+    return application
+
+
+def _add_commands() -> None:
     from faust.cli.base import cli
 
     from app.commands import COMMANDS
-    from app.settings import Settings
+    from app.commands.worker import worker as _worker  # noqa: F401 - defining it registers it
 
-    settings = Settings.read(environ)
     for command in COMMANDS:
         cli.add_command(command)
-    return faust.App(settings.id, broker=f"kafka://{';'.join(settings.broker)}")
 
 
 def __getattr__(name: str) -> Any:
@@ -42,5 +80,6 @@ def __getattr__(name: str) -> Any:
     except WordCountError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_status) from None
+    _add_commands()
     globals()["app"] = application
     return application

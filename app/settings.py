@@ -44,7 +44,7 @@ _CONSISTENCY_LEVELS = (
 )
 
 
-def _duration(text: str) -> int:
+def duration_ms(text: str) -> int:
     """Milliseconds of `500ms`, `5s`, `10m`, `24h`, `7d`."""
     match = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
     if match is None:
@@ -53,7 +53,7 @@ def _duration(text: str) -> int:
 
 
 def _positive_duration(text: str) -> int:
-    duration = _duration(text)
+    duration = duration_ms(text)
     if duration == 0:
         raise ValueError("must be longer than nothing")
     return duration
@@ -241,7 +241,7 @@ class Settings:
     grace_ms: int = _setting(
         "GRACE",
         "1m",
-        _duration,
+        duration_ms,
         "how far behind its partition's newest line a line may be once its window has ended",
     )
     retention_ms: int = _setting(

@@ -1,0 +1,1 @@
+"""The table word_counts and what is below it."""

@@ -1,0 +1,97 @@
+"""Agent `count`: partial counts → the windowed table word_counts, checkpoint by checkpoint.
+
+    partials[q] ──► sums per window and word ──► changelog[q], then RocksDB
+
+One transaction carries the changed rows and the offset of partials[q]; RocksDB follows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+
+from app.kafka.writer import Outgoing, Record
+from app.partials import WindowCounts, unpack
+from app.threads import in_thread
+
+if TYPE_CHECKING:
+    from app.kafka.blocks import Block
+    from app.kafka.stage import Lane
+    from app.metrics import Metrics
+    from app.settings import Settings
+    from tables.word_counts import WordCounts
+
+__all__ = ["Counter"]
+
+PENDING_BYTES = 64 << 20
+"""Partial counts that wait for a checkpoint: past this it comes before its time."""
+
+
+class Counter:
+    """The work of the stage `count` in each of its lanes."""
+
+    def __init__(self, settings: Settings, table: WordCounts, metrics: Metrics) -> None:
+        self._settings = settings
+        self._table = table
+        self._metrics = metrics
+
+    async def count_partials(self, lane: Lane) -> None:
+        """Gather partial counts; each checkpoint interval, add them to the table."""
+        pending = _Pending()
+        while True:
+            blocks = await lane.take(pending.seconds_left())
+            if blocks:
+                await in_thread(lambda: pending.add(blocks or []))
+                pending.start(self._settings.checkpoint_interval_ms / 1000)
+            if pending.due() or (blocks is None and pending.offset is not None):
+                await self._checkpoint(lane, pending)
+                pending = _Pending()
+            if blocks is None:
+                return
+
+    async def _checkpoint(self, lane: Lane, pending: _Pending) -> None:
+        with self._metrics.checkpoint_seconds.time():
+            await self._table.room()
+            change = await in_thread(
+                lambda: self._table.merge(lane.partition, pending.deltas, pending.sources)
+            )
+            changelog = TopicPartition(self._settings.changelog, lane.partition)
+            rows = [Record(key, value) for key, value in change.puts]
+            written = await lane.commit([Outgoing(changelog, rows)], pending.offset)
+            await in_thread(lambda: self._table.apply(lane.partition, change, written[changelog]))
+        self._metrics.rows_changed.inc(change.size)
+
+
+class _Pending:
+    """Partial counts since the last checkpoint, and when the next one is due."""
+
+    def __init__(self) -> None:
+        self.deltas: list[WindowCounts] = []
+        self.sources: dict[int, int] = {}
+        self.offset: int | None = None
+        self._bytes = 0
+        self._deadline: float | None = None
+
+    def add(self, blocks: list[Block]) -> None:
+        for record in (record for block in blocks for record in block.records):
+            partial = unpack(record.value)
+            self.deltas.extend(partial.windows)
+            known = self.sources.get(partial.source, partial.watermark)
+            self.sources[partial.source] = max(known, partial.watermark)
+            self._bytes += len(record.value)
+        self.offset = blocks[-1].next
+
+    def start(self, seconds: float) -> None:
+        """Set the deadline, `seconds` after the first partial counts, once there are some."""
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + seconds
+
+    def seconds_left(self) -> float | None:
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+    def due(self) -> bool:
+        return self._bytes > PENDING_BYTES or self.seconds_left() == 0.0

@@ -1,0 +1,230 @@
+"""The Faust application: what starts, in which order, and what a rebalance does to it.
+
+rebalance: close lanes ─► open lanes (fence zombies) ─► recover the table ─► lanes work
+stop:      drain lanes ─► last checkpoints ─► last flush ─► close
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.types import TP
+from yarl import URL
+
+from app.errors import WordCountError
+from app.kafka.offsets import CommittedOffsets
+from app.kafka.stage import Stage
+from app.kafka.transport import BlockSchema, BlockTransport
+from app.logs import config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from agents.flush import Flusher
+    from app.cassandra.sink import CassandraSink
+    from app.kafka.blocks import Block
+    from app.kafka.stage import Work
+    from app.settings import Settings
+    from tables.word_counts import WordCounts
+
+__all__ = ["Application"]
+
+logger = logging.getLogger(__name__)
+
+REJOIN_SECONDS = 3.0
+"""How long a fenced worker waits to be told of a rebalance before it asks for one."""
+
+RESEEK_SECONDS = 1.0
+"""Shortest time between two seeks of one partition."""
+
+LAST_FLUSH_SECONDS = 10.0
+"""How long stopping waits for Cassandra; what is left then is flushed by the next owner."""
+
+FETCH_BYTES = 1 << 20
+"""What one fetch brings of one partition, in bytes: the size of a block."""
+
+QUEUED_BLOCKS = 16
+"""Blocks that wait for an agent before fetching stops."""
+
+
+class Application(faust.App):
+    """A Faust application whose stages own partitions by fenced writers.
+
+    `failure` is what stopped the worker, if it was not asked to stop.
+    """
+
+    table: WordCounts
+    sink: CassandraSink
+    flusher: Flusher
+    failure: BaseException | None = None
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.id,
+            broker=[URL(f"kafka://{broker}") for broker in settings.broker],
+            store="memory://",  # tables bring their own
+            topic_partitions=settings.partitions,
+            topic_replication_factor=settings.replication,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=FETCH_BYTES,
+            broker_max_poll_records=None,
+            stream_buffer_maxsize=QUEUED_BLOCKS,
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            web_host=settings.web_host,
+            web_bind=settings.web_host,
+            web_port=settings.web_port,
+            logging_config=config("INFO"),
+        )
+        self.settings = settings
+        self.offsets = CommittedOffsets(settings.id, settings.broker)
+        self.stages: list[Stage] = []
+        self._sought: dict[TP, float] = {}
+        transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
+        transport.expected_offsets = self._expected_offsets
+        self.transport = transport
+        self.on_rebalance_complete.connect(self._start_lanes)
+
+    def add_stage(self, name: str, topic: str, work: Work) -> Stage:
+        """Add an agent that hands the blocks of `topic` to lanes; `work` runs once in each lane."""
+        stage = Stage(
+            name,
+            topic,
+            self.settings.id,
+            self.settings.broker,
+            self.offsets,
+            work,
+            on_failure=self.fail,
+            on_fenced=self._on_fenced,
+        )
+        self.stages.append(stage)
+
+        async def feed(blocks: AsyncIterator[Block]) -> None:
+            async for block in blocks:
+                if not await stage.put(block):
+                    await self._seek(stage, block.partition)
+
+        source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes))
+        self.agent(source, name=name, concurrency=1)(feed)
+        return stage
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker at once, with `error` as the reason; committed work stays as it is."""
+        if self.failure is None:
+            self.failure = error
+            if not isinstance(error, WordCountError):
+                logger.critical("the worker can't go on", exc_info=error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def rejoin(self) -> None:
+        """Ask for a new assignment: every lane and store is opened afresh."""
+        self.consumer.rejoin()
+
+    # Rebalances
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await self._close_lanes()
+        self.table.forget()
+        await super()._on_partitions_revoked(revoked)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # Before recovery: what it reads of the changelog is final only once zombies are fenced.
+        try:
+            await self._close_lanes()
+            self.table.forget()
+            if not self.should_stop:
+                await self._open_lanes(assigned)
+        except Exception as error:  # noqa: BLE001 - Faust would log it and go on without lanes
+            self.fail(error)
+        await super()._on_partitions_assigned(assigned, generation_id)
+
+    async def _open_lanes(self, assigned: set[TP]) -> None:
+        owned = [(stage, tp) for stage in self.stages for tp in assigned if tp.topic == stage.topic]
+        if owned:
+            earliest = await self.consumer.earliest_offsets(*(tp for _, tp in owned))
+            await asyncio.gather(
+                *(stage.open(tp.partition, earliest.get(tp, 0)) for stage, tp in owned)
+            )
+
+    async def _close_lanes(self, *, drain: bool = False) -> None:
+        for stage in self.stages:
+            await stage.close(drain=drain)
+
+    async def _start_lanes(self, *_: Any, **__: Any) -> None:
+        try:
+            await self.table.load(
+                partition
+                for stage in self.stages
+                if stage.topic == self.table.source
+                for partition in stage.lanes
+            )
+            for stage in self.stages:
+                stage.start(self.consumer_generation_id)
+        except Exception as error:  # noqa: BLE001 - Faust would log it and go on without lanes
+            self.fail(error)
+
+    def _expected_offsets(self) -> Mapping[TP, int]:
+        return {
+            TP(stage.topic, partition): offset
+            for stage in self.stages
+            for partition, offset in stage.expected().items()
+        }
+
+    async def _seek(self, stage: Stage, partition: int) -> None:
+        """Fetch again from where the lane stands: a block before the last one did not come."""
+        tp = TP(stage.topic, partition)
+        now = asyncio.get_running_loop().time()
+        if now - self._sought.get(tp, 0.0) > RESEEK_SECONDS and partition in stage.lanes:
+            self._sought[tp] = now
+            await self.consumer.seek(tp, stage.lanes[partition].expected)
+
+    def _on_fenced(self) -> None:
+        # Usually the group has moved on and a rebalance is on its way. If not (the broker gave up
+        # on a transaction of ours), a new assignment puts everything right.
+        count = self.rebalancing_count
+
+        def ask() -> None:
+            if self.rebalancing_count == count and not self.should_stop:
+                self.rejoin()
+
+        asyncio.get_running_loop().call_later(REJOIN_SECONDS, ask)
+
+    # Start and stop
+
+    async def on_first_start(self) -> None:
+        """Open the sink before anything is counted."""
+        await super().on_first_start()
+        await self.sink.open()
+
+    async def on_stop(self) -> None:
+        """Drain the lanes, flush what they changed, close."""
+        if self.failure is None:
+            await self._close_lanes(drain=True)
+            await self._last_flush()
+        await self._close_lanes()
+        await super().on_stop()
+        await self.sink.close()
+        await self.offsets.close()
+
+    async def flush(self) -> None:
+        """Flush once, unless the application is stopping; an error that won't pass stops it."""
+        if self.should_stop:
+            return
+        try:
+            await self.flusher.flush_counts()
+        except Exception as error:  # noqa: BLE001 - a timer would swallow it
+            self.fail(error)
+
+    async def _last_flush(self) -> None:
+        try:
+            left = await self.flusher.flush_counts(LAST_FLUSH_SECONDS)
+        except WordCountError as error:
+            self.failure = error
+        else:
+            if left:
+                logger.warning("%d rows are not in Cassandra yet; the next start writes them", left)

@@ -1,0 +1,63 @@
+"""`faust -A app worker`: Faust's own worker, with checks before it and a clear end after it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import click
+from faust.cli import worker as stock
+
+from app.errors import WordCountError
+from app.preflight import check_data_directory, check_port, check_servers
+
+if TYPE_CHECKING:
+    from mode import Worker
+
+    from app.application import Application
+
+__all__ = ["worker"]
+
+
+class worker(stock.worker):  # noqa: N801 - the class's name is the command's
+    """Start a worker: it takes its share of the partitions, counts, and saves to Cassandra."""
+
+    redirect_stdouts = False
+
+    def run_using_worker(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Check what the worker needs, run it until it is stopped, and exit with a status."""
+        app = cast("Application", self.app)
+        self._init_worker_options(*self.args, **self.kwargs)
+        try:
+            check_data_directory(app.conf.datadir)
+            if app.conf.web_enabled:
+                check_port(app.conf.web_bind, app.conf.web_port)
+            asyncio.run(check_servers(app.settings))
+            super().run_using_worker(*args, **kwargs)
+        except WordCountError as error:
+            _stop(error)
+        except SystemExit:
+            if app.failure is None:
+                raise
+            _stop(app.failure)
+
+    def on_worker_created(self, worker: Worker) -> None:
+        """Say what starts, in a line."""
+        worker.spinner = None
+        click.echo(_banner(cast("Application", self.app)), err=True)
+
+
+def _banner(app: Application) -> str:
+    settings = app.settings
+    contact = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
+    web = f", http://{app.conf.web_bind}:{app.conf.web_port}/" if app.conf.web_enabled else ""
+    return (
+        f"{settings.id}: Kafka {', '.join(settings.broker)} topic {settings.lines}"
+        f" → Cassandra {contact} {settings.keyspace}.{settings.table}{web}"
+    )
+
+
+def _stop(error: BaseException) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(error.exit_status if isinstance(error, WordCountError) else 1)

@@ -1,0 +1,102 @@
+"""The application's topics: made where they are missing, checked where they are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from app.errors import ConfigurationError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.settings import Settings
+
+__all__ = ["TopicPlan", "ensure_topics", "plans"]
+
+WEEK_MS = str(7 * 24 * 3_600_000)
+
+
+class TopicPlan(NamedTuple):
+    """A topic as the application needs it."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    setting: str
+
+
+def plans(settings: Settings) -> list[TopicPlan]:
+    """Every topic that a worker uses. All have as many partitions: a line's words may go anywhere,
+    but whoever owns partials[q] owns changelog[q]."""
+    deleted = {"cleanup.policy": "delete", "retention.ms": WEEK_MS}
+    compacted = {
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.3",
+        "segment.ms": "3600000",
+        "max.compaction.lag.ms": "86400000",
+    }
+    return [
+        TopicPlan(settings.lines, settings.partitions, {}, "WORDCOUNT_LINES"),
+        TopicPlan(settings.partials, settings.partitions, deleted, "WORDCOUNT_ID"),
+        TopicPlan(settings.changelog, settings.partitions, compacted, "WORDCOUNT_ID"),
+        TopicPlan(settings.late, settings.partitions, deleted, "WORDCOUNT_ID"),
+        TopicPlan(settings.rejected, settings.partitions, deleted, "WORDCOUNT_ID"),
+    ]
+
+
+async def ensure_topics(settings: Settings) -> list[str]:
+    """Make the missing topics and check the others; the names of those that were made.
+
+    Raises UnavailableError if no broker answers, ConfigurationError if a topic has another number
+    of partitions than WORDCOUNT_PARTITIONS or can't be made.
+    """
+    client = AIOKafkaAdminClient(bootstrap_servers=list(settings.broker), request_timeout_ms=10_000)
+    try:
+        await client.start()
+        found = {
+            topic["topic"]: len(topic["partitions"]) for topic in await client.describe_topics()
+        }
+        wanted = plans(settings)
+        for plan in wanted:
+            _check(plan, found.get(plan.name))
+        missing = [plan for plan in wanted if plan.name not in found]
+        await _create(client, settings, missing)
+    except (KafkaError, OSError) as error:
+        raise UnavailableError(
+            f"no Kafka broker at {', '.join(settings.broker)} ({type(error).__name__}); "
+            "start one, or set WORDCOUNT_BROKER"
+        ) from None
+    finally:
+        await client.close()
+    return [plan.name for plan in missing]
+
+
+def _check(plan: TopicPlan, partitions: int | None) -> None:
+    if partitions is not None and partitions != plan.partitions:
+        raise ConfigurationError(
+            f"topic {plan.name} has {partitions} partitions, not {plan.partitions}: "
+            f"set WORDCOUNT_PARTITIONS={partitions}, or use another topic by {plan.setting}"
+        )
+
+
+async def _create(
+    client: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan]
+) -> None:
+    if not missing:
+        return
+    response = await client.create_topics(
+        [
+            NewTopic(plan.name, plan.partitions, settings.replication, topic_configs=plan.config)
+            for plan in missing
+        ]
+    )
+    for name, code, *reason in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise ConfigurationError(
+                f"topic {name} can't be made: {reason[0] if reason and reason[0] else error.__name__}"
+                "; make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
+            )

@@ -1,0 +1,114 @@
+"""A Faust transport that hands agents one message a block and commits nothing.
+
+Offsets are committed by the writers, inside their transactions (app/kafka/writer.py). Were Faust to
+commit too, it would move them backwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from faust.serializers.schemas import Schema
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from app.kafka.blocks import AS_BATCHES, Block
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from faust.types import Message
+
+__all__ = ["BlockSchema", "BlockTransport"]
+
+
+class BlockSchema(Schema[bytes, Block]):
+    """Hands a message's block through as it is."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:
+        """Return the key as it is."""
+        return message.key
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+        """Return the block."""
+        return message.value
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has no setting for these two; the consumer reads them when it starts.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        consumer._value_deserializer = AS_BATCHES  # noqa: SLF001
+        return consumer
+
+    def rejoin(self) -> None:
+        """Ask the group for a new assignment. Safe to call from any thread."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+
+class _Consumer(driver.Consumer):
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Yield one message a partition, whose value is the Block that the fetch brought."""
+        generation = self.app.consumer_generation_id
+        records, active = await self._wait_next_records(timeout)
+        if records is None or self.should_stop:
+            return
+        for partition, batches in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                # Fetched for an assignment that is over: positions are set anew by perform_seek.
+                return
+            if active is None or partition in active or partition in self._buffered_partitions:
+                self.app.monitor.track_tp_end_offset(partition, self.highwater(partition))
+                yield (
+                    partition,
+                    self._as_message(partition, Block.of(partition, batches, generation)),
+                )
+
+    def _as_message(self, partition: TP, block: Block) -> ConsumerMessage:
+        return ConsumerMessage(
+            block.topic,
+            block.partition,
+            block.next - 1,
+            block.records[-1].timestamp / 1000 if block.records else 0.0,
+            0,
+            (),
+            b"",  # recovery refuses a message without a key
+            block,
+            None,
+            0,
+            0,
+            partition,
+            generation_id=block.generation,
+        )
+
+    async def perform_seek(self) -> None:
+        """Seek every partition to the offset that its lane expects next."""
+        expected = cast("BlockTransport", self.transport).expected_offsets
+        assignment = self.assignment()
+        for partition, offset in expected().items():
+            if partition in assignment:
+                await self.seek(partition, offset)
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit nothing: the writers do, inside their transactions."""
+        return False
+
+    def rejoin(self) -> None:
+        """Ask the group for a new assignment, which opens every lane and store afresh."""
+        cast("_Thread", self._thread).rejoin()
+
+
+class BlockTransport(driver.Transport):
+    """Faust's Kafka transport with blocks for messages.
+
+    `expected_offsets` tells, for each owned partition, the offset that is to be read next.
+    """
+
+    Consumer = _Consumer
+    expected_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)

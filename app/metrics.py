@@ -1,0 +1,71 @@
+"""What the worker measures, as Prometheus metrics in a registry of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.cassandra.results import WriteResult
+
+__all__ = ["Metrics", "count_lines"]
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counters, gauges and histograms of one worker."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"wordcount_{name}", text, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"wordcount_{name}", text, registry=registry)
+
+        def histogram(name: str, text: str) -> Histogram:
+            return Histogram(f"wordcount_{name}", text, registry=registry, buckets=_SECONDS)
+
+        self.lines = counter("lines", "Lines split into words")
+        self.messages = counter("messages", "Messages of lines split into words")
+        self.late = counter("late_messages", "Messages that came too late for their windows")
+        self.rejected = counter("rejected_messages", "Messages that are not UTF-8")
+        self.rows_changed = counter("rows_changed", "Rows of the table changed by checkpoints")
+        self.rows_flushed = counter("rows_flushed", "Rows that Cassandra acknowledged")
+        self.rows_unwritten = counter("rows_unwritten", "Rows that Cassandra did not take yet")
+        self.rows_waiting = gauge("rows_waiting", "Changed rows that Cassandra lacks")
+        self.rebalances = counter("rebalances", "Rebalances of the consumer group")
+        self.checkpoint_seconds = histogram("checkpoint_seconds", "Time a checkpoint took")
+        self.flush_seconds = histogram("flush_seconds", "Time a flush took")
+        self.batches = counter("batches", "Batches written to Cassandra")
+        self.retries = counter("write_retries", "Writes to Cassandra tried again")
+
+    def split(self, lines: int, messages: int, late: int, rejected: int) -> None:
+        """Count what the agent `split` has committed."""
+        self.lines.inc(lines)
+        self.messages.inc(messages)
+        self.late.inc(late)
+        self.rejected.inc(rejected)
+
+    def flushed(self, result: WriteResult) -> None:
+        """Count what a flush did."""
+        self.rows_flushed.inc(result.rows)
+        self.rows_unwritten.inc(len(result.unwritten))
+        self.batches.inc(result.batches)
+        self.retries.inc(result.retries)
+
+
+def count_lines(values: Sequence[bytes]) -> int:
+    """Lines in messages: a newline at a message's end ends a line, it does not begin one."""
+    if not values:
+        return 0
+    joined = b"\n".join(values)
+    lines = joined.count(b"\n") + 1
+    if b"\n\n" in joined or joined.endswith(b"\n"):
+        lines -= sum(value.endswith(b"\n") for value in values)
+    return lines

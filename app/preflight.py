@@ -1,0 +1,58 @@
+"""What is checked before a worker starts, so that a wrong start ends with one clear line."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from typing import TYPE_CHECKING
+
+from app.cassandra.schema import check
+from app.cassandra.session import connect
+from app.errors import UnavailableError
+from app.kafka.topics import ensure_topics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.settings import Settings
+
+__all__ = ["check_data_directory", "check_port", "check_servers"]
+
+
+def check_data_directory(path: Path) -> None:
+    """Raise UnavailableError if `path` can't be made or written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UnavailableError(
+            f"data directory {path} can't be written: {error.strerror}; "
+            "make it writable, or name another: faust -A app --datadir DIR worker"
+        ) from None
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise UnavailableError if the web server can't listen on `host`:`port`."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UnavailableError(
+            f"the web server can't listen on {host}:{port}: {error.strerror}; "
+            "set WORDCOUNT_WEB_HOST and WORDCOUNT_WEB_PORT to a free address"
+        ) from None
+
+
+async def check_servers(settings: Settings) -> None:
+    """Make missing topics; check the others, and the table. Raises WordCountError."""
+    await ensure_topics(settings)
+    session = await connect(settings)
+    try:
+        await check(session, settings)
+    finally:
+        await session.close()

@@ -1,0 +1,93 @@
+"""What the rows of the table are, as bytes.
+
+    window start, word   → count, version        (16 bytes)
+    window start         → words, distinct words, version: the window's own row   (24 bytes)
+    "flushed"            → version up to which all rows are in Cassandra           (8 bytes)
+    "sources"            → JSON: watermark of each source partition
+
+The window's start takes 8 bytes (app.windows), so no key of a window is as short as the last two
+are. A version is the time of the checkpoint that changed the row, in µs, made to grow at every
+checkpoint of the partition even where clocks differ: it orders writes to Cassandra, too.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "FLUSHED",
+    "PREFIX_BYTES",
+    "SOURCES",
+    "WindowTotals",
+    "decode_counts",
+    "decode_row",
+    "decode_totals",
+    "decode_version",
+    "encode_rows",
+    "encode_totals",
+    "encode_version",
+]
+
+FLUSHED = b"flushed"
+SOURCES = b"sources"
+PREFIX_BYTES = 8
+
+_ROW = struct.Struct("<qq")
+_TOTALS = struct.Struct("<qqq")
+_VERSION = struct.Struct("<q")
+_NO_ROW = bytes(_ROW.size)
+
+
+class WindowTotals(NamedTuple):
+    """What a window holds: words counted, distinct words, and the version that changed it last."""
+
+    words: int
+    distinct: int
+    version: int
+
+
+def encode_rows(counts: np.ndarray[Any, Any], version: int) -> list[bytes]:
+    """Row values of `counts`, all of one version."""
+    rows = np.empty((len(counts), 2), "<i8")
+    rows[:, 0] = counts
+    rows[:, 1] = version
+    packed = rows.tobytes()
+    return [packed[place : place + _ROW.size] for place in range(0, len(packed), _ROW.size)]
+
+
+def decode_counts(rows: Sequence[bytes | None]) -> np.ndarray[Any, Any]:
+    """Counts of row values; 0 where there is no row."""
+    packed = b"".join([_NO_ROW if row is None else row for row in rows])
+    return np.frombuffer(packed, "<i8")[::2]
+
+
+def decode_row(row: bytes) -> tuple[int, int]:
+    """Count and version of a row value."""
+    count, version = _ROW.unpack(row)
+    return count, version
+
+
+def encode_totals(totals: WindowTotals) -> bytes:
+    """A window's own row."""
+    return _TOTALS.pack(*totals)
+
+
+def decode_totals(row: bytes) -> WindowTotals:
+    """What a window's own row says."""
+    return WindowTotals(*_TOTALS.unpack(row))
+
+
+def encode_version(version: int) -> bytes:
+    """A version alone."""
+    return _VERSION.pack(version)
+
+
+def decode_version(row: bytes | None) -> int:
+    """A version alone; 0 where there is none."""
+    return 0 if row is None else int(_VERSION.unpack(row)[0])

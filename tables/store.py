@@ -1,0 +1,242 @@
+"""The checkpointed RocksDB store below the table word_counts.
+
+One database a partition. A checkpoint's rows and the changelog offset that they stand at are
+written in one batch, after their transaction has committed: the store is never ahead of the
+changelog, and recovery from the persisted offset is all that a crash needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faust.stores.base import SerializedStore
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from yarl import URL
+
+from app.errors import UnavailableError
+from tables.rows import PREFIX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from faust.types import TP, AppT, EventT
+    from faust.types.tables import CollectionT
+
+__all__ = ["CountStore", "Put"]
+
+logger = logging.getLogger(__name__)
+
+Put = tuple[bytes, bytes | None]
+"""A key and its value; None deletes it."""
+
+OFFSET = b"offset"
+"""Key of the changelog offset that the rows stand at; shorter than any key of a window."""
+
+CACHE_BYTES = 64 << 20
+MEMTABLE_BYTES = 16 << 20
+
+
+class CountStore(SerializedStore[bytes, bytes]):
+    """RocksDB databases of this worker's partitions, active and standby."""
+
+    def __init__(self, app: AppT, table: CollectionT) -> None:
+        super().__init__(URL("rocksdb:"), app, table, key_type=bytes, value_type=bytes)
+        self._databases: dict[int, Rdict] = {}
+        self._cache: Cache | None = None
+
+    # What the table uses
+
+    def read(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values of `keys`, None where there is none."""
+        if not keys:
+            return []
+        values: list[bytes | None] = self._database(partition).get(list(keys))
+        return values
+
+    def write(self, partition: int, puts: Iterable[Put], offset: int) -> None:
+        """Write rows and the changelog `offset` that they stand at, as one."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in puts:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(OFFSET, str(offset).encode())
+        self._database(partition).write(batch)
+
+    def scan(self, partition: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows from key `start` up to and without key `end`, in order."""
+        iterator = self._database(partition).iter()
+        iterator.seek(start)
+        while iterator.valid():
+            key = iterator.key()
+            if key >= end:
+                return
+            yield key, iterator.value()
+            iterator.next()
+
+    def prefixes(self, partition: int) -> Iterator[bytes]:
+        """The first 8 bytes of keys, each once, in order: one for each window."""
+        iterator = self._database(partition).iter()
+        iterator.seek_to_first()
+        while iterator.valid():
+            key = iterator.key()
+            if len(key) < PREFIX_BYTES:
+                iterator.next()
+                continue
+            prefix = key[:PREFIX_BYTES]
+            yield prefix
+            if prefix == b"\xff" * PREFIX_BYTES:
+                return
+            iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+
+    # What Faust's recovery uses
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """The changelog offset that the rows stand at; None where nothing is stored."""
+        offset = self._database(tp.partition).get(OFFSET)
+        return None if offset is None else int(offset)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """Do nothing: offsets are written with the rows that they belong to."""
+
+    def apply_changelog_batch(
+        self,
+        batch: Iterable[EventT],
+        to_key: Callable[[Any], Any],
+        to_value: Callable[[Any], Any],
+    ) -> None:
+        """Write blocks of the changelog."""
+        for event in batch:
+            block = event.message.value
+            rows = [(record.key, record.value) for record in block.records]
+            self.write(block.partition, rows, block.next - 1)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        """Close the databases of partitions that this worker holds no more."""
+        kept = {tp.partition for tp in assigned if tp.topic == self._changelog}
+        for partition in set(self._databases) - kept:
+            self.close(partition)
+
+    async def stop(self) -> None:
+        """Close all databases."""
+        for partition in list(self._databases):
+            self.close(partition)
+        await super().stop()
+
+    def close(self, partition: int) -> None:
+        """Close one database; it opens again when it is next used."""
+        database = self._databases.pop(partition, None)
+        if database is not None:
+            database.close()
+
+    def reset_state(self) -> None:
+        """Delete the local databases, for `faust reset`; the changelog brings them back."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _changelog(self) -> str:
+        name: str = self.table.changelog_topic.get_topic_name()
+        return name
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.app.conf.tabledir)
+
+    def _database(self, partition: int) -> Rdict:
+        database = self._databases.get(partition)
+        if database is None:
+            database = self._databases[partition] = self._open(partition)
+        return database
+
+    def _open(self, partition: int) -> Rdict:
+        path = self._folder / f"{self.table_name}-{partition}.rocksdb"
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(parents=True)
+        try:
+            return Rdict(str(path), options=self._options())
+        except Exception as error:
+            if "orrupt" not in str(error) and "No such file" not in str(error):
+                raise UnavailableError(
+                    f"RocksDB can't open {path}: {error}; is another worker using this data "
+                    "directory? Give each worker its own with --datadir"
+                ) from None
+            # The changelog holds every row: a broken copy is thrown away and made anew.
+            logger.warning("%s is damaged (%s); recovering it from the changelog", path, error)
+            shutil.rmtree(path, ignore_errors=True)
+            return Rdict(str(path), options=self._options())
+
+    def _options(self) -> Options:
+        if self._cache is None:
+            self._cache = Cache(CACHE_BYTES)
+        table = BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_bloom_filter(10, block_based=False)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_block_size(16 << 10)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_write_buffer_size(MEMTABLE_BYTES)
+        options.set_max_write_buffer_number(2)
+        options.set_max_background_jobs(2)
+        options.set_keep_log_file_num(2)
+        options.set_max_open_files(256)
+        return options
+
+    # What a Store must have for Faust's own use of a table; the application goes by partition.
+
+    def _get(self, key: bytes) -> bytes | None:
+        for partition in self._databases:
+            value: bytes | None = self._database(partition).get(key)
+            if value is not None:
+                return value
+        return None
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        raise NotImplementedError("rows are written by checkpoints only")
+
+    def _del(self, key: bytes) -> None:
+        raise NotImplementedError("rows are deleted by checkpoints only")
+
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        for partition in list(self._databases):
+            for key, value in self._database(partition).items():
+                if len(key) > PREFIX_BYTES:
+                    yield key, value
+
+    def _iterkeys(self) -> Iterator[bytes]:
+        return (key for key, _ in self._iteritems())
+
+    def _itervalues(self) -> Iterator[bytes | None]:
+        return (value for _, value in self._iteritems())
+
+    def _size(self) -> int:
+        return sum(1 for _ in self._iteritems())
+
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    def _clear(self) -> None:
+        raise NotImplementedError("use `faust -A app reset`")
+
+    async def backup_partition(
+        self, tp: TP, flush: bool = True, purge: bool = False, keep: int = 1
+    ) -> None:
+        """Not offered: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")
+
+    def restore_backup(self, tp: TP, latest: bool = True, backup_id: int = 0) -> None:
+        """Not offered: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")

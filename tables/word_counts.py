@@ -1,0 +1,263 @@
+"""The table word_counts: how often each word occurs in each window.
+
+Each partition's rows are changed by one worker only, the one whose lane counts it. A change is
+prepared (`merge`), written to the changelog by the lane's transaction, then applied here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import faust
+import numpy as np
+
+from app.text import merge_counts
+from app.threads import in_thread
+from tables import rows
+from tables.rows import WindowTotals
+from tables.store import CountStore
+from tables.top import TopWords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from faust.types import StoreT
+
+    from app.partials import WindowCounts
+    from app.windows import Windows
+    from tables.store import Put
+
+__all__ = ["Change", "Partition", "WindowChange", "WordCounts"]
+
+
+UNFLUSHED_ROWS = 1_000_000
+"""Rows that may wait for Cassandra before counting does."""
+
+
+class WindowChange(NamedTuple):
+    """Rows of one window that a checkpoint changes: `words`, new absolute `counts`, their keys."""
+
+    start: int
+    keys: list[bytes]
+    words: Any
+    counts: np.ndarray[Any, Any]
+    totals: WindowTotals
+
+
+@dataclass(slots=True)
+class Change:
+    """What one checkpoint changes in one partition. `puts` is what goes to changelog and store."""
+
+    version: int
+    windows: list[WindowChange]
+    sources: dict[int, int]
+    puts: list[Put]
+
+    @property
+    def size(self) -> int:
+        """Changed rows of words."""
+        return sum(len(window.keys) for window in self.windows)
+
+
+@dataclass(slots=True)
+class Partition:
+    """What this worker keeps in memory of one partition that it owns; `lock` guards its changes.
+
+    `version` is that of the newest checkpoint, `flushed` the one up to which Cassandra has all
+    rows, `sources` the watermark (ms) of each partition of lines, `unflushed` the rows (key →
+    count, version) that Cassandra lacks, `tops` the candidates of the windows that were asked for.
+    """
+
+    version: int = 0
+    flushed: int = 0
+    windows: dict[int, WindowTotals] = field(default_factory=dict)
+    sources: dict[int, int] = field(default_factory=dict)
+    unflushed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    tops: dict[int, TopWords] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_unflushed(self) -> dict[bytes, tuple[int, int]]:
+        """Hand over the rows that Cassandra lacks: key → (count, version)."""
+        with self.lock:
+            taken, self.unflushed = self.unflushed, {}
+        return taken
+
+    def put_back(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
+        """Take back rows that Cassandra did not take; newer counts of the same rows stay."""
+        with self.lock:
+            self.unflushed = {**missing, **self.unflushed}
+
+
+class WordCounts(faust.Table):
+    """The table: RocksDB below, its changelog in Kafka, and what the owner keeps in memory."""
+
+    def __init__(self, app: faust.App, windows: Windows, source: str, **options: Any) -> None:
+        super().__init__(app, key_type=bytes, value_type=bytes, **options)
+        self.ranges = windows
+        self.source = source
+        self.owned: dict[int, Partition] = {}
+        self._room = asyncio.Event()
+
+    def _new_store(self) -> StoreT:
+        return CountStore(self.app, self)
+
+    @property
+    def store(self) -> CountStore:
+        """The RocksDB store."""
+        store: CountStore = self.data
+        return store
+
+    # Changes: each step runs in a thread, one at a time for each partition
+
+    def merge(
+        self, partition: int, deltas: Iterable[WindowCounts], sources: Mapping[int, int]
+    ) -> Change:
+        """Prepare the change that adds `deltas` (several a window) to the partition's rows."""
+        own = self.owned[partition]
+        version = max(time.time_ns() // 1000, own.version + 1)
+        by_window: dict[int, list[tuple[Any, Any]]] = {}
+        for start, words, counts in deltas:
+            by_window.setdefault(start, []).append((words, counts))
+        windows, puts = [], list[tuple[bytes, bytes | None]]()
+        for start, parts in sorted(by_window.items()):
+            window = self._merge_window(partition, start, parts, version)
+            windows.append(window)
+            puts.extend(zip(window.keys, rows.encode_rows(window.counts, version), strict=True))
+            puts.append((self.ranges.prefix(start), rows.encode_totals(window.totals)))
+        marks = {**own.sources, **{s: max(m, own.sources.get(s, m)) for s, m in sources.items()}}
+        puts.append((rows.SOURCES, json.dumps(marks).encode()))
+        puts.append((rows.FLUSHED, rows.encode_version(own.flushed)))
+        return Change(version, windows, marks, puts)
+
+    def apply(self, partition: int, change: Change, offset: int) -> None:
+        """Take in a change whose transaction has committed, at `offset` of the changelog."""
+        own = self.owned[partition]
+        with own.lock:
+            self.store.write(partition, change.puts, offset)
+            own.version = change.version
+            own.sources = change.sources
+            for window in change.windows:
+                own.windows[window.start] = window.totals
+                counts = window.counts.tolist()
+                own.unflushed.update(
+                    zip(window.keys, zip(counts, [change.version] * len(counts)), strict=True)
+                )
+                top = own.tops.get(window.start)
+                if top is not None:
+                    top.update(window.words, window.counts)
+
+    def _merge_window(
+        self, partition: int, start: int, parts: list[tuple[Any, Any]], version: int
+    ) -> WindowChange:
+        words, counts = merge_counts(parts)
+        keys = self.ranges.keys(start, words)
+        found = self.store.read(partition, keys)
+        added = counts.to_numpy()
+        before = self.owned[partition].windows.get(start, WindowTotals(0, 0, 0))
+        totals = WindowTotals(
+            before.words + int(added.sum()),
+            before.distinct + sum(row is None for row in found),
+            version,
+        )
+        return WindowChange(start, keys, words, rows.decode_counts(found) + added, totals)
+
+    # Ownership
+
+    async def load(self, partitions: Iterable[int]) -> None:
+        """Take over recovered partitions: read what their owner keeps in memory."""
+        for partition in partitions:
+            self.owned[partition] = await in_thread(partial(self._loaded, partition))
+
+    def _loaded(self, partition: int) -> Partition:
+        store = self.store
+        own = Partition()
+        flushed, sources = store.read(partition, [rows.FLUSHED, rows.SOURCES])
+        own.flushed = rows.decode_version(flushed)
+        own.sources = {int(s): mark for s, mark in json.loads(sources or b"{}").items()}
+        prefixes = list(store.prefixes(partition))
+        for prefix, row in zip(prefixes, store.read(partition, prefixes), strict=True):
+            if row is not None:
+                own.windows[self.ranges.start_of(prefix)] = rows.decode_totals(row)
+        own.version = max((t.version for t in own.windows.values()), default=0)
+        for start, totals in own.windows.items():
+            if totals.version > own.flushed:
+                for key, value in self._rows(partition, start):
+                    count, version = rows.decode_row(value)
+                    if version > own.flushed:
+                        own.unflushed[key] = (count, version)
+        return own
+
+    def forget(self) -> None:
+        """Own nothing any more: the group rebalances."""
+        self.owned = {}
+
+    # Back-pressure
+
+    def waiting(self) -> int:
+        """Rows that Cassandra lacks."""
+        return sum(len(own.unflushed) for own in self.owned.values())
+
+    async def room(self) -> None:
+        """Wait while too many rows are unflushed: whoever would add to them stops reading."""
+        while self.waiting() > UNFLUSHED_ROWS:
+            self._room.clear()
+            await self._room.wait()
+
+    def flushed(self) -> None:
+        """Let those go on that wait for room."""
+        self._room.set()
+
+    # Questions, of the partitions that this worker owns
+
+    def top(self, start: int, n: int) -> list[tuple[str, int]]:
+        """The first `n` (at most 1000) words of a window over all owned partitions."""
+        found: list[tuple[str, int]] = []
+        for partition, own in list(self.owned.items()):
+            if start in own.windows:
+                with own.lock:
+                    found.extend(self._top(partition, own, start).first(n))
+        return sorted(found, key=lambda item: (-item[1], item[0]))[:n]
+
+    def word(self, partition: int, word: str) -> list[tuple[int, int]]:
+        """(window start, count) of a word in its partition, newest window first."""
+        starts = sorted(self.owned[partition].windows, reverse=True)
+        encoded = word.encode()
+        found = self.store.read(partition, [self.ranges.key(start, encoded) for start in starts])
+        return [
+            (start, rows.decode_row(row)[0])
+            for start, row in zip(starts, found, strict=True)
+            if row is not None
+        ]
+
+    def windows(self) -> dict[int, tuple[int, int]]:
+        """Words and distinct words of each window over all owned partitions."""
+        totals: dict[int, tuple[int, int]] = {}
+        for own in list(self.owned.values()):
+            for start, of_window in list(own.windows.items()):
+                words, distinct = totals.get(start, (0, 0))
+                totals[start] = (words + of_window.words, distinct + of_window.distinct)
+        return totals
+
+    def _top(self, partition: int, own: Partition, start: int) -> TopWords:
+        top = own.tops.get(start)
+        if top is None:
+            top = TopWords()
+            words, counts = [], []
+            for key, value in self._rows(partition, start):
+                words.append(key[rows.PREFIX_BYTES :].decode())
+                counts.append(rows.decode_row(value)[0])
+            top.update(words, np.array(counts, np.int64))
+            own.tops[start] = top
+        return top
+
+    def _rows(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:
+        # The window's own row, its bare prefix, sorts before those of its words.
+        return self.store.scan(
+            partition, self.ranges.prefix(start) + b"\0", self.ranges.prefix(start + 1)
+        )
