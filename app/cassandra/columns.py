@@ -62,7 +62,9 @@ def _iso_8601(moment_ms: int) -> bytes:
         moment = dt.datetime.fromtimestamp(moment_ms // 1000, dt.UTC)
     except (OverflowError, ValueError):
         raise CodecError("has no ISO 8601 form: it lies outside the years 1 to 9999") from None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment_ms % 1000:03d}Z".encode()
+    # Not strftime: it writes the year 1 with one digit.
+    text = moment.replace(tzinfo=None, microsecond=moment_ms % 1000 * 1000)
+    return f"{text.isoformat(timespec='milliseconds')}Z".encode()
 
 
 _COUNTS: dict[str, Codec] = {

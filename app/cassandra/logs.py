@@ -22,6 +22,9 @@ _LOGGERS = (
     "io.asyncioreactor",
 )
 _QUIET_S = 60.0
+_RAISED_AS_WELL = ("Control connection failed to connect", "Error preparing query")
+# Cassandra warns of batches over partitions; those of one set of replicas are written on purpose.
+_CHOSEN = "Unlogged batch covering"
 
 
 class _OneLine(logging.Filter):
@@ -35,6 +38,9 @@ class _OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
+        message = record.getMessage()
+        if message.startswith(_RAISED_AS_WELL) or _CHOSEN in message:
+            return False
         kind = (record.name, str(record.msg))
         now = time.monotonic()
         with self._lock:
@@ -43,8 +49,8 @@ class _OneLine(logging.Filter):
             self._next_at[kind] = now + _QUIET_S
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            line = f"{record.getMessage().rstrip(': ')}: {error}"
-            record.msg, record.args = line.replace("%", "%%").replace("\n", " "), None
+            line = f"{message.rstrip(': ')}: {error}"
+            record.msg, record.args = line.replace("\n", " "), None
         record.exc_info = record.exc_text = None
         return True
 

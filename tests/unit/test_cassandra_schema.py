@@ -1,0 +1,168 @@
+"""The table's statements, and what does not fit a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.cassandra.schema import Column, TableShape, fit, statements
+from app.errors import ConfigurationError
+from app.settings import Settings
+
+WORD = Column("word", "text", "partition_key", 0)
+START = Column("window_start", "timestamp", "clustering", 0)
+COUNT = Column("count", "bigint", "regular", -1)
+
+
+def settings(**options: str) -> Settings:
+    return Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
+
+
+def misfit(columns: list[Column], **options: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        fit(settings(**options), columns)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "faust -A app schema --apply" in message
+    return message
+
+
+def test_the_default_table_is_the_documented_one() -> None:
+    """The statements are those of the documentation, letter for letter."""
+    keyspace, table = statements(settings())
+    assert keyspace == (
+        "CREATE KEYSPACE IF NOT EXISTS streaming_test WITH replication = "
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    )
+    assert table == (
+        "CREATE TABLE IF NOT EXISTS streaming_test.words (word text, window_start timestamp, "
+        "count bigint, PRIMARY KEY (word, window_start)) "
+        "WITH CLUSTERING ORDER BY (window_start DESC)"
+    )
+
+
+def test_running_totals_need_no_window() -> None:
+    """Without windows the table is keyed by the word alone."""
+    table = statements(settings(WINDOW="none", COLUMNS="word,count"))[1]
+    assert table == (
+        "CREATE TABLE IF NOT EXISTS streaming_test.words "
+        "(word text, count bigint, PRIMARY KEY (word))"
+    )
+
+
+def test_a_data_centre_makes_the_keyspace_replicated_there() -> None:
+    """NetworkTopologyStrategy with the copies asked for, names quoted."""
+    keyspace = statements(settings(CASSANDRA_DATACENTER="o'hare", KEYSPACE="Mixed"), 3)[0]
+    assert keyspace == (
+        'CREATE KEYSPACE IF NOT EXISTS "Mixed" WITH replication = '
+        "{'class': 'NetworkTopologyStrategy', 'o''hare': 3}"
+    )
+
+
+def test_the_end_of_a_window_may_be_the_key() -> None:
+    """With window_end alone, it takes the place of window_start."""
+    table = statements(settings(COLUMNS="word:w,window_end:till,count:n,updated_at"))[1]
+    assert "PRIMARY KEY (w, till)) WITH CLUSTERING ORDER BY (till DESC)" in table
+    assert "updated_at timestamp" in table
+
+
+def test_a_table_that_fits_is_described() -> None:
+    """Fields come in the order of the settings, keys in the order of the table."""
+    shape = fit(settings(), [COUNT, START, WORD, Column("extra", "blob", "regular", -1)])
+    assert shape == TableShape(
+        "streaming_test",
+        "words",
+        (("word", WORD), ("window_start", START), ("count", COUNT)),
+        ("word",),
+        ("window_start",),
+    )
+    assert shape.name == "streaming_test.words"
+
+
+def test_a_missing_column_is_named() -> None:
+    """The column and the field that goes there."""
+    assert "there is no column total for count" in misfit(
+        [WORD, START, COUNT], COLUMNS="word,window_start,count:total"
+    )
+
+
+def test_a_counter_is_refused_with_the_reason() -> None:
+    """Absolute counts can't be written to counters."""
+    message = misfit([WORD, START, Column("count", "counter", "regular", -1)])
+    assert "column count is a counter, to which absolute counts can't be written" in message
+
+
+def test_an_ascii_word_is_refused_with_the_reason() -> None:
+    """Some day a word beyond ASCII comes."""
+    message = misfit([Column("word", "ascii", "partition_key", 0), START, COUNT])
+    assert "column word is ascii, which can't hold every word" in message
+
+
+def test_a_type_that_can_not_hold_the_field_is_named_with_those_that_can() -> None:
+    """The remedy is in the line."""
+    message = misfit([WORD, START, Column("count", "double", "regular", -1)])
+    assert "column count is double, which can't hold count (make it tinyint or" in message
+
+
+def test_a_key_column_that_is_not_written_is_named() -> None:
+    """Cassandra would refuse every row."""
+    message = misfit([WORD, START, COUNT, Column("bucket", "int", "partition_key", 1)])
+    assert "column bucket is in the primary key and is not written" in message
+
+
+def test_the_word_must_be_in_the_key() -> None:
+    """Otherwise words overwrite each other."""
+    message = misfit(
+        [
+            Column("word", "text", "regular", -1),
+            Column("window_start", "timestamp", "partition_key", 0),
+            COUNT,
+        ]
+    )
+    assert "the word is not in the primary key" in message
+
+
+def test_a_window_must_be_in_the_key() -> None:
+    """Otherwise windows overwrite each other; running totals need none."""
+    columns = [WORD, Column("window_start", "timestamp", "regular", -1), COUNT]
+    assert "neither window_start nor window_end is in the primary key" in misfit(columns)
+    fit(settings(WINDOW="none"), columns)
+
+
+def test_a_date_can_not_tell_minutes_apart() -> None:
+    """A date in the key fits windows of whole days only."""
+    columns = [WORD, Column("window_start", "date", "clustering", 0), COUNT]
+    assert "is a date in the primary key" in misfit(columns)
+    fit(settings(WINDOW="24h", RETENTION="7d"), columns)
+
+
+@pytest.mark.parametrize("field", ["count", "updated_at"])
+def test_what_changes_must_not_be_in_the_key(field: str) -> None:
+    """Each new count would add a row instead of replacing one."""
+    columns = [
+        WORD,
+        START,
+        COUNT,
+        Column("updated_at", "timestamp", "regular", -1),
+    ]
+    columns = [Column(c.name, c.type, "clustering", 1) if c.name == field else c for c in columns]
+    message = misfit(columns, COLUMNS="word,window_start,count,updated_at")
+    assert f"so every new {field} would add a row" in message
+
+
+def test_static_columns_are_refused() -> None:
+    """All windows of a word would share one count."""
+    message = misfit([WORD, START, Column("count", "bigint", "static", -1)])
+    assert "column count is static" in message
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    """One line, all misfits."""
+    message = misfit([WORD, Column("count", "counter", "regular", -1)])
+    assert "there is no column window_start" in message
+    assert "counter" in message
+
+
+def test_a_life_beyond_cassandras_is_refused() -> None:
+    """TTL ends at 20 years."""
+    with pytest.raises(ConfigurationError, match="20 years"):
+        fit(settings(OUTPUT_TTL="8000d"), [WORD, START, COUNT])

@@ -1,0 +1,271 @@
+"""The writer against a Cassandra that is told how to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from cassandra import OperationTimedOut, ProtocolVersion, Unavailable, WriteTimeout
+from cassandra.cluster import NoHostAvailable
+from cassandra.metadata import Metadata
+from cassandra.protocol import OverloadedErrorMessage
+from cassandra.query import BatchStatement, PreparedStatement
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from app.cassandra import faults
+from app.cassandra.rows import Row
+from app.cassandra.schema import Column, fit
+from app.cassandra.session import CassandraSession
+from app.cassandra.writer import CassandraWriter
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COLUMNS = [
+    Column("word", "text", "partition_key", 0),
+    Column("window_start", "timestamp", "clustering", 0),
+    Column("count", "bigint", "regular", -1),
+]
+PASSING = (
+    OperationTimedOut({}, None),
+    WriteTimeout("late", write_type=0),
+    Unavailable("too few nodes"),
+    NoHostAvailable("none", {"node": ConnectionRefusedError("refused")}),
+    OverloadedErrorMessage(0x1001, "overloaded", None),
+)
+
+
+class FakeCassandra:
+    """Answers each request on the loop's next turn, with a fault where `fault` returns one."""
+
+    def __init__(self, fault: Callable[[], BaseException | None] = lambda: None) -> None:
+        self.fault = fault
+        self.stored: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        self.requests: list[int] = []
+        self.in_flight: list[tuple[bytes, bytes]] = []
+        self.most_requests = 0
+        self._under_way = 0
+
+    def execute_async(self, statement: Any, *, timeout: float) -> Any:
+        """Take a request, as the driver's session does."""
+        assert timeout > 0
+        if isinstance(statement, BatchStatement):
+            rows = [values for _, _, values in statement._statements_and_parameters]
+        else:
+            rows = [statement.values]
+        keys = [(values[0], values[1]) for values in rows]
+        assert not set(keys) & set(self.in_flight), "a row is under way twice"
+        self.requests.append(len(rows))
+        self.in_flight += keys
+        self._under_way += 1
+        self.most_requests = max(self.most_requests, self._under_way)
+        loop = asyncio.get_running_loop()
+
+        def add_callbacks(good: Callable[[Any], None], bad: Callable[[Any], None]) -> None:
+            loop.call_soon(self._answer, rows, keys, good, bad)
+
+        return SimpleNamespace(add_callbacks=add_callbacks)
+
+    def _answer(self, rows: Any, keys: Any, good: Any, bad: Any) -> None:
+        self._under_way -= 1
+        for key in keys:
+            self.in_flight.remove(key)
+        fault = self.fault()
+        if fault is not None:
+            bad(fault)
+            return
+        for (word, start), values in zip(keys, rows, strict=True):
+            count, stamp = (int.from_bytes(value, "big") for value in values[2:4])
+            self.stored[word, start] = max(self.stored.get((word, start), (0, 0)), (stamp, count))
+        good(None)
+
+
+def writer_of(fake: FakeCassandra, **options: str) -> CassandraWriter:
+    settings = Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
+    session = CassandraSession(SimpleNamespace(metadata=Metadata()), fake)
+    prepared = PreparedStatement([], b"id", [0], "INSERT", "k", ProtocolVersion.V5, [], b"meta")
+    return CassandraWriter(session, settings, fit(settings, COLUMNS), prepared)
+
+
+def rows_of(count: int) -> list[Row]:
+    return [Row(f"word{n}", 0, 60_000, n, 1) for n in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are tried again at once."""
+    monkeypatch.setattr(faults, "_FIRST_WAIT_S", 0.0)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    failing=st.floats(0, 1),
+    retries=st.integers(0, 3),
+    rows=st.integers(0, 60),
+    at_once=st.integers(1, 5),
+)
+@hypothesis_settings(deadline=None, max_examples=60)
+def test_a_row_is_written_or_reported(
+    seed: int, failing: float, retries: int, rows: int, at_once: int
+) -> None:
+    """Whatever fails: acknowledged rows are there, and the others come back, each once."""
+    chance = random.Random(seed)
+    fake = FakeCassandra(lambda: chance.choice(PASSING) if chance.random() < failing else None)
+    writer = writer_of(
+        fake,
+        OUTPUT_RETRIES=str(retries),
+        OUTPUT_BATCH_ROWS="7",
+        OUTPUT_CONCURRENT_WRITES=str(at_once),
+    )
+    result = asyncio.run(writer.write(rows_of(rows)))
+    unwritten = {row.word for row in result.unwritten}
+    stored = {word.decode() for word, _ in fake.stored}
+    assert stored | unwritten == {f"word{n}" for n in range(rows)}
+    assert not stored & unwritten
+    assert result.rows == len(stored)
+    assert result.rows + len(result.unwritten) == rows
+    assert result.complete == (not unwritten)
+    assert sum(result.failures.values()) + result.batches == len(fake.requests)
+    assert fake.most_requests <= at_once
+
+
+async def test_passing_faults_are_tried_again() -> None:
+    """One fault of each kind, and all rows arrive."""
+    left = list(PASSING)
+    fake = FakeCassandra(lambda: left.pop() if left else None)
+    result = await writer_of(fake).write(rows_of(10))
+    assert result.complete
+    assert result.retries == len(PASSING)
+    assert result.failures == {
+        "OperationTimedOut": 1,
+        "WriteTimeout": 1,
+        "Unavailable": 1,
+        "NoHostAvailable": 1,
+        "Overloaded": 1,
+    }
+
+
+async def test_an_outage_is_not_tried_for_every_batch() -> None:
+    """Once the batches under way are given up, the others come back untried."""
+    fake = FakeCassandra(lambda: PASSING[0])
+    writer = writer_of(
+        fake, OUTPUT_RETRIES="3", OUTPUT_BATCH_ROWS="1", OUTPUT_CONCURRENT_WRITES="4"
+    )
+    result = await writer.write(rows_of(1000))
+    assert len(result.unwritten) == 1000
+    assert len(fake.requests) <= 4 * 4 + 4  # a last try each, once the first was given up
+    assert result.last_fault == "no answer in time"
+
+
+async def test_writing_goes_on_where_some_batches_fail() -> None:
+    """One node that is down does not keep rows from the others."""
+    number = iter(range(10_000))
+    fake = FakeCassandra(lambda: PASSING[2] if next(number) % 3 == 0 else None)
+    writer = writer_of(
+        fake, OUTPUT_RETRIES="0", OUTPUT_BATCH_ROWS="1", OUTPUT_CONCURRENT_WRITES="4"
+    )
+    result = await writer.write(rows_of(300))
+    assert result.rows == 200
+    assert len(result.unwritten) == 100
+
+
+async def test_no_more_is_tried_when_the_time_is_over() -> None:
+    """With a deadline in the past nothing is sent, and everything comes back."""
+    fake = FakeCassandra()
+    result = await writer_of(fake).write(rows_of(10), timeout_s=0.0)
+    assert result.unwritten == rows_of(10)
+    assert fake.requests == []
+
+
+async def test_the_newest_of_the_same_row_is_written() -> None:
+    """By timestamp, then by place; the older ones are counted."""
+    fake = FakeCassandra()
+    rows = [
+        Row("tea", 0, 60_000, 5, 20),
+        Row("tea", 0, 60_000, 3, 10),
+        Row("tea", 60_000, 120_000, 1, 10),
+        Row("tea", 60_000, 120_000, 2, 10),
+    ]
+    result = await writer_of(fake).write(rows)
+    assert (result.rows, result.superseded) == (2, 2)
+    assert sorted(fake.stored.values()) == [(10, 2), (20, 5)]
+
+
+async def test_a_fault_of_our_own_is_not_taken_for_one_of_cassandra() -> None:
+    """It is raised as it is."""
+    fake = FakeCassandra(lambda: ZeroDivisionError("ours"))
+    with pytest.raises(ZeroDivisionError):
+        await writer_of(fake).write(rows_of(10))
+
+
+async def test_the_limit_of_rows_a_second_is_kept() -> None:
+    """The pauses add up to the rows beyond the first batch, across writes."""
+    writer = writer_of(FakeCassandra(), OUTPUT_THROUGHPUT="1000", OUTPUT_BATCH_ROWS="10")
+    began = asyncio.get_running_loop().time()
+    first = await writer.write(rows_of(60))
+    second = await writer.write(rows_of(60))
+    seconds = asyncio.get_running_loop().time() - began
+    assert first.rows == second.rows == 60
+    assert 0.105 <= seconds < 1.0
+    assert first.waiting_s > 0.04
+
+
+async def test_the_event_loop_is_not_held_up() -> None:
+    """Others get their turn every few hundred rows."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count_turns())
+    # Every row in a batch of its own: none comes out before all rows were looked at.
+    writer = writer_of(
+        FakeCassandra(),
+        OUTPUT_BATCH_GROUPING_KEY="partition",
+        OUTPUT_BATCH_GROUPING_BUFFER="100000",
+    )
+    await writer.write(rows_of(20_000))
+    counting.cancel()
+    assert turns >= 20_000 / 500
+
+
+async def test_a_cancelled_write_leaves_nothing_behind() -> None:
+    """Its workers end with it."""
+    fake = FakeCassandra(lambda: PASSING[0])
+    writer = writer_of(fake, OUTPUT_RETRIES="1000", OUTPUT_BATCH_ROWS="1")
+    before = asyncio.all_tasks()
+    write = asyncio.ensure_future(writer.write(rows_of(100)))
+    await asyncio.wait({write}, timeout=0.05)
+    assert fake.requests
+    write.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await write
+    assert asyncio.all_tasks() == before
+
+
+def test_waits_grow_and_differ() -> None:
+    """Doubling with up to half left to chance, never over 2 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faults, "_FIRST_WAIT_S", 0.1)
+        for attempt in range(1, 20):
+            longest = min(2.0, 0.1 * 2 ** (attempt - 1))
+            waits = {faults.backoff_s(attempt) for _ in range(50)}
+            assert len(waits) > 1
+            assert all(longest / 2 <= wait <= longest for wait in waits)
+
+
+def test_a_fault_is_described_in_one_line() -> None:
+    """What went wrong, and on which node."""
+    assert faults.describe(PASSING[3]) == "node: refused"
+    assert faults.describe(NoHostAvailable("none", {})) == "no node is up"
+    assert "\n" not in faults.describe(ValueError("two\nlines"))
+    assert faults.describe(cast("Any", ValueError())) == "ValueError"[: -len("Error")]
