@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.commands.schema import schema
 from app.commands.servers import servers
 
 if TYPE_CHECKING:
@@ -11,4 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-COMMANDS: tuple[click.Command, ...] = (servers,)
+COMMANDS: tuple[click.Command, ...] = (schema, servers)
