@@ -8,6 +8,7 @@ One transaction carries the changed rows and the offset of partials[q]; RocksDB 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
@@ -43,7 +44,7 @@ class Counter:
         while True:
             blocks = await lane.take(pending.seconds_left())
             if blocks:
-                await in_thread(lambda: pending.add(blocks or []))
+                await in_thread(partial(pending.add, blocks))
                 pending.start(self._settings.checkpoint_interval_ms / 1000)
             if pending.due() or (blocks is None and pending.offset is not None):
                 await self._checkpoint(lane, pending)
@@ -55,12 +56,12 @@ class Counter:
         with self._metrics.checkpoint_seconds.time():
             await self._table.room()
             change = await in_thread(
-                lambda: self._table.merge(lane.partition, pending.deltas, pending.sources)
+                partial(self._table.merge, lane.partition, pending.deltas, pending.sources)
             )
             changelog = TopicPartition(self._settings.changelog, lane.partition)
             rows = [Record(key, value) for key, value in change.puts]
             written = await lane.commit([Outgoing(changelog, rows)], pending.offset)
-            await in_thread(lambda: self._table.apply(lane.partition, change, written[changelog]))
+            await in_thread(partial(self._table.apply, lane.partition, change, written[changelog]))
         self._metrics.rows_changed.inc(change.size)
 
 
@@ -76,10 +77,10 @@ class _Pending:
 
     def add(self, blocks: list[Block]) -> None:
         for record in (record for block in blocks for record in block.records):
-            partial = unpack(record.value)
-            self.deltas.extend(partial.windows)
-            known = self.sources.get(partial.source, partial.watermark)
-            self.sources[partial.source] = max(known, partial.watermark)
+            counts = unpack(record.value)
+            self.deltas.extend(counts.windows)
+            known = self.sources.get(counts.source, counts.watermark)
+            self.sources[counts.source] = max(known, counts.watermark)
             self._bytes += len(record.value)
         self.offset = blocks[-1].next
 

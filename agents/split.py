@@ -1,4 +1,4 @@
-"""Agent `split`: blocks of lines → partial counts by word and window, for the workers that own them.
+"""Agent `split`: blocks of lines → partial counts by window and word, for their owners.
 
     lines[p] ──► words per window ──► partials[q], one packed message for each owner q
 

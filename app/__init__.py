@@ -1,7 +1,7 @@
 """The application: `faust -A app worker` finds `app.app` here.
 
 This is the composition root, the one place where real parts are put together. `app.app` is made
-when it is first asked for, so that importing a part (`from app.text import …`) makes no application.
+when it is first asked for: importing a part (`from app.text import …`) makes no application.
 """
 
 from __future__ import annotations

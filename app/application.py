@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from faust.types import TP
@@ -23,12 +23,15 @@ from app.kafka.transport import BlockSchema, BlockTransport
 from app.logs import config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
+
+    from faust.types import StreamT
 
     from agents.flush import Flusher
     from app.cassandra.sink import CassandraSink
     from app.kafka.blocks import Block
     from app.kafka.stage import Work
+    from app.kafka.transport import BlockConsumer
     from app.settings import Settings
     from tables.word_counts import WordCounts
 
@@ -104,7 +107,7 @@ class Application(faust.App):
         )
         self.stages.append(stage)
 
-        async def feed(blocks: AsyncIterator[Block]) -> None:
+        async def feed(blocks: StreamT[Block]) -> None:
             async for block in blocks:
                 if not await stage.put(block):
                     await self._seek(stage, block.partition)
@@ -123,7 +126,7 @@ class Application(faust.App):
 
     def rejoin(self) -> None:
         """Ask for a new assignment: every lane and store is opened afresh."""
-        self.consumer.rejoin()
+        cast("BlockConsumer", self.consumer).rejoin()
 
     # Rebalances
 
@@ -139,7 +142,7 @@ class Application(faust.App):
             self.table.forget()
             if not self.should_stop:
                 await self._open_lanes(assigned)
-        except Exception as error:  # noqa: BLE001 - Faust would log it and go on without lanes
+        except Exception as error:
             self.fail(error)
         await super()._on_partitions_assigned(assigned, generation_id)
 
@@ -165,7 +168,7 @@ class Application(faust.App):
             )
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
-        except Exception as error:  # noqa: BLE001 - Faust would log it and go on without lanes
+        except Exception as error:
             self.fail(error)
 
     def _expected_offsets(self) -> Mapping[TP, int]:
@@ -217,7 +220,7 @@ class Application(faust.App):
             return
         try:
             await self.flusher.flush_counts()
-        except Exception as error:  # noqa: BLE001 - a timer would swallow it
+        except Exception as error:
             self.fail(error)
 
     async def _last_flush(self) -> None:

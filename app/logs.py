@@ -52,7 +52,7 @@ def config(level: str) -> dict[str, Any]:
         },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
-            **{name: own for name in ("app", "agents", "tables")},
+            **dict.fromkeys(("app", "agents", "tables"), own),
             **{name: {"level": "ERROR", "propagate": True} for name in _NOISY},
         },
     }

@@ -30,7 +30,7 @@ class WindowCounts(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """What one message says: `source` partition of lines, its `watermark` (ms), counts by window."""
+    """One message: `source` partition of lines, its `watermark` (ms), counts by window."""
 
     source: int
     watermark: int

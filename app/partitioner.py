@@ -1,11 +1,127 @@
-"""Stand-in until the real module is here; overwrite it."""
+"""Which partition owns a word: one stable function for producing, routing and looking up.
 
-import numpy as np, zlib
+The hash is Σ (byteᵢ + 1)·Mⁱ mod 2⁶⁴ over the word's UTF-8 bytes, mixed by the finaliser of
+splitmix64; the upper 32 bits, scaled to the number of partitions, name the partition. What it gives
+is pinned by a test: a changed function would look for words where they are not.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+__all__ = ["partition_of", "partition_of_word", "split_by_partition"]
+
+_MASK = (1 << 64) - 1
+_MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse mod 2⁶⁴
+_INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
+
+_CHUNK = 1 << 15
+"""Bytes that are hashed at once, so that tables and sums stay in the CPU's cache."""
+
+Hashes = NDArray[np.uint64]
 
 
-def split_by_partition(words, counts, P):
-    ids = np.array([zlib.crc32(w.encode()) % P for w in words.to_pylist()])
+def partition_of(words: Any, partitions: int) -> NDArray[np.uint16]:
+    """Partition (0 … partitions - 1) of each word of a pyarrow string or binary array.
+
+    Large types and slices are fine; nulls are not looked for. `partitions` is at most 65,536.
+    """
+    hashes = _mixed(_polynomials(*_offsets_and_data(words)))
+    return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.uint16)
+
+
+def partition_of_word(word: str, partitions: int) -> int:
+    """Partition of one word.
+
+    Raises UnicodeEncodeError for a lone surrogate, which no text that is UTF-8 holds.
+    """
+    return int(partition_of(pa.array([word.encode()], pa.large_binary()), partitions)[0])
+
+
+def split_by_partition(words: Any, counts: Any, partitions: int) -> list[tuple[Any, Any]]:
+    """Deal out words and their counts: at each of `partitions` indices, that partition's share.
+
+    Takes and gives pairs of pyarrow arrays; those given are slices of one copy.
+    """
+    if partitions == 1:
+        return [(words, counts)]
+    owners = partition_of(words, partitions)
+    order = pa.array(np.argsort(owners, kind="stable"))
+    words, counts = words.take(order), counts.take(order)
+    ends = np.cumsum(np.bincount(owners, minlength=partitions)).tolist()
     return [
-        (words.take(np.flatnonzero(ids == q)), counts.take(np.flatnonzero(ids == q)))
-        for q in range(P)
+        (words.slice(start, end - start), counts.slice(start, end - start))
+        for start, end in zip([0, *ends], ends, strict=False)
     ]
+
+
+def _offsets_and_data(words: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each word starts and the last one ends, from 0, in the bytes of all words."""
+    _, offsets, data = words.buffers()
+    large = words.type in (pa.large_string(), pa.large_binary())
+    if offsets is None or not len(words):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    starts = np.frombuffer(offsets, np.int64 if large else np.int32)
+    starts = starts[words.offset : words.offset + len(words) + 1].astype(np.int64)
+    held = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return starts - starts[0], held[starts[0] : starts[-1]]
+
+
+def _polynomials(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
+    """Σ (byteᵢ + 1)·Mⁱ of each word, i from 0 in each.
+
+    Running sums over all the bytes, taken where words start and end, give Σ (byteⱼ + 1)·Mʲ with j
+    from the first word's start; times the inverse of Mˢ that is the sum from a word's own start s.
+    Sums wrap around mod 2⁶⁴, so differences are right, and no word needs a step of its own.
+    """
+    powers, inverses = _tables()
+    sums = np.empty(len(offsets), np.uint64)
+    shifts = np.empty(len(offsets), np.uint64)
+    running = np.zeros(_CHUNK + 1, np.uint64)
+    so_far, scale, unscale, done = 0, 1, 1, 0
+    for start in range(0, len(data) + 1, _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        here = running[: len(chunk) + 1]
+        terms = (chunk.astype(np.uint64) + np.uint64(1)) * powers[: len(chunk)]
+        np.cumsum(terms, out=here[1:])
+        upto = int(np.searchsorted(offsets, start + _CHUNK))
+        places = offsets[done:upto] - start
+        sums[done:upto] = here[places] * _u64(scale) + _u64(so_far)
+        shifts[done:upto] = inverses[places] * _u64(unscale)
+        so_far = (so_far + int(here[-1]) * scale) & _MASK
+        scale = scale * _CHUNK_POWER & _MASK
+        unscale = unscale * _CHUNK_INVERSE & _MASK
+        done = upto
+    return (sums[1:] - sums[:-1]) * shifts[:-1]
+
+
+_CHUNK_POWER = pow(_MULTIPLIER, _CHUNK, 1 << 64)
+_CHUNK_INVERSE = pow(_INVERSE, _CHUNK, 1 << 64)
+
+
+@functools.cache
+def _tables() -> tuple[Hashes, Hashes]:
+    """Powers of the multiplier and of its inverse, for the places in a chunk."""
+    return _powers(_MULTIPLIER), _powers(_INVERSE)
+
+
+def _powers(base: int) -> Hashes:
+    factors = np.full(_CHUNK, base, np.uint64)
+    factors[0] = 1
+    return np.cumprod(factors, dtype=np.uint64)
+
+
+def _mixed(hashes: Hashes) -> Hashes:
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * _u64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * _u64(0x94D049BB133111EB)
+    return hashes ^ (hashes >> np.uint64(31))
+
+
+def _u64(number: int) -> Hashes:
+    """A number as an array: products of arrays wrap around in silence, those of scalars warn."""
+    return np.array([number], np.uint64)

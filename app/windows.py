@@ -1,48 +1,218 @@
-"""Stand-in until the real module is here; overwrite it."""
+"""Event time: timestamp to windows, windows to key bytes, what is late, final or expired.
 
-import numpy as np, pyarrow as pa, pyarrow.compute as pc, struct
+All times are milliseconds since the epoch. A window is named by its start and holds the timestamps
+from there up to, not including, its end; starts are multiples of the step, before 1970 too.
+
+The watermark of a partition of lines is its newest timestamp so far, in offset order. A window is
+final for that partition once the watermark has passed the window's end by the grace. A line counts
+in those of its windows that are not final; it is late where all of them are. Since each line is
+judged by the lines before it, it makes no difference how lines come in blocks.
+
+A line whose timestamp lies further ahead of the wall clock than `future_ms` counts in its window
+but moves no watermark: one wrong clock must not make every other line late. The wall clock differs
+from one look at a line to the next; that does no harm where the watermark is committed with the
+offset, for then only lines are judged again of which nothing was kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NO_WATERMARK", "Judged", "Windows"]
+
+NO_WATERMARK = -(1 << 63)
+"""The watermark before the first line."""
+
+_LIMIT = 1 << 62
+"""Timestamps are held within this of the epoch, 146 million years, so that no sum overflows."""
+
+_HOUR = 3_600_000
+_PREFIX = struct.Struct(">Q")
+_SIGN = 1 << 63
+
+_Value = TypeVar("_Value")
+Times = NDArray[np.int64]
+Places = NDArray[np.intp]
 
 
-class J:
-    def __init__(s, w, l, m):
-        s.windows = w
-        s.late = l
-        s.watermark = m
+class Judged(NamedTuple):
+    """What became of the lines of a block.
 
-    def select(s, values, places):
-        return values if places is None else [values[i] for i in places]
+    `windows`: (start, places) in order of start; places are the ascending indexes of the lines that
+    count in that window, None where all do. `late`: ascending indexes of the late lines.
+    `watermark`: after the block.
+    """
+
+    windows: list[tuple[int, Places | None]]
+    late: Places
+    watermark: int
+
+    @staticmethod
+    def select(values: Sequence[_Value], places: Places | None) -> Sequence[_Value]:
+        """Take the values at these places; None takes all, without a copy."""
+        return values if places is None else [values[place] for place in places.tolist()]
 
 
+@dataclass(frozen=True, slots=True)
 class Windows:
-    def __init__(self, window_ms, step_ms, grace_ms, retention_ms):
-        self.w = window_ms
+    """Windows of `window_ms`, one each `step_ms` (None: one after the other), or one without end.
 
-    def judge(self, ts, wm, now):
-        if not len(ts):
-            return J([], [], wm)
-        st = ts // self.w * self.w
-        u = np.unique(st)
-        return J(
-            [(int(x), None if len(u) == 1 else np.flatnonzero(st == x)) for x in u],
-            [],
-            max(wm, int(ts.max())),
+    With `window_ms` None there is one window: it starts at 0, holds every timestamp, is never final
+    and never expires. `grace_ms` and `retention_ms` count from a window's end. Raises ValueError
+    for lengths that are not positive, and for a step longer than the window.
+    """
+
+    window_ms: int | None
+    step_ms: int | None
+    grace_ms: int
+    retention_ms: int
+
+    def __post_init__(self) -> None:
+        if self.window_ms is not None and not 0 < self.hop_ms <= self.window_ms:
+            raise ValueError("a window and its step must be positive, the step not the longer")
+
+    @property
+    def hop_ms(self) -> int:
+        """Time from one window's start to the next; 0 with one endless window."""
+        return self.step_ms or self.window_ms or 0
+
+    @property
+    def future_ms(self) -> int:
+        """How far ahead of the wall clock a line may be and still move the watermark."""
+        return max(self.window_ms or 0, self.grace_ms, _HOUR)
+
+    def starts_of(self, timestamp_ms: int) -> list[int]:
+        """Starts of the windows that hold a timestamp, ascending: one, or several that hop."""
+        return list(self._starts(timestamp_ms))
+
+    def end_of(self, start: int) -> int | None:
+        """End of a window (exclusive); None where it has none."""
+        return None if self.window_ms is None else start + self.window_ms
+
+    def is_final(self, start: int, watermark: int) -> bool:
+        """Whether no more lines can count in a window, of a partition with this watermark."""
+        return self.window_ms is not None and watermark >= start + self.window_ms + self.grace_ms
+
+    def expired_before(self, now_ms: int) -> int:
+        """Bound below which window starts are past retention: end + retention ≤ `now_ms`.
+
+        Give a watermark for `now_ms` rather than the wall clock where old lines are read again.
+        """
+        if self.window_ms is None:
+            return NO_WATERMARK
+        return max(now_ms - self.window_ms - self.retention_ms + 1, NO_WATERMARK)
+
+    def judge(self, timestamps: Times, watermark: int, now_ms: int) -> Judged:
+        """Sort the lines of a block, given their timestamps in offset order, into windows.
+
+        `watermark` is that of the partition before the block, `now_ms` the wall clock. Costs next
+        to nothing where all lines are in the same windows.
+        """
+        if not len(timestamps):
+            return Judged([], np.empty(0, np.intp), watermark)
+        low, high = int(timestamps.min()), int(timestamps.max())
+        if low < -_LIMIT or high > _LIMIT:
+            return self.judge(np.clip(timestamps, -_LIMIT, _LIMIT), watermark, now_ms)
+        bound = now_ms + self.future_ms
+        starts = self._starts(low)
+        if starts == self._starts(high):
+            # No line can close a window that holds it, so only the watermark before them decides.
+            newest = high
+            if high > bound:
+                newest = int(timestamps.max(initial=NO_WATERMARK, where=timestamps <= bound))
+            windows = [(start, None) for start in starts if not self.is_final(start, watermark)]
+            late = np.arange(0 if windows else len(timestamps), dtype=np.intp)
+            return Judged(list(windows), late, max(watermark, newest))
+        marks = np.where(timestamps <= bound, timestamps, NO_WATERMARK)
+        marks = np.maximum(np.maximum.accumulate(marks), watermark)
+        windows_of, late = self._judge_each(timestamps, marks)
+        return Judged(windows_of, late, int(marks[-1]))
+
+    def _starts(self, timestamp_ms: int) -> range:
+        if self.window_ms is None:
+            return range(1)
+        time, step = max(-_LIMIT, min(timestamp_ms, _LIMIT)), self.hop_ms
+        return range(((time - self.window_ms) // step + 1) * step, time + 1, step)
+
+    def _judge_each(
+        self, timestamps: Times, marks: Times
+    ) -> tuple[list[tuple[int, Places | None]], Places]:
+        window, step = self.window_ms or 0, self.hop_ms
+        newest = timestamps - timestamps % step
+        late = np.ones(len(timestamps), np.bool_)
+        starts, places = [], []
+        for back in range(0, window, step):
+            start = newest - back
+            counts = (start + window > timestamps) & (start + (window + self.grace_ms) > marks)
+            late &= ~counts
+            places.append(np.flatnonzero(counts))
+            starts.append(start[counts])
+        grouped = _grouped(np.concatenate(starts), np.concatenate(places))
+        return (
+            [(s, None if len(at) == len(timestamps) else at) for s, at in grouped],
+            np.flatnonzero(late),
         )
 
-    def prefix(self, s):
-        return struct.pack(">Q", s + 2**63)
+    # Keys of rows: the start, big-endian with its sign bit flipped, then the word. They sort as
+    # (start, word's UTF-8) do, so the rows of a window are one range.
 
-    def key(self, s, w):
-        return self.prefix(s) + w
+    @staticmethod
+    def prefix(start: int) -> bytes:
+        """First 8 bytes of the keys of a window."""
+        return _PREFIX.pack(start + _SIGN)
 
-    def keys(self, s, words):
-        return pc.binary_join_element_wise(
-            pa.scalar(self.prefix(s), pa.binary()),
-            words.cast(pa.binary()),
-            pa.scalar(b"", pa.binary()),
-        ).to_pylist()
+    @staticmethod
+    def start_of(key: bytes) -> int:
+        """Window start of a key or of a prefix."""
+        start: int = _PREFIX.unpack_from(key)[0]
+        return start - _SIGN
 
-    def start_of(self, p):
-        return struct.unpack(">Q", p[:8])[0] - 2**63
+    @staticmethod
+    def key(start: int, word: bytes) -> bytes:
+        """Key of a word (UTF-8) in a window."""
+        return _PREFIX.pack(start + _SIGN) + word
 
-    def end_of(self, s):
-        return s + self.w
+    @staticmethod
+    def split_key(key: bytes) -> tuple[int, bytes]:
+        """Window start and word (UTF-8) of a key."""
+        return Windows.start_of(key), key[_PREFIX.size :]
+
+    @staticmethod
+    def keys(start: int, words: Any) -> list[bytes]:
+        """Keys of words, a pyarrow string or binary array, in a window."""
+        prefix = Windows.prefix(start)
+        binary = words.cast(pa.large_binary() if _is_large(words) else pa.binary())
+        return [prefix + word for word in binary.to_pylist()]
+
+    @staticmethod
+    def split_keys(keys: Sequence[bytes]) -> tuple[Times, Any]:
+        """Window starts (int64) and words (pyarrow string array) of keys."""
+        binary = pa.array(keys, pa.large_binary())
+        prefixes = b"".join([key[: _PREFIX.size] for key in keys])
+        starts = (np.frombuffer(prefixes, ">u8").astype(np.uint64) ^ np.uint64(_SIGN)).view(
+            np.int64
+        )
+        return starts, pc.binary_slice(binary, _PREFIX.size).cast(pa.large_string())
+
+
+def _is_large(words: Any) -> bool:
+    return words.type in (pa.large_string(), pa.large_binary())
+
+
+def _grouped(starts: Times, places: Places) -> list[tuple[int, Places]]:
+    """Places by start, both ascending."""
+    order = np.lexsort((places, starts))
+    starts, places = starts[order], places[order]
+    cuts = np.flatnonzero(np.diff(starts)) + 1
+    firsts = starts[np.concatenate(([0], cuts))] if len(starts) else starts
+    return list(zip(firsts.tolist(), np.split(places, cuts), strict=False))

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from faust.stores.base import SerializedStore
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from faust.types import TP, AppT, EventT
     from faust.types.tables import CollectionT
+
+    from app.kafka.blocks import Block
 
 __all__ = ["CountStore", "Put"]
 
@@ -106,13 +108,13 @@ class CountStore(SerializedStore[bytes, bytes]):
 
     def apply_changelog_batch(
         self,
-        batch: Iterable[EventT],
+        batch: Iterable[EventT[Any]],
         to_key: Callable[[Any], Any],
         to_value: Callable[[Any], Any],
     ) -> None:
         """Write blocks of the changelog."""
         for event in batch:
-            block = event.message.value
+            block = cast("Block", event.message.value)
             rows = [(record.key, record.value) for record in block.records]
             self.write(block.partition, rows, block.next - 1)
 
@@ -232,11 +234,11 @@ class CountStore(SerializedStore[bytes, bytes]):
         raise NotImplementedError("use `faust -A app reset`")
 
     async def backup_partition(
-        self, tp: TP, flush: bool = True, purge: bool = False, keep: int = 1
+        self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1
     ) -> None:
         """Not offered: the changelog is the backup."""
         raise NotImplementedError("the changelog is the backup")
 
-    def restore_backup(self, tp: TP, latest: bool = True, backup_id: int = 0) -> None:
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
         """Not offered: the changelog is the backup."""
         raise NotImplementedError("the changelog is the backup")

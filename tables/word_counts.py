@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import faust
 import numpy as np
@@ -25,7 +25,7 @@ from tables.store import CountStore
 from tables.top import TopWords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from faust.types import StoreT
 
@@ -94,7 +94,7 @@ class Partition:
             self.unflushed = {**missing, **self.unflushed}
 
 
-class WordCounts(faust.Table):
+class WordCounts(faust.Table[bytes, bytes]):
     """The table: RocksDB below, its changelog in Kafka, and what the owner keeps in memory."""
 
     def __init__(self, app: faust.App, windows: Windows, source: str, **options: Any) -> None:
@@ -104,14 +104,13 @@ class WordCounts(faust.Table):
         self.owned: dict[int, Partition] = {}
         self._room = asyncio.Event()
 
-    def _new_store(self) -> StoreT:
+    def _new_store(self) -> StoreT[bytes, bytes]:
         return CountStore(self.app, self)
 
     @property
     def store(self) -> CountStore:
         """The RocksDB store."""
-        store: CountStore = self.data
-        return store
+        return cast("CountStore", self.data)
 
     # Changes: each step runs in a thread, one at a time for each partition
 
@@ -124,7 +123,8 @@ class WordCounts(faust.Table):
         by_window: dict[int, list[tuple[Any, Any]]] = {}
         for start, words, counts in deltas:
             by_window.setdefault(start, []).append((words, counts))
-        windows, puts = [], list[tuple[bytes, bytes | None]]()
+        windows: list[WindowChange] = []
+        puts: list[Put] = []
         for start, parts in sorted(by_window.items()):
             window = self._merge_window(partition, start, parts, version)
             windows.append(window)
@@ -144,10 +144,8 @@ class WordCounts(faust.Table):
             own.sources = change.sources
             for window in change.windows:
                 own.windows[window.start] = window.totals
-                counts = window.counts.tolist()
-                own.unflushed.update(
-                    zip(window.keys, zip(counts, [change.version] * len(counts)), strict=True)
-                )
+                stamped = ((count, change.version) for count in window.counts.tolist())
+                own.unflushed.update(zip(window.keys, stamped, strict=True))
                 top = own.tops.get(window.start)
                 if top is not None:
                     top.update(window.words, window.counts)

@@ -17,7 +17,8 @@ import click
 
 from app.commands.errors import WordCountCommand
 from app.errors import UnavailableError
-from app.settings import Settings, duration_ms
+from app.parsers import duration_ms
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,6 +13,7 @@ from app.errors import WordCountError
 from app.preflight import check_data_directory, check_port, check_servers
 
 if TYPE_CHECKING:
+    from faust.worker import Worker as FaustWorker
     from mode import Worker
 
     from app.application import Application
@@ -44,7 +45,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
 
     def on_worker_created(self, worker: Worker) -> None:
         """Say what starts, in a line."""
-        worker.spinner = None
+        cast("FaustWorker", worker).spinner = None
         click.echo(_banner(cast("Application", self.app)), err=True)
 
 

@@ -19,13 +19,15 @@ _GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 
 
 class Process:
-    """A running command; its output goes to a file.
+    """A running command; its output goes to a file, or where this process's goes.
 
     It is in a process group of its own, so that Ctrl-C reaches only Python, which stops it in
     order. When Python dies in any way, the command is killed.
     """
 
-    def __init__(self, command: Sequence[str], output: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], output: Path | None, environ: Mapping[str, str]
+    ) -> None:
         self._watcher: subprocess.Popen[bytes] | None = None
         if sys.platform == "linux":
             guarded = [*_GUARD, "exec", str(os.getpid()), *command]
@@ -104,14 +106,14 @@ def release(watcher: subprocess.Popen[bytes]) -> None:
 
 
 def _popen(
-    command: Sequence[str], output: Path, environ: Mapping[str, str]
+    command: Sequence[str], output: Path | None, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    with output.open("ab") as file:
+    with contextlib.nullcontext() if output is None else output.open("ab") as file:
         return subprocess.Popen(  # noqa: S603 — the caller's own command
             command,
             stdin=subprocess.DEVNULL,
             stdout=file,
-            stderr=subprocess.STDOUT,
+            stderr=None if file is None else subprocess.STDOUT,
             env=environ,
             start_new_session=True,
         )
@@ -153,7 +155,7 @@ class _LastingThread:
             spawn, future = self._tasks.get()
             try:
                 future.set_result(spawn())
-            except BaseException as error:  # noqa: BLE001 — raised again where the result is asked
+            except BaseException as error:
                 future.set_exception(error)
 
 

@@ -1,1 +1,1 @@
-"""What Faust lacks for Kafka: records delivered in blocks, one fenced transactional writer a partition."""
+"""What Faust lacks for Kafka: records in blocks, one fenced transactional writer a partition."""

@@ -92,6 +92,7 @@ class _PartitionRecords(fetcher.PartitionRecords):
         return records
 
     def _batches(self) -> Iterator[Batch]:
+        self.next_fetch_offset: int
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():

@@ -59,7 +59,7 @@ class Lane:
         self._changed = asyncio.Condition()
 
     async def put(self, block: Block) -> bool:
-        """Queue `block` if it is the next one; wait for room. False if a block before it is missing."""
+        """Queue `block` if it is the next one, waiting for room; False if one before is missing."""
         if block.next <= self.expected:
             return True  # done already: it was fetched again after a seek
         if block.first > self.expected:
@@ -79,7 +79,7 @@ class Lane:
                 await asyncio.wait_for(
                     self._changed.wait_for(lambda: self._blocks or self._closing), timeout
                 )
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return []
             blocks = list(self._blocks)
             self._blocks.clear()
@@ -135,7 +135,7 @@ class Stage:
         self._generation = -1
 
     async def open(self, partition: int, earliest: int) -> None:
-        """Fence the partition's earlier writers and make its lane; `earliest` is its first offset."""
+        """Fence the partition's earlier writers, make its lane; `earliest` is its first offset."""
         source = TopicPartition(self.topic, partition)
         writer = PartitionWriter(
             f"{self._group}-{self.name}-{partition}",
@@ -206,5 +206,9 @@ class Stage:
         except FencedError:
             logger.info("%s of partition %d is fenced", self.name, lane.partition)
             self._on_fenced()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the worker must not go on
-            self._on_failure(error)
+        except BaseException as error:
+            # A lane that is closed already may find its table gone: no harm, nothing is committed.
+            if lane in self.lanes.values():
+                self._on_failure(error)
+            else:
+                logger.warning("%s of partition %d ended late: %r", self.name, lane.partition, error)

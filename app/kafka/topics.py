@@ -29,8 +29,10 @@ class TopicPlan(NamedTuple):
 
 
 def plans(settings: Settings) -> list[TopicPlan]:
-    """Every topic that a worker uses. All have as many partitions: a line's words may go anywhere,
-    but whoever owns partials[q] owns changelog[q]."""
+    """Every topic that a worker uses.
+
+    All have as many partitions, so that whoever owns partials[q] owns changelog[q] as well.
+    """
     deleted = {"cleanup.policy": "delete", "retention.ms": WEEK_MS}
     compacted = {
         "cleanup.policy": "compact",
@@ -96,7 +98,8 @@ async def _create(
     for name, code, *reason in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
+            why = reason[0] if reason and reason[0] else error.__name__
             raise ConfigurationError(
-                f"topic {name} can't be made: {reason[0] if reason and reason[0] else error.__name__}"
-                "; make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
+                f"topic {name} can't be made: {why}; "
+                "make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
             )

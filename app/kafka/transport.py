@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from app.kafka.blocks import AS_BATCHES, Block
@@ -18,9 +17,9 @@ from app.kafka.blocks import AS_BATCHES, Block
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from faust.types import Message
+    from faust.types import TP, Message
 
-__all__ = ["BlockSchema", "BlockTransport"]
+__all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
 
 
 class BlockSchema(Schema[bytes, Block]):
@@ -49,7 +48,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
         self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
 
 
-class _Consumer(driver.Consumer):
+class BlockConsumer(driver.Consumer):
+    """Faust's consumer, with one message a block; it commits nothing."""
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
@@ -72,18 +73,18 @@ class _Consumer(driver.Consumer):
 
     def _as_message(self, partition: TP, block: Block) -> ConsumerMessage:
         return ConsumerMessage(
-            block.topic,
-            block.partition,
-            block.next - 1,
-            block.records[-1].timestamp / 1000 if block.records else 0.0,
-            0,
-            (),
-            b"",  # recovery refuses a message without a key
-            block,
-            None,
-            0,
-            0,
-            partition,
+            topic=block.topic,
+            partition=block.partition,
+            offset=block.next - 1,
+            timestamp=block.records[-1].timestamp / 1000 if block.records else 0.0,
+            timestamp_type=0,
+            headers=None,
+            key=b"",  # recovery refuses a message without a key
+            value=cast("bytes", block),
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=partition,
             generation_id=block.generation,
         )
 
@@ -110,5 +111,5 @@ class BlockTransport(driver.Transport):
     `expected_offsets` tells, for each owned partition, the offset that is to be read next.
     """
 
-    Consumer = _Consumer
+    Consumer = BlockConsumer
     expected_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)

@@ -111,7 +111,7 @@ class PartitionWriter:
                     f"Kafka refuses the transactional producer {self.name}: {error!r}; "
                     "grant it write rights"
                 ) from None
-            except (KafkaError, OSError, asyncio.TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError) as error:
                 await _stop(producer)
                 logger.warning("%s can't be opened, trying again: %r", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -143,7 +143,7 @@ class PartitionWriter:
                 await self._try(outgoing, offset, metadata, written)
             except (ProducerFenced, InvalidProducerEpoch) as error:
                 raise FencedError(self.name) from error
-            except (KafkaError, OSError, asyncio.TimeoutError, AssertionError) as error:
+            except (KafkaError, OSError, TimeoutError, AssertionError) as error:
                 # AssertionError: how aiokafka says that its sender has died meanwhile.
                 logger.warning(
                     "transaction of %s failed, looking how it ended: %r", self.name, error
@@ -188,13 +188,13 @@ class PartitionWriter:
                 )
             )
         # return_exceptions: a transaction is not left while one of its sends is still under way.
-        results = await asyncio.gather(*waits, return_exceptions=True)
+        results: list[Any] = await asyncio.gather(*waits, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        for (partition, count, _), metadata_of_batch in zip(sent, results, strict=False):
+        for (partition, count, _), first in zip(sent, results, strict=False):
             # A batch's future tells the offset of its first record.
-            written[partition] = metadata_of_batch.offset + count - 1
+            written[partition] = first.offset + count - 1
         await producer.commit_transaction()
 
 
@@ -227,5 +227,5 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Any:
 async def _stop(producer: AIOKafkaProducer) -> None:
     try:
         await asyncio.wait_for(producer.stop(), 5)
-    except (KafkaError, OSError, asyncio.TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError) as error:
         logger.debug("stopping a producer: %r", error)
