@@ -7,8 +7,8 @@ spaces give what the default rules give them: one word for each ideograph, hirag
 character, one for a run of katakana. Text is not normalised: é in one and in two code points are
 two words, as with whitespace.
 
-The rules are written out below, because the boundary of `regex` misjudges a lone regional indicator and a
-mark at the start of the text.
+The rules are written out below, because the word boundary of `regex` misjudges a lone regional
+indicator and a mark at the start of the text.
 """
 
 from __future__ import annotations

@@ -190,9 +190,11 @@ class Windows:
     @staticmethod
     def keys(start: int, words: Any) -> list[bytes]:
         """Keys of words, a pyarrow string or binary array, in a window."""
-        prefix = Windows.prefix(start)
-        binary = words.cast(pa.large_binary() if _is_large(words) else pa.binary())
-        return [prefix + word for word in binary.to_pylist()]
+        kind = pa.large_binary() if _is_large(words) else pa.binary()
+        prefix = pa.scalar(Windows.prefix(start), kind)
+        joined = pc.binary_join_element_wise(prefix, words.cast(kind), pa.scalar(b"", kind))
+        keys: list[bytes] = joined.to_pylist()
+        return keys
 
     @staticmethod
     def split_keys(keys: Sequence[bytes]) -> tuple[Times, Any]:
@@ -211,8 +213,9 @@ def _is_large(words: Any) -> bool:
 
 def _grouped(starts: Times, places: Places) -> list[tuple[int, Places]]:
     """Places by start, both ascending."""
-    order = np.lexsort((places, starts))
+    order = np.argsort(starts, kind="stable")
     starts, places = starts[order], places[order]
     cuts = np.flatnonzero(np.diff(starts)) + 1
-    firsts = starts[np.concatenate(([0], cuts))] if len(starts) else starts
-    return list(zip(firsts.tolist(), np.split(places, cuts), strict=False))
+    firsts = starts[np.concatenate(([0], cuts))].tolist() if len(starts) else []
+    groups = np.split(places, cuts)
+    return [(s, np.sort(at, kind="stable")) for s, at in zip(firsts, groups, strict=False)]
