@@ -61,6 +61,7 @@ class Application(faust.App):
     `failure` is what stopped the worker, if it was not asked to stop.
     """
 
+    logger = logging.getLogger("faust.app")  # what it says as a Faust service
     table: WordCounts
     sink: CassandraSink
     flusher: Flusher
@@ -147,6 +148,9 @@ class Application(faust.App):
         await super()._on_partitions_assigned(assigned, generation_id)
 
     async def _open_lanes(self, assigned: set[TP]) -> None:
+        changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
+        for tp, end in (await self.consumer.highwaters(*changelogs)).items():
+            self.table.store.refuse_foreign(tp, end)
         owned = [(stage, tp) for stage in self.stages for tp in assigned if tp.topic == stage.topic]
         if owned:
             earliest = await self.consumer.earliest_offsets(*(tp for _, tp in owned))

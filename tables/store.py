@@ -45,6 +45,8 @@ MEMTABLE_BYTES = 16 << 20
 class CountStore(SerializedStore[bytes, bytes]):
     """RocksDB databases of this worker's partitions, active and standby."""
 
+    logger = logging.getLogger("faust.stores")  # what it says as a Faust service
+
     def __init__(self, app: AppT, table: CollectionT) -> None:
         super().__init__(URL("rocksdb:"), app, table, key_type=bytes, value_type=bytes)
         self._databases: dict[int, Rdict] = {}
@@ -102,6 +104,24 @@ class CountStore(SerializedStore[bytes, bytes]):
         """The changelog offset that the rows stand at; None where nothing is stored."""
         offset = self._database(tp.partition).get(OFFSET)
         return None if offset is None else int(offset)
+
+    def refuse_foreign(self, tp: TP, end: int) -> None:
+        """Throw the local copy away if it has seen more than its changelog holds, up to `end`.
+
+        That is a changelog that was made anew: the copy's rows are not its rows.
+        """
+        offset = self.persisted_offset(tp)
+        if offset is not None and offset >= end:
+            logger.warning(
+                "local rows of partition %d stand at offset %d, but %s ends at %d: "
+                "the topic was made anew; so are the rows",
+                tp.partition,
+                offset,
+                tp.topic,
+                end,
+            )
+            self.close(tp.partition)
+            shutil.rmtree(self._path(tp.partition))
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Do nothing: offsets are written with the rows that they belong to."""
@@ -161,8 +181,11 @@ class CountStore(SerializedStore[bytes, bytes]):
             database = self._databases[partition] = self._open(partition)
         return database
 
+    def _path(self, partition: int) -> Path:
+        return self._folder / f"{self.table_name}-{partition}.rocksdb"
+
     def _open(self, partition: int) -> Rdict:
-        path = self._folder / f"{self.table_name}-{partition}.rocksdb"
+        path = self._path(partition)
         with contextlib.suppress(FileExistsError):
             path.parent.mkdir(parents=True)
         try:

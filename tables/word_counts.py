@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -96,6 +97,8 @@ class Partition:
 
 class WordCounts(faust.Table[bytes, bytes]):
     """The table: RocksDB below, its changelog in Kafka, and what the owner keeps in memory."""
+
+    logger = logging.getLogger("faust.tables")  # what it says as a Faust service
 
     def __init__(self, app: faust.App, windows: Windows, source: str, **options: Any) -> None:
         super().__init__(app, key_type=bytes, value_type=bytes, **options)

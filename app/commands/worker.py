@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 from faust.cli import worker as stock
+from faust.exceptions import AlreadyConfiguredWarning
 
 from app.errors import WordCountError
 from app.preflight import check_data_directory, check_port, check_servers
@@ -42,6 +44,12 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             if app.failure is None:
                 raise
             _stop(app.failure)
+
+    def _init_worker_options(self, *args: Any, **options: Any) -> None:
+        # Faust warns of every option that is set again, even to what it was.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AlreadyConfiguredWarning)
+            super()._init_worker_options(*args, **options)
 
     def on_worker_created(self, worker: Worker) -> None:
         """Say what starts, in a line."""

@@ -35,6 +35,8 @@ class BlockSchema(Schema[bytes, Block]):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
+    logger = driver.logger
+
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust has no setting for these two; the consumer reads them when it starts.
@@ -50,6 +52,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
 class BlockConsumer(driver.Consumer):
     """Faust's consumer, with one message a block; it commits nothing."""
+
+    logger = driver.logger
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
