@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.commands.produce import produce
 from app.commands.schema import schema
 from app.commands.servers import servers
 
@@ -12,4 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-COMMANDS: tuple[click.Command, ...] = (schema, servers)
+COMMANDS: tuple[click.Command, ...] = (produce, schema, servers)

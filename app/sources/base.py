@@ -1,0 +1,102 @@
+"""The contract of a source: open, batches of lines, acknowledge, close."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from app.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+__all__ = ["Batch", "Source", "SourceError"]
+
+
+class SourceError(UnavailableError):
+    """A source broke off; what it had yielded until then is delivered all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    r"""Lines that a source took in together: one or thousands, as they came."""
+
+    text: bytes
+    r"""The lines with b"\n" between them and none after the last; any bytes, UTF-8 or not."""
+    lines: int
+    """How many lines end in it; 0 for a part of a line that goes on in the next batch."""
+    timestamp_ms: int | None = None
+    """Event time of all of them, in ms since 1970; None: the time at which they were read."""
+    position: object = None
+    """Where to go on after this batch; handed back to `Source.acknowledge`."""
+    refused: int = 0
+    """Words that had to be left out, since no Kafka message can hold them."""
+
+    @classmethod
+    def of(
+        cls,
+        lines: Iterable[bytes | str],
+        *,
+        timestamp_ms: int | None = None,
+        position: object = None,
+    ) -> Self:
+        """A batch of separate lines; one with newlines in it counts as one."""
+        encoded = [line.encode() if isinstance(line, str) else line for line in lines]
+        return cls(b"\n".join(encoded), len(encoded), timestamp_ms, position)
+
+
+class Source(ABC):
+    """Something that lines come from.
+
+    A subclass overrides `batches`, and what it needs of the rest. All methods are called on one
+    event loop and one at a time, but `acknowledge` while `batches` waits or yields. So nothing may
+    block: what must, goes through `asyncio.to_thread`.
+    """
+
+    size: int | None = None
+    """All that there is to read, in bytes, where the end is known."""
+    taken: int = 0
+    """How much of `size` has been read."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+
+    async def open(self) -> None:  # noqa: B027 - many sources have nothing to open
+        """Connect, and check what the user asked for.
+
+        Raises ConfigurationError for a wrong argument, SourceError for what is not there now.
+        """
+
+    @abstractmethod
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield what was taken in, until the end or until `stopping` is set.
+
+        Write it as an async generator. After `stopping` it takes in nothing new, yields what it
+        has taken from where it can't be read again, and returns; it is cancelled when it waits for
+        longer than a second then, or yields more than 1000 batches. While Kafka is behind it is
+        not asked for the next batch. Raises SourceError.
+        """
+
+    async def acknowledge(self, position: object) -> None:  # noqa: B027 - many can't go on where they were
+        """Kafka holds every line up to the batch with this position.
+
+        Called now and then with the newest such position, and once more before `close`.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - many sources have nothing to close
+        """Let go of everything; called once after `open`, whatever happened."""
+
+    def stop(self) -> None:
+        """Ask `batches` to end."""
+        self.stopping.set()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, but no longer than until `stopping`; whether it is set."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return False
+        return True

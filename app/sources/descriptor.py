@@ -1,0 +1,56 @@
+"""Chunks of bytes from a pipe, a terminal or whatever else a file descriptor is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["CHUNK", "read_chunks"]
+
+CHUNK = 256 << 10
+"""Most bytes read at once."""
+
+
+async def read_chunks(descriptor: int, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield what can be read, as it comes, until the end or until `stopping` is set.
+
+    The descriptor is left in the mode in which it is: others may share it.
+    """
+    while await _readable(descriptor, stopping):
+        try:
+            chunk = os.read(descriptor, CHUNK)
+        except BlockingIOError:  # somebody made it non-blocking, and somebody read it
+            continue
+        if not chunk:
+            return
+        yield chunk
+
+
+async def _readable(descriptor: int, stopping: asyncio.Event) -> bool:
+    """Wait until reading would not block; False once `stopping` is set."""
+    if stopping.is_set():
+        return False
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    try:
+        loop.add_reader(descriptor, _resolve, ready)
+    except PermissionError:  # a regular file or /dev/null, which epoll refuses, never blocks long
+        await asyncio.sleep(0)
+        return True
+    stopped = asyncio.ensure_future(stopping.wait())
+    waiters: set[asyncio.Future[Any]] = {ready, stopped}
+    try:
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(descriptor)
+        stopped.cancel()
+    return not stopping.is_set()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

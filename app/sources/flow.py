@@ -1,0 +1,63 @@
+"""What can be done to the batches of any source on their way: pace them, date them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from app.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    from app.sources.base import Source
+
+__all__ = ["dated", "paced"]
+
+_STEPS_A_SECOND = 20
+_CATCH_UP_SECONDS = 1.0
+
+
+async def dated(batches: AsyncIterator[Batch], timestamp_ms: int) -> AsyncIterator[Batch]:
+    """Give every line one event time."""
+    async for batch in batches:
+        yield dataclasses.replace(batch, timestamp_ms=timestamp_ms)
+
+
+async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]:
+    """The source's batches in small steps, at a steady rate.
+
+    What a slow Kafka held up is not made up for by a burst of more than a second's lines.
+    """
+    started = time.monotonic()
+    sent = 0
+    step = max(1, round(lines_per_second / _STEPS_A_SECOND))
+    async with aclosing(cast("AsyncGenerator[Batch]", source.batches())) as batches:
+        async for batch in batches:
+            for part in _steps(batch, step):
+                early = started + sent / lines_per_second - time.monotonic()
+                if early > 0 and await source.pause(early):
+                    return
+                started += max(0.0, -early - _CATCH_UP_SECONDS)
+                yield part
+                sent += part.lines
+
+
+def _steps(batch: Batch, step: int) -> Iterator[Batch]:
+    """Cut a batch into batches of `step` lines; the last one has its position."""
+    lines = batch.text.split(b"\n")
+    if batch.lines <= step or batch.lines != len(lines):
+        yield batch
+        return
+    for start in range(0, len(lines), step):
+        some = lines[start : start + step]
+        last = start + step >= len(lines)
+        yield Batch(
+            b"\n".join(some),
+            len(some),
+            batch.timestamp_ms,
+            batch.position if last else None,
+            batch.refused if last else 0,
+        )

@@ -1,0 +1,168 @@
+"""What a run says while it goes on: a display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from rich.progress import Progress, TaskID
+
+    from app.sources.base import Source
+    from app.sources.delivery import Delivery
+
+__all__ = ["Complaint", "complaints", "reported", "say"]
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_TO_WORRY = 5.0
+_SECONDS_BETWEEN_WORRIES = 30.0
+
+
+def say(text: str) -> None:
+    """Print a line on stderr, above a progress display if there is one."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def complaints() -> Iterator[Complaint]:
+    """Keep the Kafka client's log off the terminal: what it retries is summed up by `reported`."""
+    last = Complaint()
+    log = logging.getLogger("aiokafka")
+    propagate, log.propagate = log.propagate, False
+    log.addHandler(last)
+    try:
+        yield last
+    finally:
+        log.removeHandler(last)
+        log.propagate = propagate
+
+
+@asynccontextmanager
+async def reported(source: Source, delivery: Delivery, complaint: Complaint) -> AsyncIterator[None]:
+    """Report on stderr while the body runs: progress, and outages of Kafka."""
+    display = _display(source) if sys.stderr.isatty() else None
+    show = display[1] if display else _Lines()
+    with display[0] if display else nullcontext():
+        reporting = asyncio.create_task(_report(delivery, show, _Outage(complaint)))
+        try:
+            yield
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
+            if display:
+                show(delivery)
+
+
+async def _report(delivery: Delivery, show: Callable[[Delivery], None], outage: _Outage) -> None:
+    while True:
+        await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+        outage.look(delivery)
+        show(delivery)
+
+
+class Complaint(logging.Handler):
+    """The Kafka client's last warning."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's message."""
+        self.text = record.getMessage()
+
+
+class _Outage:
+    """Says that Kafka acknowledges nothing any more, that it still does not, that it does."""
+
+    def __init__(self, complaint: Complaint) -> None:
+        self._complaint = complaint
+        self._since: float | None = None
+        self._said = 0.0
+
+    def look(self, delivery: Delivery) -> None:
+        now = time.monotonic()
+        stalled = delivery.stalled
+        if stalled > _SECONDS_TO_WORRY:
+            if self._since is None:
+                self._since = now - stalled
+            elif now < self._said + _SECONDS_BETWEEN_WORRIES:
+                return
+            self._said = now
+            why = f" ({self._complaint.text})" if self._complaint.text else ""
+            say(
+                f"Kafka has acknowledged nothing for {stalled:.0f} s{why}; "
+                f"{delivery.totals.waiting} lines wait, trying on"
+            )
+        elif self._since is not None:
+            say(f"Kafka answers again, after {now - self._since:.0f} s")
+            self._since, self._complaint.text = None, ""
+
+
+class _Lines:
+    """A plain line every few seconds."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._lines = self._bytes = 0
+
+    def __call__(self, delivery: Delivery) -> None:
+        now = time.monotonic()
+        seconds = now - self._at
+        if seconds < _SECONDS_BETWEEN_LINES:
+            return
+        totals = delivery.totals
+        say(
+            f"{totals.acknowledged:,} lines acknowledged, "
+            f"{(totals.acknowledged - self._lines) / seconds:,.0f} lines/s, "
+            f"{(totals.bytes - self._bytes) / seconds / 1e6:,.1f} MB/s"
+        )
+        self._at, self._lines, self._bytes = now, totals.acknowledged, totals.bytes
+
+
+def _display(source: Source) -> tuple[Progress, Callable[[Delivery], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.fields[lines]:>13,} lines"),
+        TextColumn("{task.fields[lines_per_second]:>10,.0f} lines/s"),
+        TextColumn("{task.fields[megabytes]:>9,.1f} MB"),
+        TimeElapsedColumn(),
+    ]
+    if source.size:
+        columns[1:1] = [BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
+        columns.append(TimeRemainingColumn(elapsed_when_finished=True))
+    progress = Progress(*columns, console=Console(stderr=True))
+    started = time.monotonic()
+    task: TaskID = progress.add_task(
+        "", total=source.size, lines=0, lines_per_second=0.0, megabytes=0.0
+    )
+
+    def show(delivery: Delivery) -> None:
+        totals = delivery.totals
+        progress.update(
+            task,
+            # What has been read but waits for Kafka is not done.
+            completed=source.taken * totals.acknowledged / max(totals.taken, 1),
+            lines=totals.acknowledged,
+            lines_per_second=totals.acknowledged / (time.monotonic() - started),
+            megabytes=totals.bytes / 1e6,
+        )
+
+    return progress, show
