@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from app.faultpoints import reached
 from app.kafka.writer import Outgoing, Record
 from app.partials import WindowCounts, unpack
 from app.threads import in_thread
@@ -61,7 +62,9 @@ class Counter:
             changelog = TopicPartition(self._settings.changelog, lane.partition)
             rows = [Record(key, value) for key, value in change.puts]
             written = await lane.commit([Outgoing(changelog, rows)], pending.offset)
+            reached("count.committed")
             await in_thread(partial(self._table.apply, lane.partition, change, written[changelog]))
+            reached("count.applied")
         self._metrics.rows_changed.inc(change.size)
 
 

@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from app.cassandra.writer import Row, WriteRefusedError, WriteResult
+from app.faultpoints import reached
 from app.threads import in_thread
 from tables.rows import PREFIX_BYTES
 
@@ -57,7 +58,9 @@ class Flusher:
         try:
             if rows:
                 with self._metrics.flush_seconds.time():
+                    reached("flush.taken")
                     result = await self._sink.write(rows, timeout_s=timeout_s)
+                    reached("flush.written")
         except WriteRefusedError as error:
             result = error.result
             raise

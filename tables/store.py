@@ -18,6 +18,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdic
 from yarl import URL
 
 from app.errors import UnavailableError
+from app.faultpoints import reached
 from tables.rows import PREFIX_BYTES
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class CountStore(SerializedStore[bytes, bytes]):
             block = cast("Block", event.message.value)
             rows = [(record.key, record.value) for record in block.records]
             self.write(block.partition, rows, block.next - 1)
+            reached("store.recovered")
 
     async def on_rebalance(
         self,

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import UnavailableError
+from app.faultpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,6 +196,7 @@ class PartitionWriter:
         for (partition, count, _), first in zip(sent, results, strict=False):
             # A batch's future tells the offset of its first record.
             written[partition] = first.offset + count - 1
+        reached("writer.sent")
         await producer.commit_transaction()
 
 
