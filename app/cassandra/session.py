@@ -157,7 +157,7 @@ async def _in_thread(call: Callable[[], _T]) -> _T:
         value, error = None, None
         try:
             value = call()
-        except BaseException as raised:  # noqa: BLE001  # handed over to whoever awaits
+        except BaseException as raised:  # handed over to whoever awaits
             error = raised
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, value, error)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cassandra import Unauthorized
+from cassandra.protocol import ServerError
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from app.cassandra.batching import Batcher
@@ -237,7 +238,7 @@ class _Write:
                 if is_passing(error):
                     retries += 1
                     if retries > (0 if self.failing else self.settings.output_retries):
-                        self._give_up()
+                        await self._give_up(error)
                         return
                     self.result.retries += 1
                     await self._pause(backoff_s(retries))
@@ -260,8 +261,10 @@ class _Write:
         else:
             self.result.rows += len(items)
 
-    def _give_up(self) -> None:
+    async def _give_up(self, error: Exception) -> None:
         """One batch is given up: from now on one try each, and none when all of them fail."""
+        if isinstance(error, ServerError):  # which a table that is being dropped causes, too
+            await self._check_table()
         self.failing += 1
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
@@ -270,14 +273,8 @@ class _Write:
         """Cassandra refuses a batch for good: ask whether it is the table, else which row it is."""
         if isinstance(error, Unauthorized):
             self._stop(describe(error))
-        elif not self.checked:
-            self.checked = True
-            try:
-                await check(self.writer.session, self.settings)
-            except ConfigurationError as unfit:
-                self._stop(str(unfit))
-            except UnavailableError:
-                self.checked = False
+        else:
+            await self._check_table()
         if self.stopped:
             return
         if len(items) > 1:
@@ -288,6 +285,18 @@ class _Write:
         self.refused.append((items[0].row, f"word {items[0].row.word[:100]!r}: {describe(error)}"))
         if len(self.refused) >= _MOST_REFUSED:
             self._stop(f"{len(self.refused)} rows are refused, the last one {self.refused[-1][1]}")
+
+    async def _check_table(self) -> None:
+        """Stop if the table is gone or does not fit any more; asks once a write."""
+        if self.checked:
+            return
+        self.checked = True
+        try:
+            await check(self.writer.session, self.settings)
+        except ConfigurationError as unfit:
+            self._stop(str(unfit))
+        except UnavailableError:
+            self.checked = False
 
     def _stop(self, why: str) -> None:
         self.stopped = True

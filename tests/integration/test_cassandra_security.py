@@ -1,0 +1,209 @@
+"""Users, rights and TLS with a server that wants them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.cassandra.rows import Row
+from app.cassandra.schema import apply
+from app.cassandra.session import connect
+from app.cassandra.writer import CassandraWriter, WriteRefusedError
+from app.embedded import EmbeddedCassandra
+from app.errors import ConfigurationError, WordCountError
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from app.cassandra.session import CassandraSession
+
+PASSWORD = "cassandra"  # noqa: S105  # of every fresh Cassandra
+WRONG_PASSWORD = "hunter2-secret"  # noqa: S105  # opens nothing
+READER = "reader"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, certificates of its for node and client, and one of another authority."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificates, is not on this machine")
+    directory = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(
+            ["openssl", *arguments], cwd=directory, check=True, capture_output=True, timeout=30
+        )
+
+    for authority in ("ca", "other-ca"):
+        openssl(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *(
+                "-subj",
+                f"/CN={authority}",
+                "-keyout",
+                f"{authority}.key",
+                "-out",
+                f"{authority}.pem",
+            ),
+        )
+    for name, authority in (("node", "ca"), ("client", "ca"), ("stranger", "other-ca")):
+        openssl(
+            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.csr"),
+        )
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-days", "2"),
+            *("-CAkey", f"{authority}.key", "-CAcreateserial", "-out", f"{name}.crt"),
+        )
+    node = (directory / "node.key").read_text() + (directory / "node.crt").read_text()
+    (directory / "node.pem").write_text(node)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
+    """A Cassandra that wants users and speaks TLS with those who bring a certificate."""
+    options = {
+        "authenticator": "PasswordAuthenticator",
+        "authorizer": "CassandraAuthorizer",
+        "client_encryption_options": {
+            "enabled": True,
+            "optional": False,
+            "require_client_auth": True,
+            "keystore": str(certificates / "node.pem"),
+            "truststore": str(certificates / "ca.pem"),
+            "ssl_context_factory": {
+                "class_name": "org.apache.cassandra.security.PEMBasedSslContextFactory"
+            },
+        },
+    }
+    with EmbeddedCassandra(settings=options) as server:
+        yield server
+
+
+def settings_of(server: EmbeddedCassandra, certificates: Path, **options: str | None) -> Settings:
+    """Settings of the superuser with everything right, and `options` instead."""
+    given = {
+        "CASSANDRA": server.address,
+        "CASSANDRA_USERNAME": "cassandra",
+        "CASSANDRA_PASSWORD": PASSWORD,
+        "CASSANDRA_CA": str(certificates / "ca.pem"),
+        "CASSANDRA_CERT": str(certificates / "client.crt"),
+        "CASSANDRA_KEY": str(certificates / "client.key"),
+        "OUTPUT_CONSISTENCY": "ONE",
+    } | options
+    return Settings.read({f"WORDCOUNT_{name}": text for name, text in given.items() if text})
+
+
+async def failure(settings: Settings, caplog: pytest.LogCaptureFixture) -> str:
+    """The one line that `connect` fails with, which holds no secret, as the log does not."""
+    with pytest.raises(WordCountError) as caught:
+        await connect(settings)
+    message = str(caught.value)
+    assert isinstance(caught.value, ConfigurationError), message
+    assert "\n" not in message
+    secret = settings.password
+    assert secret is None or secret not in message + caplog.text
+    assert all(record.exc_info is None for record in caplog.records)
+    return message
+
+
+async def test_a_user_with_a_certificate_writes(
+    server: EmbeddedCassandra, certificates: Path, tmp_path: Path, unique: str
+) -> None:
+    """With TLS, a client certificate and the password from a file."""
+    secret = tmp_path / "password"
+    secret.write_text(f"{PASSWORD}\n")
+    settings = settings_of(
+        server,
+        certificates,
+        KEYSPACE=unique,
+        CASSANDRA_PASSWORD=None,
+        CASSANDRA_PASSWORD_FILE=str(secret),
+    )
+    async with await connect(settings) as session:
+        await apply(session, settings)
+        writer = await CassandraWriter.create(session, settings)
+        assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+
+
+async def test_a_wrong_password_is_said(
+    server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user is named, the password is not."""
+    wrong = settings_of(server, certificates, CASSANDRA_PASSWORD=WRONG_PASSWORD)
+    message = await failure(wrong, caplog)
+    assert "refuses the user 'cassandra'" in message
+
+
+async def test_no_user_is_said(
+    server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the settings that name one."""
+    nobody = settings_of(server, certificates, CASSANDRA_USERNAME=None, CASSANDRA_PASSWORD=None)
+    message = await failure(nobody, caplog)
+    assert "wants a user; set WORDCOUNT_CASSANDRA_USERNAME" in message
+
+
+async def test_a_node_of_another_authority_is_refused(
+    server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its certificate does not descend from the CA of the settings."""
+    other = settings_of(server, certificates, CASSANDRA_CA=str(certificates / "other-ca.pem"))
+    message = await failure(other, caplog)
+    assert "TLS failed" in message
+    assert "CERTIFICATE_VERIFY_FAILED" in message
+
+
+async def test_a_certificate_and_another_key_are_refused(
+    server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before anything is sent."""
+    mixed = settings_of(server, certificates, CASSANDRA_KEY=str(certificates / "stranger.key"))
+    message = await failure(mixed, caplog)
+    assert "WORDCOUNT_CASSANDRA_KEY" in message
+
+
+@pytest.mark.parametrize("name", [None, "stranger"])
+async def test_a_client_that_the_node_does_not_know_is_refused(
+    server: EmbeddedCassandra, certificates: Path, name: str | None
+) -> None:
+    """Without a certificate, or with one of another authority: one line, in time."""
+    files = [None, None] if name is None else [f"{certificates / name}.{x}" for x in ("crt", "key")]
+    settings = settings_of(server, certificates, CASSANDRA_CERT=files[0], CASSANDRA_KEY=files[1])
+    with pytest.raises(WordCountError) as caught:
+        await connect(settings)
+    assert "\n" not in str(caught.value)
+    assert server.address in str(caught.value)
+
+
+async def test_a_user_without_the_right_to_write_is_said(
+    server: EmbeddedCassandra, certificates: Path, unique: str
+) -> None:
+    """The table, the user and the missing right are in the line; nothing is tried twice."""
+    settings = settings_of(server, certificates, KEYSPACE=unique)
+    async with await connect(settings) as session:
+        await apply(session, settings)
+        await session.execute(
+            f"CREATE ROLE IF NOT EXISTS {READER} WITH PASSWORD = '{READER}' AND LOGIN = true"
+        )
+    reader = settings_of(
+        server,
+        certificates,
+        KEYSPACE=unique,
+        CASSANDRA_USERNAME=READER,
+        CASSANDRA_PASSWORD=READER,
+    )
+    async with await connect(reader) as session:
+        with pytest.raises(WriteRefusedError, match=f"User {READER} has no MODIFY .*{unique}"):
+            await write_one(session, reader)
+
+
+async def write_one(session: CassandraSession, settings: Settings) -> None:
+    writer = await CassandraWriter.create(session, settings)
+    await writer.write([Row("tea", 0, 60_000, 1, 1)])
