@@ -199,12 +199,11 @@ class Windows:
     @staticmethod
     def split_keys(keys: Sequence[bytes]) -> tuple[Times, Any]:
         """Window starts (int64) and words (pyarrow string array) of keys."""
-        binary = pa.array(keys, pa.large_binary())
         prefixes = b"".join([key[: _PREFIX.size] for key in keys])
-        starts = (np.frombuffer(prefixes, ">u8").astype(np.uint64) ^ np.uint64(_SIGN)).view(
-            np.int64
-        )
-        return starts, pc.binary_slice(binary, _PREFIX.size).cast(pa.large_string())
+        starts = np.frombuffer(prefixes, ">u8").astype(np.uint64) ^ np.uint64(_SIGN)
+        # pyarrow's binary_slice fails where what it slices has nothing left.
+        words = pa.array([key[_PREFIX.size :] for key in keys], pa.large_binary())
+        return starts.view(np.int64), words.cast(pa.large_string())
 
 
 def _is_large(words: Any) -> bool:

@@ -1,0 +1,93 @@
+"""How fast a block of lines becomes counts, partitions and keys: `python tests/benchmarks/text.py`.
+
+200,000 lines of 10 words each, from the Python documentation and made-up numbers. Prints the best
+of five runs of each step, in ms, and words a second where a step goes through all words.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pydoc_data import topics
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app import segments
+from app.partitioner import partition_of, split_by_partition
+from app.text import count_words, invalid_utf8, merge_counts
+from app.windows import NO_WATERMARK, Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LINES = 200_000
+WORDS = 10 * LINES
+NOW = 1_700_000_000_000
+
+
+def lines() -> list[bytes]:
+    """Lines whose words are as frequent as in the documentation; one in ten is rare."""
+    rng = random.Random(1)
+    words = " ".join(topics.topics.values()).split()
+    return [
+        f"{' '.join(rng.choices(words, k=9))} w{rng.randrange(33_000)}".encode()
+        for _ in range(LINES)
+    ]
+
+
+def best(name: str, step: Callable[[], Any], words: int = 0) -> Any:
+    """Run a step five times and print the shortest."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        result = step()
+        times.append(time.perf_counter() - start)
+    rate = f"{words / min(times) / 1e6:8.1f} M words/s" if words else ""
+    print(f"{name:44}{min(times) * 1e3:9.2f} ms{rate}")  # noqa: T201
+    return result
+
+
+def unicode_anew(values: list[bytes]) -> None:
+    """Count with nothing remembered of earlier blocks."""
+    segments._cached_words.cache_clear()
+    count_words(values, "unicode")
+
+
+def main() -> None:
+    """Measure every step."""
+    values = lines()
+    best("for comparison: Counter(text.split())", lambda: counter(values), WORDS)
+    words, counts = best(
+        "count_words, whitespace", lambda: count_words(values, "whitespace"), WORDS
+    )
+    spaced = [value.replace(b" ", "\u3000".encode()) for value in values]
+    best("count_words, U+3000 between words", lambda: count_words(spaced, "whitespace"), WORDS)
+    best("count_words, unicode", lambda: count_words(values, "unicode"), WORDS)
+    best("count_words, unicode, nothing cached", lambda: unicode_anew(values), WORDS)
+    best("count_words, one line", lambda: count_words(values[:1], "whitespace"))
+    best("invalid_utf8, all fine", lambda: invalid_utf8(values))
+    best("invalid_utf8, one bad line", lambda: invalid_utf8([*values[1:], b"\xff"]))
+
+    print(f"\nof {len(words):,} distinct words:")  # noqa: T201
+    best("merge_counts, four parts of as many", lambda: merge_counts([(words, counts)] * 4))
+    best("partition_of", lambda: partition_of(words, 4))
+    best("split_by_partition", lambda: split_by_partition(words, counts, 4))
+    best("keys", lambda: Windows.keys(NOW, words))
+
+    print(f"\nof {LINES:,} timestamps:")  # noqa: T201
+    tumbling, hopping = Windows(60_000, None, 60_000, 0), Windows(60_000, 10_000, 60_000, 0)
+    same, spread = np.full(LINES, NOW), NOW + np.arange(LINES) // 2
+    best("judge, one window", lambda: tumbling.judge(same, NO_WATERMARK, NOW))
+    best("judge, three windows", lambda: tumbling.judge(spread, NO_WATERMARK, NOW))
+    best("judge, hopping", lambda: hopping.judge(spread, NO_WATERMARK, NOW))
+
+
+def counter(values: list[bytes]) -> Counter[str]:
+    """The plain way, in Python."""
+    return Counter(b"\n".join(values).decode().split())
+
+
+if __name__ == "__main__":
+    main()
