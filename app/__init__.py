@@ -30,6 +30,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.kafka.transport import BlockSchema
     from app.metrics import Metrics
     from app.settings import Settings
+    from app.web.server import WebServer
     from app.windows import Windows
     from tables.word_counts import WordCounts
 
@@ -57,6 +58,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     application.add_stage("split", settings.lines, splitter.split_lines)
     application.add_stage("count", settings.partials, counter.count_partials)
     application.timer(settings.flush_interval_ms / 1000)(application.flush)
+    application.web = WebServer(application, windows, metrics)
     return application
 
 

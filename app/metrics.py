@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from app.cassandra.results import WriteResult
 
-__all__ = ["Metrics", "count_lines"]
+__all__ = ["Metrics", "count_lines", "total"]
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -38,12 +38,13 @@ class Metrics:
         self.rows_changed = counter("rows_changed", "Rows of the table changed by checkpoints")
         self.rows_flushed = counter("rows_flushed", "Rows that Cassandra acknowledged")
         self.rows_unwritten = counter("rows_unwritten", "Rows that Cassandra did not take yet")
-        self.rows_waiting = gauge("rows_waiting", "Changed rows that Cassandra lacks")
-        self.rebalances = counter("rebalances", "Rebalances of the consumer group")
         self.checkpoint_seconds = histogram("checkpoint_seconds", "Time a checkpoint took")
         self.flush_seconds = histogram("flush_seconds", "Time a flush took")
         self.batches = counter("batches", "Batches written to Cassandra")
         self.retries = counter("write_retries", "Writes to Cassandra tried again")
+        self._last_flush = gauge(
+            "last_flush_timestamp_seconds", "When Cassandra had taken all that was to be flushed"
+        )
 
     def split(self, lines: int, messages: int, late: int, rejected: int) -> None:
         """Count what the agent `split` has committed."""
@@ -58,6 +59,26 @@ class Metrics:
         self.rows_unwritten.inc(len(result.unwritten))
         self.batches.inc(result.batches)
         self.retries.inc(result.retries)
+        if not result.unwritten:
+            self._last_flush.set_to_current_time()
+
+    def last_flush_seconds(self) -> float:
+        """When Cassandra had last taken all that was to be flushed (Unix time); 0: not yet."""
+        return _value(self._last_flush)
+
+
+def total(counter: Counter) -> int:
+    """What a counter without labels has counted so far."""
+    return int(_value(counter, "_total"))
+
+
+def _value(metric: Counter | Gauge, suffix: str = "") -> float:
+    return next(
+        sample.value
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.name == family.name + suffix
+    )
 
 
 def count_lines(values: Sequence[bytes]) -> int:

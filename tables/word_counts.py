@@ -82,17 +82,32 @@ class Partition:
     unflushed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     tops: dict[int, TopWords] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _since: int = field(default_factory=lambda: time.time_ns() // 1000)
+    _taken: tuple[int, int] = (0, 0)
 
     def take_unflushed(self) -> dict[bytes, tuple[int, int]]:
         """Hand over the rows that Cassandra lacks: key → (count, version)."""
         with self.lock:
             taken, self.unflushed = self.unflushed, {}
+            self._taken = (len(taken), self.version)
         return taken
 
     def put_back(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
         """Take back rows that Cassandra did not take; newer counts of the same rows stay."""
         with self.lock:
             self.unflushed = {**missing, **self.unflushed}
+            self._taken = (0, 0)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that Cassandra lacks, those on their way to it among them."""
+        rows, version = self._taken
+        return len(self.unflushed) + (rows if version > self.flushed else 0)
+
+    @property
+    def unflushed_since(self) -> int | None:
+        """Time (µs) of the oldest change that Cassandra lacks, at the earliest of the load."""
+        return max(self._since, self.flushed) if self.version > self.flushed else None
 
 
 class WordCounts(faust.Table[bytes, bytes]):
@@ -143,6 +158,8 @@ class WordCounts(faust.Table[bytes, bytes]):
         own = self.owned[partition]
         with own.lock:
             self.store.write(partition, change.puts, offset)
+            if own.flushed >= own.version:
+                own._since = change.version  # noqa: SLF001 - the table and its partitions are one
             own.version = change.version
             own.sources = change.sources
             for window in change.windows:

@@ -53,10 +53,17 @@ class Lane:
         self.partition: int = source.partition
         self.expected = start
         self.metadata: str = writer.position.metadata
+        self._start = start
         self._writer = writer
         self._blocks: deque[Block] = deque()
         self._closing = False
         self._changed = asyncio.Condition()
+
+    @property
+    def committed(self) -> tuple[int, str]:
+        """The offset up to which all is committed, and the metadata committed with it."""
+        position = self._writer.position
+        return max(position.offset, self._start), position.metadata
 
     async def put(self, block: Block) -> bool:
         """Queue `block` if it is the next one, waiting for room; False if one before is missing."""
@@ -183,6 +190,15 @@ class Stage:
         self._writers.clear()
         await asyncio.gather(*(writer.close() for writer in writers))
 
+    @property
+    def generation(self) -> int:
+        """The group's generation whose blocks the lanes take; -1 while they don't work."""
+        return self._generation
+
+    def working(self) -> frozenset[int]:
+        """Partitions whose lanes work: not yet, or no more, are those of a rebalance or fenced."""
+        return frozenset(partition for partition, task in self._tasks.items() if not task.done())
+
     def expected(self) -> dict[int, int]:
         """The offset that each lane expects next, by partition."""
         return {partition: lane.expected for partition, lane in self.lanes.items()}
@@ -211,4 +227,6 @@ class Stage:
             if lane in self.lanes.values():
                 self._on_failure(error)
             else:
-                logger.warning("%s of partition %d ended late: %r", self.name, lane.partition, error)
+                logger.warning(
+                    "%s of partition %d ended late: %r", self.name, lane.partition, error
+                )

@@ -1,0 +1,1 @@
+"""What answers questions: counts over all workers, health and metrics."""

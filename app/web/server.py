@@ -1,0 +1,82 @@
+"""The worker's web server: Faust's own, without its pages."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, ClassVar
+
+from aiohttp.web import AppRunner
+from faust.web.drivers import aiohttp as driver
+from mode import Service
+
+from app.web.counts import Counts
+from app.web.ends import EndOffsets
+from app.web.health import Health
+from app.web.local import LocalCounts
+from app.web.measures import Measures
+from app.web.peers import Peers
+from app.web.status import Status
+from app.web.tracker import LaneTracker
+from app.web.views import Views, errors_as_json
+
+if TYPE_CHECKING:
+    from app.application import Application
+    from app.metrics import Metrics
+    from app.windows import Windows
+
+__all__ = ["WebServer"]
+
+LINE_BYTES = 1 << 20
+"""Longest request line, in bytes: the longest word, percent-encoded, and more."""
+
+SHUTDOWN_SECONDS = 2.0
+"""How long stopping waits for answers under way."""
+
+LOOK_SECONDS = 2.0
+"""How often the lanes are looked at."""
+
+
+class WebServer(driver.Web):
+    """Serves the answers, the health and the metrics of a worker, from its very start.
+
+    `counts` and `status` answer over all workers, for the console too.
+    """
+
+    logger = logging.getLogger("faust.web")  # its starts and stops are no news
+
+    # Faust's pages show tables and more to whoever asks; none of them is served.
+    default_blueprints: ClassVar = []
+    production_blueprints: ClassVar = []
+    debug_blueprints: ClassVar = []
+    optional_blueprints: ClassVar = []
+
+    def __init__(self, app: Application, windows: Windows, metrics: Metrics) -> None:
+        super().__init__(app)
+        tracker = LaneTracker(app.stages)
+        self._ends = EndOffsets(app.settings.broker)
+        self._peers = Peers(app)
+        self._health = Health(app, metrics, tracker, self._ends)
+        self._local = LocalCounts(app, tracker, self._ends)
+        self.counts = Counts(app, windows, self._local, self._peers)
+        self.status = Status(app, metrics, self._health, self._local, self._peers)
+        measures = Measures(app, metrics, self._health, self._local)
+        views = Views(self.counts, self._local, self.status, self._health, measures)
+        self.web_app.middlewares.append(errors_as_json)
+        self.web_app.add_routes(views.routes())
+        self._runner = AppRunner(
+            self.web_app,
+            access_log=None,
+            max_line_size=LINE_BYTES,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+
+    @Service.timer(LOOK_SECONDS)
+    async def _look(self) -> None:
+        await self._local.lags()  # asks the broker whether it is there
+        self._health.look()
+
+    async def on_stop(self) -> None:
+        """Stop serving; close the connections to the other workers and to the broker."""
+        await super().on_stop()
+        await self._peers.close()
+        await self._ends.close()

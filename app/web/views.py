@@ -1,0 +1,178 @@
+"""HTTP: questions in, JSON out. Every error is JSON too: {"error": reason}."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from app.web.answers import BadRequestError, NotServingError
+from app.web.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from app.web.counts import Counts
+    from app.web.health import Health
+    from app.web.local import LocalCounts
+    from app.web.measures import Measures
+    from app.web.status import Status
+
+__all__ = ["Views", "errors_as_json"]
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1
+"""When to ask again while there is no right answer."""
+
+TOP_WORDS = 20
+"""Words in an answer of /api/top that does not say how many."""
+
+
+class Views:
+    """Handlers of all paths; `/api/local/…` is what the workers ask each other."""
+
+    def __init__(
+        self,
+        counts: Counts,
+        local: LocalCounts,
+        status: Status,
+        health: Health,
+        measures: Measures,
+    ) -> None:
+        self._counts = counts
+        self._local = local
+        self._status = status
+        self._health = health
+        self._measures = measures
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every path and its handler."""
+        return [
+            web.get("/api/top", self.top),
+            web.get("/api/words", self.word),
+            web.get("/api/words/{word:.*}", self.word),
+            web.get("/api/windows", self.windows),
+            web.get("/api/status", self.status),
+            web.get("/api/local/top", self.local_top),
+            web.get("/api/local/word", self.local_word),
+            web.get("/api/local/windows", self.local_windows),
+            web.get("/api/local/status", self.local_status),
+            web.get("/health/live", self.live),
+            web.get("/health/ready", self.ready),
+            web.get("/metrics", self.metrics),
+        ]
+
+    async def top(self, request: web.Request) -> web.Response:
+        """`/api/top?n=20&window=START`."""
+        start = request.query.get("window")
+        return _json(
+            await self._counts.top(
+                _number(request, "n", str(TOP_WORDS)), None if start is None else _time(start)
+            )
+        )
+
+    async def word(self, request: web.Request) -> web.Response:
+        """`/api/words/{word}`, or `/api/words?word=…` for what no path can hold, like `..`."""
+        word = request.match_info.get("word", request.query.get("word", ""))
+        return _json(await self._counts.word(word))
+
+    async def windows(self, _: web.Request) -> web.Response:
+        """`/api/windows`."""
+        return _json(await self._counts.windows())
+
+    async def status(self, _: web.Request) -> web.Response:
+        """`/api/status`."""
+        return _json(await self._status.all())
+
+    async def local_top(self, request: web.Request) -> web.Response:
+        """Top words of this worker's partitions."""
+        start = request.query.get("start")
+        return _json(
+            await self._local.top(
+                _number(request, "n"),
+                None if start is None else _time(start),
+                _time(request.query.get("before", "")),
+            )
+        )
+
+    async def local_word(self, request: web.Request) -> web.Response:
+        """Counts of a word of one of this worker's partitions."""
+        word = request.query.get("word", "")
+        return _json(await self._local.word(_number(request, "partition"), word))
+
+    async def local_windows(self, _: web.Request) -> web.Response:
+        """Windows of this worker's partitions."""
+        return _json(await self._local.windows())
+
+    async def local_status(self, _: web.Request) -> web.Response:
+        """This worker's state."""
+        return _json(await self._status.own())
+
+    async def live(self, _: web.Request) -> web.Response:
+        """`/health/live`: that it answers says that the event loop runs."""
+        reasons = self._health.not_live()
+        return _health({"live": not reasons, "reasons": reasons})
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """`/health/ready`."""
+        reasons = self._health.not_ready()
+        return _health({"ready": not reasons, "state": self._health.state, "reasons": reasons})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """`/metrics`, in Prometheus' text format."""
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=await self._measures.text(), headers=headers)
+
+
+@web.middleware
+async def errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer every error as JSON: 400 with what is wrong, 503 with when to ask again."""
+    try:
+        response = await handler(request)
+    except BadRequestError as error:
+        response = _json({"error": str(error)}, 400)
+    except NotServingError as error:
+        response = _json({"error": str(error)}, 503)
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = _json({"error": error.reason}, error.status)
+        if allowed := error.headers.get("Allow"):
+            response.headers["Allow"] = allowed
+    except Exception:
+        logger.exception("%s failed", request.path)
+        response = _json({"error": "the worker has failed to answer; its log says why"}, 500)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.json_response(
+        value, status=status, dumps=lambda it: json.dumps(it, ensure_ascii=False)
+    )
+
+
+def _health(value: dict[str, Any]) -> web.Response:
+    return _json(value, 503 if value["reasons"] else 200)
+
+
+def _number(request: web.Request, name: str, default: str = "") -> int:
+    text = request.query.get(name, default)
+    if re.fullmatch(r"[0-9]{1,9}", text) is None:
+        raise BadRequestError(f"{name}={text[:40]}: must be a whole number")
+    return int(text)
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise BadRequestError(f"window: {error}") from None
