@@ -7,6 +7,7 @@ stop:      drain lanes ─► last checkpoints ─► last flush ─► close
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,11 +17,13 @@ import faust
 from faust.types import TP
 from yarl import URL
 
-from app.errors import WordCountError
+from app.errors import UnavailableError, WordCountError
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
 from app.kafka.transport import BlockSchema, BlockTransport
+from app.kafka.watch import BrokerWatch
 from app.logs import config
+from app.web.address import own_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +57,17 @@ FETCH_BYTES = 1 << 20
 QUEUED_BLOCKS = 16
 """Blocks that wait for an agent before fetching stops."""
 
+START_SECONDS = 15.0
+"""How long a start may take before it is asked whether Kafka is still there."""
+
+
+def gone_while_starting(settings: Settings) -> UnavailableError:
+    """Kafka answered when the worker was started, and then no more."""
+    return UnavailableError(
+        f"Kafka at {', '.join(settings.broker)} went away while the worker started; "
+        "start it again once Kafka is back"
+    )
+
 
 class Application(faust.App):
     """A Faust application whose stages own partitions by fenced writers.
@@ -80,7 +94,7 @@ class Application(faust.App):
             stream_buffer_maxsize=QUEUED_BLOCKS,
             stream_wait_empty=False,
             stream_recovery_delay=0.0,
-            web_host=settings.web_host,
+            canonical_url=own_url(settings),
             web_bind=settings.web_host,
             web_port=settings.web_port,
             logging_config=config("INFO"),
@@ -88,6 +102,9 @@ class Application(faust.App):
         self.settings = settings
         self.offsets = CommittedOffsets(settings.id, settings.broker)
         self.stages: list[Stage] = []
+        self.broker = BrokerWatch(settings.broker)
+        self._at_work = asyncio.Event()
+        self._watching: asyncio.Future[Any] | None = None
         self._sought: dict[TP, float] = {}
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.expected_offsets = self._expected_offsets
@@ -172,6 +189,7 @@ class Application(faust.App):
             )
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
+            self._at_work.set()
         except Exception as error:
             self.fail(error)
 
@@ -206,7 +224,18 @@ class Application(faust.App):
     async def on_first_start(self) -> None:
         """Open the sink before anything is counted."""
         await super().on_first_start()
+        self._watching = asyncio.gather(self.broker.run(), self._expect_start())
         await self.sink.open()
+
+    async def _expect_start(self) -> None:
+        """Stop a worker that does not get to work since Kafka went away while it started."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_work.wait(), START_SECONDS)
+        while not self._at_work.is_set():
+            if not await self.broker.probe():
+                self.fail(gone_while_starting(self.settings))
+                return
+            await asyncio.sleep(1)
 
     async def on_stop(self) -> None:
         """Drain the lanes, flush what they changed, close."""
@@ -217,6 +246,8 @@ class Application(faust.App):
         await super().on_stop()
         await self.sink.close()
         await self.offsets.close()
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def flush(self) -> None:
         """Flush once, unless the application is stopping; an error that won't pass stops it."""

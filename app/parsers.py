@@ -98,6 +98,7 @@ def size(text: str) -> int:
 
 def integer(low: int, high: int | None = None) -> Callable[[str], int]:
     """A parser of whole numbers from `low` to `high`."""
+
     def parse(text: str) -> int:
         if re.fullmatch(r"\d+", text, re.ASCII) is None:
             raise ValueError("is not a whole number")
@@ -112,6 +113,7 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
 
 def choice(*choices: str) -> Callable[[str], str]:
     """A parser of one of `choices`."""
+
     def parse(text: str) -> str:
         if text not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
@@ -158,6 +160,7 @@ def non_empty(text: str) -> str:
 
 def address(default_port: int) -> Callable[[str], tuple[str, int]]:
     """A parser of host:port, with a port to assume."""
+
     def parse(text: str) -> tuple[str, int]:
         match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", text)
         if match is None or not 0 < int(match[2] or default_port) < 65536:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging.config
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
+from aiokafka.errors import KafkaError
 from faust.cli import worker as stock
 from faust.exceptions import AlreadyConfiguredWarning
 
+from app.application import gone_while_starting
 from app.errors import WordCountError
+from app.logs import config
 from app.preflight import check_data_directory, check_port, check_servers
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         """Check what the worker needs, run it until it is stopped, and exit with a status."""
         app = cast("Application", self.app)
         self._init_worker_options(*self.args, **self.kwargs)
+        logging.config.dictConfig(config("INFO"))
         try:
             check_data_directory(app.conf.datadir)
             if app.conf.web_enabled:
@@ -40,10 +45,15 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             super().run_using_worker(*args, **kwargs)
         except WordCountError as error:
             _stop(error)
-        except SystemExit:
-            if app.failure is None:
-                raise
-            _stop(app.failure)
+        except SystemExit as ended:
+            if app.failure is not None:
+                _stop(app.failure)
+            cause = ended.__context__
+            if isinstance(cause, WordCountError):
+                _stop(cause)
+            if isinstance(cause, KafkaError):
+                _stop(gone_while_starting(app.settings))
+            raise
 
     def _init_worker_options(self, *args: Any, **options: Any) -> None:
         # Faust warns of every option that is set again, even to what it was.

@@ -6,6 +6,7 @@ commit too, it would move them backwards.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.serializers.schemas import Schema
@@ -35,7 +36,7 @@ class BlockSchema(Schema[bytes, Block]):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
-    logger = driver.logger
+    logger = logging.getLogger("faust.consumer")  # what it says as a Faust service
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -53,7 +54,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
 class BlockConsumer(driver.Consumer):
     """Faust's consumer, with one message a block; it commits nothing."""
 
-    logger = driver.logger
+    logger = logging.getLogger("faust.consumer")  # what it says as a Faust service
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
