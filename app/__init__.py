@@ -27,6 +27,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from agents.split import Splitter
     from app.application import Application
     from app.cassandra.sink import CassandraSink
+    from app.console import Console, Printer
     from app.kafka.transport import BlockSchema
     from app.metrics import Metrics
     from app.settings import Settings
@@ -58,7 +59,9 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     application.add_stage("split", settings.lines, splitter.split_lines)
     application.add_stage("count", settings.partials, counter.count_partials)
     application.timer(settings.flush_interval_ms / 1000)(application.flush)
-    application.web = WebServer(application, windows, metrics)
+    web = application.web = WebServer(application, windows, metrics)
+    console = Console(application, web, settings.print, Printer().write)
+    application.timer(settings.flush_interval_ms / 1000)(console.print_top)
     return application
 
 

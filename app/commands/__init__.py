@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.commands.demo import demo
+from app.commands.count import count
 from app.commands.produce import produce
 from app.commands.schema import schema
 from app.commands.servers import servers
+from app.commands.status import status
+from app.commands.top import top
 
 if TYPE_CHECKING:
     import click
 
 __all__ = ["COMMANDS"]
 
-COMMANDS: tuple[click.Command, ...] = (produce, schema, servers)
+COMMANDS: tuple[click.Command, ...] = (demo, count, produce, schema, servers, status, top)

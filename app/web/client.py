@@ -1,0 +1,88 @@
+"""Asking the running workers from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import click
+from yarl import URL
+
+from app.errors import ConfigurationError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ask", "url_option"]
+
+TIMEOUT_SECONDS = 5.0
+"""How long a worker may take to answer."""
+
+PATIENCE_SECONDS = 15.0
+"""How long to ask again while the workers rebalance."""
+
+url_option = click.option(
+    "--url",
+    help="Web address of any worker [default: http://WORDCOUNT_WEB_HOST:WORDCOUNT_WEB_PORT].",
+)
+
+
+def ask(url: str | None, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """What a worker answers, as JSON.
+
+    Raises UnavailableError if no worker is there or if the workers don't get out of a rebalance,
+    ConfigurationError if it is asked for what can't be.
+    """
+    return asyncio.run(_ask(_base(url), path, query))
+
+
+def _base(text: str | None) -> URL:
+    if text is None:
+        from app.settings import Settings
+        from app.web.address import own_url
+
+        return own_url(Settings.read(os.environ))
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError(f"--url {text}: is not an address like http://127.0.0.1:6066")
+    return url
+
+
+async def _ask(base: URL, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                async with session.get((base / path).with_query(query)) as response:
+                    answer: Any = await response.json()
+                    status = response.status
+                    pause = float(response.headers.get("Retry-After", "1"))
+            except (aiohttp.ClientConnectionError, TimeoutError, OSError) as error:
+                raise UnavailableError(
+                    f"no worker answers at {base} ({_reason(error)}); start one with "
+                    "`faust -A app worker`, or name another with --url"
+                ) from None
+            except (aiohttp.ClientError, ValueError):
+                raise UnavailableError(
+                    f"what answers at {base} is no worker; name one with --url"
+                ) from None
+            if status == 200 and isinstance(answer, dict):
+                return answer
+            reason = answer.get("error") if isinstance(answer, dict) else None
+            if status == 400:
+                raise ConfigurationError(str(reason))
+            if status != 503 or asyncio.get_running_loop().time() + pause > deadline:
+                raise UnavailableError(f"the worker at {base} can't answer now: {reason or status}")
+            await asyncio.sleep(pause)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.strerror or str(error)
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error)
