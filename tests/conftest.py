@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -75,3 +76,16 @@ def wait_until() -> Callable[..., Any]:
         return value
 
     return wait
+
+
+@pytest.fixture
+def gone() -> Callable[[int], bool]:
+    """`gone(pid)`: whether that process has ended, be it reaped or not."""
+
+    def is_gone(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+
+    return is_gone

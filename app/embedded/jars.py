@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from app.embedded.progress import JarProgress
-from app.errors import ConfigurationError, UnavailableError
+from app.errors import ConfigurationError, UnavailableError, WordCountError
 
 __all__ = [
     "CASSANDRA",
@@ -111,8 +111,11 @@ class JarCache:
         """
         jars = [jar for jar in self._jars if jar.set in sets]
         unique = list({jar.name: jar for jar in jars}.values())
-        if self._unfit(unique):
-            self._fill(unique)
+        try:
+            if self._unfit(unique):
+                self._fill(unique)
+        except OSError as error:
+            raise self._refusal(error) from None
         return {
             name: [self.directory / jar.name for jar in jars if jar.set == name] for name in sets
         }
@@ -127,25 +130,25 @@ class JarCache:
     def _fill(self, jars: list[Jar]) -> None:
         from filelock import FileLock
 
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.directory / "lock"):
-                missing = self._unfit(jars)
-                staging = self.directory / "staging"
-                try:
-                    self._fetch_all(missing, staging)
-                finally:
-                    shutil.rmtree(staging, ignore_errors=True)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise UnavailableError(
-                    f"{self.directory}: no space left on the disk for the servers' jars "
-                    "(about 100 MB); make room, or set XDG_CACHE_HOME to a larger disk"
-                ) from None
-            raise ConfigurationError(
-                f"{self.directory}: the servers' jars can't be kept there "
-                f"({error.strerror or error}); set XDG_CACHE_HOME to a directory you can write"
-            ) from None
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.directory / "lock"):
+            staging = self.directory / "staging"
+            try:
+                # Another process may have fetched them while this one waited for the lock.
+                self._fetch_all(self._unfit(jars), staging)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def _refusal(self, error: OSError) -> WordCountError:
+        if error.errno == errno.ENOSPC:
+            return UnavailableError(
+                f"{self.directory}: no space left on the disk for the servers' jars "
+                "(about 100 MB); make room, or set XDG_CACHE_HOME to a larger disk"
+            )
+        return ConfigurationError(
+            f"{self.directory}: the servers' jars can't be kept there "
+            f"({error.strerror or error}); set XDG_CACHE_HOME to a directory you can write"
+        )
 
     def _fetch_all(self, jars: list[Jar], staging: Path) -> None:
         fetch = partial(self._fetch_one, staging=staging)

@@ -31,10 +31,10 @@ class EmbeddedKafka(EmbeddedServer):
         super().__init__(port, **options)
         self._ports["controller port"] = ports.free_port(self.host)
 
-    def server_properties(self, directory: Path) -> dict[str, str]:
+    def server_properties(self) -> dict[str, str]:
         """The content of server.properties."""
         controller = f"{self.host}:{self._ports['controller port']}"
-        properties = {
+        made = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
@@ -42,7 +42,8 @@ class EmbeddedKafka(EmbeddedServer):
             "advertised.listeners": f"PLAINTEXT://{self.address}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": str(directory / "data"),
+            # Below its working directory: in a path, a comma would mean two directories.
+            "log.dirs": "data",
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "5",
@@ -58,10 +59,10 @@ class EmbeddedKafka(EmbeddedServer):
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
         }
-        return properties | {key: str(value) for key, value in self._settings.items()}
+        return {key: str(value) for key, value in self._over(made).items()}
 
     def _configure(self, directory: Path) -> None:
-        lines = [f"{k}={_escape(v)}\n" for k, v in self.server_properties(directory).items()]
+        lines = [f"{k}={_escape(v)}\n" for k, v in self.server_properties().items()]
         (directory / "server.properties").write_text("".join(lines), encoding="ascii")
 
     def _prepare(self, directory: Path) -> None:

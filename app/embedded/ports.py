@@ -44,11 +44,11 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
         try:
             probe.bind((address, port))
             probe.listen()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
+        except (OSError, OverflowError) as error:
+            if getattr(error, "errno", None) == errno.EADDRINUSE:
                 return False
             raise ConfigurationError(
-                f"{address}:{port}: a server can't listen there ({error.strerror}); "
+                f"{address}:{port}: a server can't listen there ({error}); "
                 "choose an address of this machine, and a port above 1023"
             ) from None
     return True

@@ -21,6 +21,8 @@ _GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 class Process:
     """A running command; its output goes to a file, or where this process's goes.
 
+    With a file it works in that file's directory, where its crash reports are of use.
+
     It is in a process group of its own, so that Ctrl-C reaches only Python, which stops it in
     order. When Python dies in any way, the command is killed.
     """
@@ -114,6 +116,7 @@ def _popen(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=None if file is None else subprocess.STDOUT,
+            cwd=None if output is None else output.parent,
             env=environ,
             start_new_session=True,
         )

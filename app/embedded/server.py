@@ -50,7 +50,7 @@ class Options(TypedDict, total=False):
     heap: str
     """The largest heap, as Java writes it: 256m, 1g."""
     settings: Mapping[str, Any]
-    """Of the server's own settings file, over the ones made here."""
+    """Of the server's own settings file, over the ones made here; None takes one of them away."""
     java_options: Sequence[str]
     """For its JVM, after the ones made here."""
     timeout: float
@@ -208,6 +208,10 @@ class EmbeddedServer(ABC):
     def _arguments(self, directory: Path) -> list[str]:
         """JVM options, main class and arguments."""
 
+    def _over(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        both = {**made, **self._settings}
+        return {key: value for key, value in both.items() if value is not None}
+
     def _prepare(self, directory: Path) -> None:  # noqa: B027 — most have nothing to do
         """Do what must be done once before the first start."""
 
@@ -267,7 +271,7 @@ class EmbeddedServer(ABC):
                 raise UnavailableError(f"The start of {self.name} was called off")
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    f"{self.name} did not serve within {self._timeout:.0f} s; "
+                    f"{self.name} did not serve within {self._timeout:g} s; "
                     "give it more time (timeout), or the machine less to do"
                 )
             self._called_off.wait(0.02)

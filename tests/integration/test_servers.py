@@ -1,0 +1,138 @@
+"""`faust -A app servers`, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from app.embedded.ports import free_port, is_open
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def servers(*options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "faust", "-A", "app", "servers", *options]
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("WORDCOUNT")}
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            # Does nothing to one that has ended, as it should have.
+            process.kill()
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def output_until_ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line == "ready\n":
+            return "".join(lines)
+    raise AssertionError(f"never ready: {lines} {process.communicate()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_servers_serve_until_a_signal(
+    number: signal.Signals, tmp_path: Path, gone: Callable[[int], bool]
+) -> None:
+    """It says where both serve and `ready`, writes the settings, and a signal ends it with 0."""
+    port = free_port()
+    env_file = tmp_path / "servers.env"
+    env_file.write_text("WORDCOUNT_BROKER=stale\n")
+    with servers(
+        "--kafka-port", str(port), "--env-file", str(env_file), "--data", str(tmp_path / "data")
+    ) as process:
+        said = output_until_ready(process)
+        settings = Settings.read({"WORDCOUNT_ENV_FILE": str(env_file)})
+        (host, cassandra_port), *_ = settings.cassandra
+        assert settings.broker == (f"127.0.0.1:{port}",)
+        assert is_open(port)
+        assert is_open(cassandra_port, host)
+        assert f"127.0.0.1:{port}" in said
+        assert f"127.0.0.1:{cassandra_port}" in said
+        pids = [child.pid for child in children(process)]
+        assert len(pids) == 2
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    assert all(gone(pid) for pid in pids)
+    assert not env_file.exists()
+    assert (tmp_path / "data" / "kafka").is_dir()
+    assert (tmp_path / "data" / "cassandra").is_dir()
+
+
+def test_servers_stop_while_they_start(
+    wait_until: Callable[..., Any], gone: Callable[[int], bool]
+) -> None:
+    """A signal before `ready` ends it with 0 too, and leaves no Java."""
+    with servers() as process:
+        pids = wait_until(lambda: [child.pid for child in children(process)], 60)
+        process.terminate()
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 0, errors
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_server_that_dies_ends_the_command(gone: Callable[[int], bool]) -> None:
+    """When a server is killed it says so in one line, stops the other and exits with 1."""
+    with servers() as process:
+        output_until_ready(process)
+        first, second = children(process)
+        first.kill()
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert errors.startswith("Error: ")
+    assert "was ended by SIGKILL while it served" in errors
+    assert errors.count("\n") == 1
+    assert gone(second.pid)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--kafka-port", "29092", "--cassandra-port", "29092"), "are both 29092; name two ports"),
+        (("--env-file", "missing/servers.env"), "--env-file missing/servers.env: can't be written"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(options: tuple[str, ...], said: str) -> None:
+    """What can't work stops it before anything is started, with status 2."""
+    with servers(*options) as process:
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.startswith("Error: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_clear_line(kafka: Any) -> None:
+    """A port that somebody has stops it with status 1 and names the port."""
+    with servers("--kafka-port", str(kafka.port)) as process:
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert errors.startswith(f"Error: Kafka can't listen on {kafka.address}")
+    assert errors.count("\n") == 1

@@ -1,0 +1,71 @@
+"""A server's directory: kept, thrown away, one server's at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.embedded import directory
+from app.embedded.directory import DataDirectory
+from app.errors import ConfigurationError, UnavailableError
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def test_a_given_directory_is_kept(tmp_path: Path) -> None:
+    """What the user named is made if need be and never removed."""
+    data = DataDirectory(tmp_path / "a" / "b", "Kafka")
+    data.acquire()
+    (data.path / "file").touch()
+    data.discard()
+    assert (tmp_path / "a" / "b" / "file").exists()
+
+
+def test_a_temporary_directory_is_thrown_away() -> None:
+    """What nobody named lasts through stops and goes at the end."""
+    data = DataDirectory(None, "Kafka")
+    path = data.acquire()
+    data.release()
+    assert data.path == path
+    data.discard()
+    assert not path.exists()
+
+
+def test_two_servers_do_not_share_a_directory(tmp_path: Path) -> None:
+    """A second server on the same data is refused until the first has released it."""
+    first, second = DataDirectory(tmp_path, "Kafka"), DataDirectory(tmp_path, "Kafka")
+    first.acquire()
+    with pytest.raises(UnavailableError, match="in use by another Kafka"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.discard()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The error names the directory and is the user's to mend."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="can't be made"):
+        DataDirectory(tmp_path / "file" / "data", "Kafka").acquire()
+
+
+def test_leftovers_of_killed_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary directory that nobody holds any more goes when the next one is made."""
+    monkeypatch.setattr(directory, "_SECONDS_TO_LOCK", 0.0)
+    leftover = Path(tempfile.mkdtemp(prefix="wordcount-stream-Kafka-"))
+    held = DataDirectory(None, "Kafka")
+    held.acquire()
+    other = DataDirectory(None, "Cassandra")
+    other.acquire()
+    assert not leftover.exists()
+    assert held.path.exists()
+    held.discard()
+    other.discard()
+    assert list(tmp_path.iterdir()) == []
