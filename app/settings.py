@@ -151,7 +151,7 @@ class Settings:
         "rows in a batch (as many as its bytes allow)",
     )
     output_batch_bytes: int = _setting(
-        "OUTPUT_BATCH_BYTES", "4KiB", parse.size, "bytes in a batch; Cassandra warns past 5 KiB"
+        "OUTPUT_BATCH_BYTES", "5KiB", parse.size, "bytes in a batch; Cassandra warns past 5 KiB"
     )
     output_batch_grouping_key: GroupingKey = _setting(
         "OUTPUT_BATCH_GROUPING_KEY",
@@ -163,7 +163,7 @@ class Settings:
         "OUTPUT_BATCH_GROUPING_BUFFER", "1000", parse.integer(1), "batches that are open at once"
     )
     output_concurrent_writes: int = _setting(
-        "OUTPUT_CONCURRENT_WRITES", "8", parse.integer(1, 1024), "batches under way at once"
+        "OUTPUT_CONCURRENT_WRITES", "16", parse.integer(1, 1024), "batches under way at once"
     )
     output_throughput: int | None = _setting(
         "OUTPUT_THROUGHPUT", None, parse.integer(1), "most rows a second (no limit)"

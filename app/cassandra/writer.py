@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from cassandra import Unauthorized
 from cassandra.protocol import ServerError
-from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from app.cassandra.batching import Batcher
 from app.cassandra.columns import CodecError
 from app.cassandra.faults import DRIVER_ERRORS, backoff_s, describe, is_passing, kind
 from app.cassandra.replicas import replica_groups
+from app.cassandra.requests import Item, request
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.cassandra.rows import Row, RowEncoder, identity
 from app.cassandra.schema import TableShape, check
@@ -38,13 +38,6 @@ _MOST_REFUSED = 20
 """Refused rows after which a write stops: something else than single rows must be wrong."""
 
 
-class _Item(NamedTuple):
-    row: Row
-    values: list[Any]
-    routing_key: bytes
-    size: int
-
-
 class CassandraWriter:
     """Writes rows to the table of the settings; made by `create`."""
 
@@ -55,7 +48,7 @@ class CassandraWriter:
         self.settings = settings
         self.shape = shape
         self.encoder = RowEncoder(settings, shape)
-        self._prepared = prepared
+        self.prepared = prepared
         self._free_at = 0.0
 
     @classmethod
@@ -87,21 +80,6 @@ class CassandraWriter:
         written, after writing what can be.
         """
         return await _Write(self, rows, timeout_s).run()
-
-    def statement(self, items: Sequence[_Item]) -> Any:
-        """One request that writes `items`: an UNLOGGED batch, or a single INSERT."""
-        if len(items) == 1:
-            bound = BoundStatement(self._prepared, routing_key=items[0].routing_key)
-            bound.values = items[0].values
-            return bound
-        batch = BatchStatement(BatchType.UNLOGGED)
-        batch.keyspace = self.settings.keyspace
-        batch.routing_key = items[0].routing_key
-        for item in items:
-            bound = BoundStatement(self._prepared)
-            bound.values = item.values
-            batch.add(bound)
-        return batch
 
     def turn_s(self, rows: int) -> float:
         """Seconds until `rows` more rows may be sent; counts them as sent."""
@@ -162,10 +140,10 @@ class _Write:
             if number % (10 * _BREATH_ROWS) == 0:
                 await asyncio.sleep(0)
 
-    def _batches(self) -> Iterator[list[_Item] | None]:
+    def _batches(self) -> Iterator[list[Item] | None]:
         """Batches in the order in which they fill; None now and then, to let others have a turn."""
         settings, encoder = self.settings, self.writer.encoder
-        batcher: Batcher[_Item] = Batcher(
+        batcher: Batcher[Item] = Batcher(
             max_rows=1 if settings.output_if_not_exists else settings.output_batch_rows,
             max_bytes=settings.output_batch_bytes,
             max_open=settings.output_batch_grouping_buffer,
@@ -182,7 +160,7 @@ class _Write:
                 self.refused.append((row, str(error)))
                 continue
             routing_key, size = encoder.routing_key(values), encoder.size(values)
-            item = _Item(row, values, routing_key, size)
+            item = Item(row, values, routing_key, size)
             batch = batcher.add(group_of(routing_key), item, size)
             if batch is not None:
                 yield batch.items
@@ -198,7 +176,7 @@ class _Write:
             by_replicas = replica_groups(self.writer.session, self.settings.keyspace)
         return by_replicas or (lambda _: 0)
 
-    async def _work(self, batches: Iterator[list[_Item] | None]) -> None:
+    async def _work(self, batches: Iterator[list[Item] | None]) -> None:
         for items in batches:
             if self.stopped:
                 return
@@ -217,9 +195,9 @@ class _Write:
     def _left_s(self) -> float:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
-    async def _send(self, items: list[_Item]) -> None:
+    async def _send(self, items: list[Item]) -> None:
         """Write `items`, trying again while it may help; what is not acknowledged stays to do."""
-        statement = self.writer.statement(items)
+        statement = request(self.writer.prepared, self.settings.keyspace, items)
         retries = 0
         while not self.stopped:
             left_s = self._left_s()
@@ -250,7 +228,7 @@ class _Write:
             self._acknowledge(items, answer)
             return
 
-    def _acknowledge(self, items: list[_Item], answer: Any) -> None:
+    def _acknowledge(self, items: list[Item], answer: Any) -> None:
         self.failing = 0
         self.result.batches += 1
         self.result.bytes += sum(item.size for item in items)
@@ -269,7 +247,7 @@ class _Write:
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
 
-    async def _find_refused(self, items: list[_Item], error: Exception) -> None:
+    async def _find_refused(self, items: list[Item], error: Exception) -> None:
         """Cassandra refuses a batch for good: ask whether it is the table, else which row it is."""
         if isinstance(error, Unauthorized):
             self._stop(describe(error))
