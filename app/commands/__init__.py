@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.commands.demo import demo
 from app.commands.count import count
+from app.commands.demo import demo
 from app.commands.produce import produce
 from app.commands.schema import schema
 from app.commands.servers import servers

@@ -70,9 +70,8 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
             own = {**environ, "WORDCOUNT_WEB_PORT": str(port)}
             folder = str(data / f"worker-{number}")
             children.append(Process(_command("--datadir", folder, "worker"), None, own))
-        children.append(
-            Process(_command("produce", "sample", "--rate", str(rate), "--quiet"), None, environ)
-        )
+        produce = _command("produce", "sample", "--rate", str(rate))
+        children.append(Process(produce, data / "producer.log", environ))
         _wait(children, stop, seconds)
 
 
