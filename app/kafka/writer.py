@@ -208,7 +208,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Any:
             key=record.key,
             value=record.value,
             timestamp=record.timestamp,
-            headers=record.headers or [],
+            headers=list(record.headers),  # aiokafka takes nothing but a list
         )
         if appended is None:
             batch.close()
@@ -218,7 +218,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Any:
                 key=record.key,
                 value=record.value,
                 timestamp=record.timestamp,
-                headers=record.headers or [],
+                headers=list(record.headers),  # aiokafka takes nothing but a list
             )
         count += 1
     if count:
