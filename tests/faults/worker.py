@@ -1,0 +1,152 @@
+"""A worker as a process of its own, that can be killed, halted, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from app.embedded.ports import free_port
+from app.embedded.process import Process
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+__all__ = ["Worker"]
+
+ROOT = Path(__file__).parents[2]
+
+STOP_SECONDS = 40.0
+"""Longest time that a worker may take to stop in order."""
+
+_UNAVAILABLE = re.compile(r"Error: .*(no Kafka broker|Cassandra|Kafka)")
+
+
+class Worker:
+    """Worker number `number`: one data directory, one web port, one log, many lives."""
+
+    def __init__(self, number: int, directory: Path, environ: Mapping[str, str]) -> None:
+        self.number = number
+        self.data = directory / f"worker-{number}"
+        self.log = directory / f"worker-{number}.log"
+        self.busy = asyncio.Lock()
+        self.wanted = False
+        self.peak_mib = 0
+        self.troubles: list[str] = []
+        self.waited_for_servers = 0
+        self.stop_seconds: list[float] = []
+        self._environ = {**environ, "WORDCOUNT_WEB_PORT": str(free_port())}
+        self._process: Process | None = None
+
+    def start(self, point: str = "") -> None:
+        """Start it; `point` is where it is to end or to halt."""
+        command = [sys.executable, "-m", "faust", "-A", "app", "--datadir", str(self.data)]
+        environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
+        self._say(f"start {point}")
+        self._process = Process([*command, "worker"], self.log, environ)
+        self.wanted = True
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives; a halted one does."""
+        return self._process is not None and self._process.running
+
+    @property
+    def halted(self) -> bool:
+        """Whether it has been stopped by SIGSTOP."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self._process is not None:
+                return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
+        return False
+
+    @property
+    def exit_status(self) -> int | None:
+        """What it ended with, minus the signal if one ended it."""
+        return None if self._process is None else self._process.exit_status
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.wanted = False
+        if self._process is not None:
+            self._process.kill()
+        self._say("killed")
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        if self.running and self._process is not None:
+            self._say("halted")
+            self._process.pause()
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        if self.running and self._process is not None:
+            self._say("goes on")
+            self._process.resume()
+
+    async def stop(self) -> None:
+        """SIGTERM; it must end in order, with status 0, in time."""
+        self.wanted = False
+        if not self.running or self._process is None:
+            return
+        self._say("asked to stop")
+        began = time.monotonic()
+        await asyncio.to_thread(self._process.terminate, STOP_SECONDS)
+        self.stop_seconds.append(time.monotonic() - began)
+        self._say(f"stopped with status {self.exit_status} in {self.stop_seconds[-1]:.1f} s")
+        if self.exit_status != 0 and not self._waits_for_servers():
+            self.troubles.append(f"worker {self.number} stopped with status {self.exit_status}")
+
+    def look(self) -> None:
+        """Note its memory; one that has ended by itself is started again, as a supervisor does."""
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+            peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+            self.peak_mib = max(self.peak_mib, int(peak[1]) // 1024 if peak else 0)
+        if self.wanted and not self.running and not self.busy.locked():
+            if self._waits_for_servers():
+                self.waited_for_servers += 1
+            else:
+                self.troubles.append(
+                    f"worker {self.number} ended by itself with status {self.exit_status}"
+                )
+            self.start()
+
+    def clear_data(self) -> None:
+        """Delete its data directory."""
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def cut_data(self, rng: random.Random) -> None:
+        """Cut files of its RocksDB databases short, as a disk that lost its last writes."""
+        files = [path for path in self.data.rglob("*.rocksdb/*") if path.stat().st_size > 64]
+        for path in rng.sample(files, min(len(files), 3)):
+            os.truncate(path, rng.randrange(path.stat().st_size))
+            self._say(f"{path.name} cut")
+
+    def alarms(self) -> list[str]:
+        """Lines of its log that would alarm its user."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        alarming = re.compile(
+            r"Traceback|ERROR|CRITICAL|Error:|was never|Unclosed|exception ignored"
+        )
+        return [line for line in text.splitlines() if alarming.search(line)]
+
+    def _waits_for_servers(self) -> bool:
+        # A start that finds no server ends with one clear line, and a supervisor tries again.
+        text = self.log.read_text(encoding="utf-8", errors="replace").rstrip()
+        return self.exit_status == 1 and bool(_UNAVAILABLE.match(text.rpartition("\n")[2]))
+
+    def _say(self, what: str) -> None:
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} ==== {what}\n")
