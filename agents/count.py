@@ -8,6 +8,8 @@ One transaction carries the changed rows and the offset of partials[q]; RocksDB 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from app.faultpoints import reached
 from app.kafka.writer import Outgoing, Record
 from app.partials import WindowCounts, unpack
 from app.threads import in_thread
+from tables.expiry import apply_removal, next_removal
 
 if TYPE_CHECKING:
     from app.kafka.blocks import Block
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
     from tables.word_counts import WordCounts
 
 __all__ = ["Counter"]
+
+logger = logging.getLogger(__name__)
+
+EXPIRY_SECONDS = 5.0
+"""How often an idle lane looks for windows past retention."""
 
 PENDING_BYTES = 64 << 20
 """Partial counts that wait for a checkpoint: past this it comes before its time."""
@@ -43,7 +51,7 @@ class Counter:
         """Gather partial counts; each checkpoint interval, add them to the table."""
         pending = _Pending()
         while True:
-            blocks = await lane.take(pending.seconds_left())
+            blocks = await lane.take(pending.seconds_left(EXPIRY_SECONDS))
             if blocks:
                 await in_thread(partial(pending.add, blocks))
                 pending.start(self._settings.checkpoint_interval_ms / 1000)
@@ -52,6 +60,7 @@ class Counter:
                 pending = _Pending()
             if blocks is None:
                 return
+            await self._expire(lane)
 
     async def _checkpoint(self, lane: Lane, pending: _Pending) -> None:
         with self._metrics.checkpoint_seconds.time():
@@ -66,6 +75,23 @@ class Counter:
             await in_thread(partial(self._table.apply, lane.partition, change, written[changelog]))
             reached("count.applied")
         self._metrics.rows_changed.inc(change.size)
+        if change.refused:
+            self._metrics.expired_words.inc(change.refused)
+            logger.warning(
+                "%d words came for windows past WORDCOUNT_RETENTION and are not counted",
+                change.refused,
+            )
+
+    async def _expire(self, lane: Lane) -> None:
+        """Remove one step of what is past retention, if anything is."""
+        removal = await in_thread(partial(next_removal, self._table, lane.partition))
+        if removal is not None:
+            changelog = TopicPartition(self._settings.changelog, lane.partition)
+            rows = [Record(key, value) for key, value in removal.puts]
+            written = await lane.commit([Outgoing(changelog, rows)], None)
+            await in_thread(
+                partial(apply_removal, self._table, lane.partition, removal, written[changelog])
+            )
 
 
 class _Pending:
@@ -92,9 +118,10 @@ class _Pending:
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().time() + seconds
 
-    def seconds_left(self) -> float | None:
+    def seconds_left(self, otherwise: float = math.inf) -> float:
+        """Seconds until the checkpoint is due; `otherwise` while nothing is pending."""
         if self._deadline is None:
-            return None
+            return otherwise
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
     def due(self) -> bool:

@@ -19,6 +19,7 @@ from app.metrics import count_lines
 from app.partials import WindowCounts, pack
 from app.text import count_words, invalid_utf8
 from app.threads import in_thread
+from app.windows import NO_WATERMARK
 
 if TYPE_CHECKING:
     from app.kafka.blocks import Block
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from app.windows import Windows
 
 __all__ = ["Splitter"]
-
-NO_WATERMARK = -(2**63)
 
 
 class _Counted(NamedTuple):

@@ -35,6 +35,9 @@ class Metrics:
         self.messages = counter("messages", "Messages of lines split into words")
         self.late = counter("late_messages", "Messages that came too late for their windows")
         self.rejected = counter("rejected_messages", "Messages that are not UTF-8")
+        self.expired_words = counter(
+            "expired_words", "Words whose window was past retention: not counted"
+        )
         self.rows_changed = counter("rows_changed", "Rows of the table changed by checkpoints")
         self.rows_flushed = counter("rows_flushed", "Rows that Cassandra acknowledged")
         self.rows_unwritten = counter("rows_unwritten", "Rows that Cassandra did not take yet")

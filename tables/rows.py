@@ -4,8 +4,9 @@
     window start         → words, distinct words, version: the window's own row   (24 bytes)
     "flushed"            → version up to which all rows are in Cassandra           (8 bytes)
     "sources"            → JSON: watermark of each source partition
+    "expired"            → start below which windows are gone, in ms                (8 bytes)
 
-The window's start takes 8 bytes (app.windows), so no key of a window is as short as the last two
+The window's start takes 8 bytes (app.windows), so no key of a window is as short as the last three
 are. A version is the time of the checkpoint that changed the row, in µs, made to grow at every
 checkpoint of the partition even where clocks differ: it orders writes to Cassandra, too.
 """
@@ -21,26 +22,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "EXPIRED",
     "FLUSHED",
     "PREFIX_BYTES",
     "SOURCES",
     "WindowTotals",
     "decode_counts",
+    "decode_number",
     "decode_row",
     "decode_totals",
-    "decode_version",
+    "encode_number",
     "encode_rows",
     "encode_totals",
-    "encode_version",
 ]
 
+EXPIRED = b"expired"
 FLUSHED = b"flushed"
 SOURCES = b"sources"
 PREFIX_BYTES = 8
 
 _ROW = struct.Struct("<qq")
 _TOTALS = struct.Struct("<qqq")
-_VERSION = struct.Struct("<q")
+_NUMBER = struct.Struct("<q")
 _NO_ROW = bytes(_ROW.size)
 
 
@@ -83,11 +86,11 @@ def decode_totals(row: bytes) -> WindowTotals:
     return WindowTotals(*_TOTALS.unpack(row))
 
 
-def encode_version(version: int) -> bytes:
-    """A version alone."""
-    return _VERSION.pack(version)
+def encode_number(number: int) -> bytes:
+    """A version or a time alone."""
+    return _NUMBER.pack(number)
 
 
-def decode_version(row: bytes | None) -> int:
-    """A version alone; 0 where there is none."""
-    return 0 if row is None else int(_VERSION.unpack(row)[0])
+def decode_number(row: bytes | None, default: int = 0) -> int:
+    """A version or a time alone; `default` where there is none."""
+    return default if row is None else int(_NUMBER.unpack(row)[0])

@@ -20,6 +20,7 @@ import numpy as np
 
 from app.text import merge_counts
 from app.threads import in_thread
+from app.windows import NO_WATERMARK
 from tables import rows
 from tables.rows import WindowTotals
 from tables.store import CountStore
@@ -53,12 +54,18 @@ class WindowChange(NamedTuple):
 
 @dataclass(slots=True)
 class Change:
-    """What one checkpoint changes in one partition. `puts` is what goes to changelog and store."""
+    """What one checkpoint changes in one partition.
+
+    `puts` is what goes to changelog and store, `heard` are the source partitions that had a part in
+    it, `refused` counts words whose window has expired.
+    """
 
     version: int
     windows: list[WindowChange]
     sources: dict[int, int]
     puts: list[Put]
+    heard: tuple[int, ...] = ()
+    refused: int = 0
 
     @property
     def size(self) -> int:
@@ -71,14 +78,18 @@ class Partition:
     """What this worker keeps in memory of one partition that it owns; `lock` guards its changes.
 
     `version` is that of the newest checkpoint, `flushed` the one up to which Cassandra has all
-    rows, `sources` the watermark (ms) of each partition of lines, `unflushed` the rows (key →
-    count, version) that Cassandra lacks, `tops` the candidates of the windows that were asked for.
+    rows, `sources` the watermark (ms) of each partition of lines, `heard` when partial counts of it
+    last came (monotonic, s), `expired` the start (ms) below which windows are gone, `unflushed` the
+    rows (key → count, version) that Cassandra lacks, `tops` the candidates of the windows that were
+    asked for.
     """
 
     version: int = 0
     flushed: int = 0
     windows: dict[int, WindowTotals] = field(default_factory=dict)
     sources: dict[int, int] = field(default_factory=dict)
+    heard: dict[int, float] = field(default_factory=dict)
+    expired: int = NO_WATERMARK
     unflushed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     tops: dict[int, TopWords] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -139,8 +150,12 @@ class WordCounts(faust.Table[bytes, bytes]):
         own = self.owned[partition]
         version = max(time.time_ns() // 1000, own.version + 1)
         by_window: dict[int, list[tuple[Any, Any]]] = {}
+        refused = 0
         for start, words, counts in deltas:
-            by_window.setdefault(start, []).append((words, counts))
+            if start < own.expired:
+                refused += int(counts.to_numpy().sum())
+            else:
+                by_window.setdefault(start, []).append((words, counts))
         windows: list[WindowChange] = []
         puts: list[Put] = []
         for start, parts in sorted(by_window.items()):
@@ -150,8 +165,8 @@ class WordCounts(faust.Table[bytes, bytes]):
             puts.append((self.ranges.prefix(start), rows.encode_totals(window.totals)))
         marks = {**own.sources, **{s: max(m, own.sources.get(s, m)) for s, m in sources.items()}}
         puts.append((rows.SOURCES, json.dumps(marks).encode()))
-        puts.append((rows.FLUSHED, rows.encode_version(own.flushed)))
-        return Change(version, windows, marks, puts)
+        puts.append((rows.FLUSHED, rows.encode_number(own.flushed)))
+        return Change(version, windows, marks, puts, tuple(sources), refused)
 
     def apply(self, partition: int, change: Change, offset: int) -> None:
         """Take in a change whose transaction has committed, at `offset` of the changelog."""
@@ -161,6 +176,7 @@ class WordCounts(faust.Table[bytes, bytes]):
             if own.flushed >= own.version:
                 own._since = change.version  # noqa: SLF001 - the table and its partitions are one
             own.version = change.version
+            own.heard.update(dict.fromkeys(change.heard, time.monotonic()))
             own.sources = change.sources
             for window in change.windows:
                 own.windows[window.start] = window.totals
@@ -195,9 +211,13 @@ class WordCounts(faust.Table[bytes, bytes]):
     def _loaded(self, partition: int) -> Partition:
         store = self.store
         own = Partition()
-        flushed, sources = store.read(partition, [rows.FLUSHED, rows.SOURCES])
-        own.flushed = rows.decode_version(flushed)
+        flushed, sources, expired = store.read(
+            partition, [rows.FLUSHED, rows.SOURCES, rows.EXPIRED]
+        )
+        own.flushed = rows.decode_number(flushed)
+        own.expired = rows.decode_number(expired, NO_WATERMARK)
         own.sources = {int(s): mark for s, mark in json.loads(sources or b"{}").items()}
+        own.heard = dict.fromkeys(own.sources, time.monotonic())
         prefixes = list(store.prefixes(partition))
         for prefix, row in zip(prefixes, store.read(partition, prefixes), strict=True):
             if row is not None:
@@ -205,7 +225,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         own.version = max((t.version for t in own.windows.values()), default=0)
         for start, totals in own.windows.items():
             if totals.version > own.flushed:
-                for key, value in self._rows(partition, start):
+                for key, value in self.rows_of(partition, start):
                     count, version = rows.decode_row(value)
                     if version > own.flushed:
                         own.unflushed[key] = (count, version)
@@ -267,14 +287,15 @@ class WordCounts(faust.Table[bytes, bytes]):
         if top is None:
             top = TopWords()
             words, counts = [], []
-            for key, value in self._rows(partition, start):
+            for key, value in self.rows_of(partition, start):
                 words.append(key[rows.PREFIX_BYTES :].decode())
                 counts.append(rows.decode_row(value)[0])
             top.update(words, np.array(counts, np.int64))
             own.tops[start] = top
         return top
 
-    def _rows(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:
+    def rows_of(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:
+        """Keys and values of a window's words, in order of the words."""
         # The window's own row, its bare prefix, sorts before those of its words.
         return self.store.scan(
             partition, self.ranges.prefix(start) + b"\0", self.ranges.prefix(start + 1)

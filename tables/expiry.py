@@ -1,0 +1,76 @@
+"""Windows past retention go: from the changelog, from RocksDB, from memory, in small steps.
+
+Event time decides, by the slowest partition of lines: as long as one may still send lines for a
+window, the window stays, or its count would begin again from nothing. A partition that has been
+silent for the retention does not count; when all have, the wall clock decides. Whatever comes for
+an expired window after all is refused, not counted. Rows that Cassandra lacks do not go.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tables import rows
+
+if TYPE_CHECKING:
+    from tables.store import Put
+    from tables.word_counts import Partition, WordCounts
+
+__all__ = ["STEP_ROWS", "Removal", "apply_removal", "next_removal"]
+
+STEP_ROWS = 20_000
+"""Most rows that one step removes."""
+
+
+@dataclass(slots=True)
+class Removal:
+    """One step: the window that it shortens, whether that ends it, and what to write."""
+
+    start: int
+    ends: bool
+    bound: int
+    puts: list[Put]
+
+
+def next_removal(table: WordCounts, partition: int) -> Removal | None:
+    """The next step of expiry in a partition; None where nothing has expired."""
+    own = table.owned[partition]
+    bound = max(own.expired, table.ranges.expired_before(_clock(table, own)))
+    expired = [
+        start
+        for start, totals in list(own.windows.items())
+        if start < bound and totals.version <= own.flushed
+    ]
+    if not expired:
+        return None
+    start = min(expired)
+    keys = [key for key, _ in islice(table.rows_of(partition, start), STEP_ROWS)]
+    ends = len(keys) < STEP_ROWS
+    puts: list[Put] = [(key, None) for key in keys]
+    if ends:
+        puts.append((table.ranges.prefix(start), None))
+    # Windows are refused one by one as they go: those above may still wait for Cassandra.
+    reached = max(own.expired, start + 1)
+    puts.append((rows.EXPIRED, rows.encode_number(reached)))
+    return Removal(start, ends, reached, puts)
+
+
+def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: int) -> None:
+    """Take in a step whose transaction has committed, at `offset` of the changelog."""
+    own = table.owned[partition]
+    with own.lock:
+        table.store.write(partition, removal.puts, offset)
+        own.expired = removal.bound
+        own.tops.pop(removal.start, None)
+        if removal.ends:
+            own.windows.pop(removal.start, None)
+
+
+def _clock(table: WordCounts, own: Partition) -> int:
+    """The time (ms) by which windows expire."""
+    silent = time.monotonic() - table.ranges.retention_ms / 1000
+    marks = [mark for source, mark in own.sources.items() if own.heard.get(source, 0.0) > silent]
+    return min(marks) if marks else time.time_ns() // 1_000_000
