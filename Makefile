@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FOR ?=
+SEED ?=
 WORKERS ?= 1
 
-.PHONY: run test check format clean
+.PHONY: run test soak check format clean
 .DEFAULT_GOAL := run
 
 # The virtual environment, made anew when a dependency changes.
@@ -26,6 +27,9 @@ test: $(VENV)/installed  ## every test, those on the real embedded servers too
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+soak: $(VENV)/installed  ## random faults with new seeds, for FOR=15m; SEED=n repeats one
+	$(BIN)/python -m tests.faults.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/installed  ## format, lint, types, unit tests
 	$(BIN)/ruff format --check .
