@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -83,7 +84,22 @@ def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
         },
     }
     with EmbeddedCassandra(settings=options) as server:
+        # A fresh node serves before it has made its first user.
+        asyncio.run(first_user(settings_of(server, certificates)))
         yield server
+
+
+async def first_user(settings: Settings) -> None:
+    """Return once the superuser may connect, within a minute."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await (await connect(settings)).close()
+            except ConfigurationError as refused:
+                if "refuses the user" not in str(refused):
+                    raise
+            else:
+                return
 
 
 def settings_of(server: EmbeddedCassandra, certificates: Path, **options: str | None) -> Settings:
