@@ -1,0 +1,41 @@
+"""Servers that these tests may kill, and scenarios on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.scenario import Scenario
+from tests.faults.servers import Servers
+from tests.faults.text import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from tests.faults.plan import Fault
+    from tests.faults.scenario import Report
+
+
+@pytest.fixture(scope="session")
+def victims() -> Iterator[Servers]:
+    """A Kafka and a Cassandra that may be killed: no other tests use them."""
+    with Servers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def survives(
+    victims: Servers, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[..., Awaitable[Report]]:
+    """Two workers that count exactly while the faults given to it strike."""
+    logs = tmp_path_factory.mktemp("faults")
+
+    async def run(*faults: Fault, seconds: float = 10.0, lines: int = 60_000) -> Report:
+        shape = Shape(lines=lines)
+        seed = len(request.node.name)
+        report = await Scenario(victims, logs, seed, faults, seconds=seconds, shape=shape).run()
+        assert not [alarm for alarm in report.alarms if "Traceback" in alarm], report.alarms
+        return report
+
+    return run

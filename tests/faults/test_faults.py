@@ -1,0 +1,85 @@
+"""Every kind of fault, once each: the counts in Cassandra are those of the text.
+
+`make soak` mixes them at random.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.plan import Fault
+from tests.faults.scenario import SESSION_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.faults.scenario import Report
+
+    Survives = Callable[..., Awaitable[Report]]
+
+
+async def test_killed_workers(survives: Survives) -> None:
+    """A worker that is killed comes back with its data, with none, or with files cut short."""
+    await survives(
+        Fault(4, "kill", 0.5, 0),
+        Fault(7, "kill", 0.5, 1, "empty"),
+        Fault(10, "kill", 0.5, 0, "cut"),
+        seconds=12,
+    )
+
+
+async def test_rolling_restart(survives: Survives) -> None:
+    """Workers stop in order with status 0 and come back; another one joins and leaves."""
+    await survives(
+        Fault(4, "stop", 0.2, 0), Fault(6, "join", 5), Fault(9, "stop", 0.2, 1), seconds=12
+    )
+
+
+async def test_zombie(survives: Survives) -> None:
+    """A worker that was halted past its session, and goes on, adds nothing twice."""
+    await survives(Fault(5, "freeze", SESSION_SECONDS + 4, 0), seconds=12)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("writer.sent:5", "count.committed:3:SIGSTOP"),
+        ("count.committed:4", "writer.sent:6:SIGSTOP"),
+        ("count.applied:3", "flush.taken:3:SIGSTOP"),
+        ("flush.taken:3", "flush.written:3"),
+        ("store.recovered:1",),
+    ],
+    ids="+".join,
+)
+async def test_points_in_the_code(survives: Survives, points: tuple[str, ...]) -> None:
+    """Workers that end, or are halted, at the worst places leave nothing half done."""
+    faults = []
+    for worker, point in enumerate(points):
+        seconds = SESSION_SECONDS + 2 if "STOP" in point else 0.2
+        data = "empty" if point.startswith("store") else "same"
+        faults.append(Fault(4, "point", seconds, worker, data, point))
+    report = await survives(*faults)
+    assert not report.struck["point not reached"]
+
+
+async def test_broker_killed(survives: Survives) -> None:
+    """A broker that is killed and comes back gets everything once."""
+    await survives(Fault(5, "kafka kill", 2))
+
+
+async def test_cassandra_away(survives: Survives) -> None:
+    """While Cassandra is away counting goes on; all counts are there soon after it comes back."""
+    await survives(Fault(3, "cassandra kill", 10))
+
+
+async def test_two_at_once(survives: Survives) -> None:
+    """A worker dies while Cassandra is away, another while the broker is."""
+    await survives(
+        Fault(3, "cassandra kill", 2),
+        Fault(3, "kill", 1, 0, "empty"),
+        Fault(9, "kafka kill", 1),
+        Fault(9.2, "kill", 1, 1),
+        seconds=12,
+    )
