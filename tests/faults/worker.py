@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 40.0
 """Longest time that a worker may take to stop in order."""
 
+START_SECONDS = 10.0
+"""Longest time that a worker may take to start before it answers signals."""
+
 _UNAVAILABLE = re.compile(r"Error: .*(no Kafka broker|Cassandra|Kafka)")
 
 
@@ -46,6 +50,7 @@ class Worker:
         self.stop_seconds: list[float] = []
         self._environ = {**environ, "WORDCOUNT_WEB_PORT": str(free_port())}
         self._process: Process | None = None
+        self._started = 0.0
 
     def start(self, point: str = "") -> None:
         """Start it; `point` is where it is to end or to halt."""
@@ -53,6 +58,7 @@ class Worker:
         environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
         self._say(f"start {point}")
         self._process = Process([*command, "worker"], self.log, environ)
+        self._started = time.monotonic()
         self.wanted = True
 
     @property
@@ -102,7 +108,9 @@ class Worker:
         await asyncio.to_thread(self._process.terminate, STOP_SECONDS)
         self.stop_seconds.append(time.monotonic() - began)
         self._say(f"stopped with status {self.exit_status} in {self.stop_seconds[-1]:.1f} s")
-        if self.exit_status != 0 and not self._waits_for_servers():
+        # Before it has begun to work a signal ends it as it ends any process.
+        early = self.exit_status == -signal.SIGTERM and began - self._started < START_SECONDS
+        if self.exit_status != 0 and not early and not self._waits_for_servers():
             self.troubles.append(f"worker {self.number} stopped with status {self.exit_status}")
 
     def look(self) -> None:
