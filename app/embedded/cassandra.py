@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from app.embedded import jars as jar_sets
 from app.embedded import ports
-from app.embedded.server import EmbeddedServer, Options
+from app.embedded.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from app.embedded.options import Options
 
 __all__ = ["EmbeddedCassandra"]
 

@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from app.embedded import ports
 from app.embedded.diagnosis import End, explain, no_space, port_in_use
@@ -22,9 +22,11 @@ from app.embedded.process import Process
 from app.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["EmbeddedServer", "Options"]
+    from app.embedded.options import Options
+
+__all__ = ["EmbeddedServer"]
 
 _LOGBACK = Path(__file__).with_name("logback.xml")
 _SECONDS_TO_STOP = 30.0
@@ -38,23 +40,6 @@ _JVM_OPTIONS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
-
-
-class Options(TypedDict, total=False):
-    """What every server can be told; all of it may be left out."""
-
-    data: Path | str | None
-    """Directory to keep the data in; None: a temporary one."""
-    host: str
-    """Address of this machine to listen on, 127.0.0.1 by default."""
-    heap: str
-    """The largest heap, as Java writes it: 256m, 1g."""
-    settings: Mapping[str, Any]
-    """Of the server's own settings file, over the ones made here; None takes one of them away."""
-    java_options: Sequence[str]
-    """For its JVM, after the ones made here."""
-    timeout: float
-    """Seconds that a start may take, 120 by default."""
 
 
 class EmbeddedServer(ABC):
@@ -262,7 +247,7 @@ class EmbeddedServer(ABC):
     def _serves(self) -> bool:
         return self._serving in _read(self.log) and ports.is_open(self.port, self._host)
 
-    def _wait_until(self, condition: Any, process: Process) -> None:
+    def _wait_until(self, condition: Callable[[], bool], process: Process) -> None:
         deadline = time.monotonic() + self._timeout
         while not condition():
             if not process.running:
@@ -283,7 +268,7 @@ class EmbeddedServer(ABC):
         end = End(self.name, when, process.exit_status, text)
         return explain(end, self._ports, self._host)
 
-    def _end(self, how: Any) -> None:
+    def _end(self, how: Callable[[Process], None]) -> None:
         process, self._process = self._process, None
         if process is not None:
             how(process)
