@@ -31,12 +31,13 @@ def _setting(
     variable: str, default: str | None, parse: Callable[[str], Any], help_text: str
 ) -> Any:
     return dataclasses.field(
+        repr=not variable.endswith("PASSWORD"),
         metadata={
             "variable": PREFIX + variable,
             "default": default,
             "parse": parse,
             "help": help_text,
-        }
+        },
     )
 
 
