@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import tempfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from app.cassandra.schema import check
 from app.cassandra.session import connect
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
-__all__ = ["check_data_directory", "check_port", "check_servers"]
+__all__ = ["check_data_directory", "check_port", "check_servers", "claim_data_directory"]
 
 
 def check_data_directory(path: Path) -> None:
@@ -30,6 +31,24 @@ def check_data_directory(path: Path) -> None:
             f"data directory {path} can't be written: {error.strerror}; "
             "make it writable, or name another: faust -A app --datadir DIR worker"
         ) from None
+
+
+def claim_data_directory(path: Path) -> IO[bytes]:
+    """Take a written data directory for this process, until what is returned is closed.
+
+    The kernel lets go of it when the process ends, however it ends. Raises UnavailableError if
+    another worker has it: two would share partitions first and fight over one of them later.
+    """
+    claim = (path / "worker.lock").open("ab")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        claim.close()
+        raise UnavailableError(
+            f"data directory {path} is used by another worker; "
+            "give each worker its own: faust -A app --datadir DIR worker"
+        ) from None
+    return claim
 
 
 def check_port(host: str, port: int) -> None:

@@ -16,7 +16,12 @@ from faust.exceptions import AlreadyConfiguredWarning
 from app.application import gone_while_starting
 from app.errors import WordCountError
 from app.logs import config
-from app.preflight import check_data_directory, check_port, check_servers
+from app.preflight import (
+    check_data_directory,
+    check_port,
+    check_servers,
+    claim_data_directory,
+)
 
 if TYPE_CHECKING:
     from faust.worker import Worker as FaustWorker
@@ -39,6 +44,8 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         logging.config.dictConfig(config("INFO"))
         try:
             check_data_directory(app.conf.datadir)
+            # Kept, not closed: it holds until the process ends.
+            self._claim = claim_data_directory(app.conf.datadir)
             if app.conf.web_enabled:
                 check_port(app.conf.web_bind, app.conf.web_port)
             asyncio.run(check_servers(app.settings))
