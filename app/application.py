@@ -17,7 +17,7 @@ import faust
 from faust.types import TP
 from yarl import URL
 
-from app.errors import UnavailableError, WordCountError
+from app.errors import ConfigurationError, UnavailableError, WordCountError
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
 from app.kafka.transport import BlockSchema, BlockTransport
@@ -69,6 +69,16 @@ def gone_while_starting(settings: Settings) -> UnavailableError:
     )
 
 
+def _canonical_url(settings: Settings) -> URL:
+    try:
+        return own_url(settings)
+    except ValueError:
+        raise ConfigurationError(
+            f"WORDCOUNT_WEB_HOST={settings.web_host}: is neither a name nor an address; "
+            "write it as 127.0.0.1, or 0.0.0.0 for every address of this machine"
+        ) from None
+
+
 class Application(faust.App):
     """A Faust application whose stages own partitions by fenced writers.
 
@@ -94,7 +104,7 @@ class Application(faust.App):
             stream_buffer_maxsize=QUEUED_BLOCKS,
             stream_wait_empty=False,
             stream_recovery_delay=0.0,
-            canonical_url=own_url(settings),
+            canonical_url=_canonical_url(settings),
             web_bind=settings.web_host,
             web_port=settings.web_port,
             logging_config=config("INFO"),
