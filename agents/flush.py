@@ -63,7 +63,13 @@ class Flusher:
                     reached("flush.written")
         except WriteRefusedError as error:
             result = error.result
-            raise
+            if not error.only_rows:
+                raise
+            # A word that no row can hold must not keep the others out: it stays in the table.
+            self._metrics.rows_refused.inc(len(error.rows))
+            logger.error("%s", error)
+            refused = {id(row) for row in error.rows}
+            result.unwritten = [row for row in result.unwritten if id(row) not in refused]
         finally:
             unwritten = {self._key(row) for row in result.unwritten}
             for own, version, taken in snapshots:

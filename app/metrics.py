@@ -41,6 +41,9 @@ class Metrics:
         self.rows_changed = counter("rows_changed", "Rows of the table changed by checkpoints")
         self.rows_flushed = counter("rows_flushed", "Rows that Cassandra acknowledged")
         self.rows_unwritten = counter("rows_unwritten", "Rows that Cassandra did not take yet")
+        self.rows_refused = counter(
+            "rows_refused", "Rows that can't be written: their word or count does not fit a column"
+        )
         self.checkpoint_seconds = histogram("checkpoint_seconds", "Time a checkpoint took")
         self.flush_seconds = histogram("flush_seconds", "Time a flush took")
         self.batches = counter("batches", "Batches written to Cassandra")

@@ -51,10 +51,19 @@ class WriteRefusedError(ConfigurationError):
     """Cassandra, or a column's type, refuses rows for good: trying again can't help.
 
     `result` says what was written all the same; its `unwritten` hold `rows`, the refused ones that
-    were found, and those that were not tried any more.
+    were found, and those that were not tried any more. `only_rows` tells that nothing but these
+    rows is wrong: all others can be written.
     """
 
-    def __init__(self, message: str, result: WriteResult, rows: list[Row] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        result: WriteResult,
+        rows: list[Row] | None = None,
+        *,
+        only_rows: bool = False,
+    ) -> None:
         super().__init__(message)
         self.result = result
         self.rows = rows or []
+        self.only_rows = only_rows

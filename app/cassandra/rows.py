@@ -38,6 +38,9 @@ _PLACES = {"word": 0, "window_start": 1, "window_end": 2, "count": 3, "updated_a
 
 # How Cassandra 5 measures a row of a batch, found by the sizes that it logs: these and the values
 # that are not in the partition key. Rows that share a partition are measured a little lower.
+MAX_KEY_BYTES = 65_535
+"""Longest value of a primary key that Cassandra takes."""
+
 _ROW_BYTES = 50
 _CELL_BYTES = 20  # of each column outside the primary key
 _TTL_BYTES = 12
@@ -60,6 +63,7 @@ class RowEncoder:
             self._columns.append((_PLACES[field], encode, missing, column.name))
         names = [column.name for _, column in shape.written]
         self._table = shape.name
+        self._word_place = [place for place, *_ in self._columns].index(_PLACES["word"])
         self._key_places = [names.index(name) for name in shape.partition_key]
         self._fixed_bytes = _ROW_BYTES + _CELL_BYTES * (len(names) - len(key))
         if settings.output_ttl is not None:
@@ -79,6 +83,12 @@ class RowEncoder:
                 raise self._misfit(row, place, column, str(error)) from None
             if values[-1] is _KEY:
                 raise self._misfit(row, place, column, "is missing in the primary key")
+        if len(values[self._word_place]) > MAX_KEY_BYTES:
+            size = len(values[self._word_place])
+            raise CodecError(
+                f"word {row.word[:40]!r}… has {size} bytes, a key holds {MAX_KEY_BYTES} "
+                f"(column {self._columns[self._word_place][3]} of {self._table})"
+            )
         if self._stamp is not None:
             values.append(self._stamp(row.timestamp_us))
         if self._ttl_of_window is not None:

@@ -288,4 +288,5 @@ class _Write:
             more = len(self.refused) - 1
             others = f" (and {more} more)" if more else ""
             what = f"a row for {table} can't be written: {self.refused[0][1]}{others}"
-        return WriteRefusedError(what, self.result, [row for row, _ in self.refused])
+        rows = [row for row, _ in self.refused]
+        return WriteRefusedError(what, self.result, rows, only_rows=self.fatal is None)
