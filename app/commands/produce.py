@@ -194,9 +194,8 @@ async def _run(make: Callable[[], Source], options: Options) -> int:
 
     def stop() -> bool:
         if delivery.connected:
-            say(
-                f"Stopping: {delivery.totals.waiting} lines wait for Kafka; Ctrl-C again gives them up"
-            )
+            waiting = delivery.totals.waiting
+            say(f"Stopping: {waiting} lines wait for Kafka; Ctrl-C again gives them up")
         return delivery.connected
 
     started = time.monotonic()

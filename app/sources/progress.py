@@ -116,9 +116,9 @@ class _Lines:
     def __call__(self, delivery: Delivery) -> None:
         now = time.monotonic()
         seconds = now - self._at
-        if seconds < _SECONDS_BETWEEN_LINES:
-            return
         totals = delivery.totals
+        if seconds < _SECONDS_BETWEEN_LINES or totals.acknowledged == self._lines:
+            return
         say(
             f"{totals.acknowledged:,} lines acknowledged, "
             f"{(totals.acknowledged - self._lines) / seconds:,.0f} lines/s, "

@@ -66,7 +66,7 @@ async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Deli
     batches_to_stop = _BATCHES_TO_STOP
     try:
         while batches_to_stop:
-            batches_to_stop -= stopping.done()
+            batches_to_stop -= source.stopping.is_set()
             following = asyncio.ensure_future(anext(batches))
             while not following.done():
                 await _wait(following, stopping, delivery)

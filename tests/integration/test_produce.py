@@ -1,0 +1,337 @@
+"""`faust -A app produce` against a real Kafka: every line arrives once, whatever happens."""
+
+import array
+import fcntl
+import gzip
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.embedded import EmbeddedKafka
+from app.sources.sample import sample_text
+
+FAUST = str(Path(sys.executable).with_name("faust"))
+
+
+class Record(NamedTuple):
+    """A message as it is in Kafka."""
+
+    partition: int
+    value: bytes
+    timestamp: int
+
+
+@asynccontextmanager
+async def consumer(broker: str) -> AsyncIterator[AIOKafkaConsumer]:
+    client = AIOKafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+async def assign(client: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """Read a topic from its beginning, once it is there."""
+    numbers = await client._client._wait_on_metadata(topic)
+    partitions = [TopicPartition(topic, number) for number in numbers]
+    client.assign(partitions)
+    await client.seek_to_beginning(*partitions)
+    return partitions
+
+
+async def consume(broker: str, topic: str) -> list[Record]:
+    """Everything that is in a topic."""
+    async with consumer(broker) as client:
+        ends = await client.end_offsets(await assign(client, topic))
+        records = []
+        while any([await client.position(p) < end for p, end in ends.items()]):
+            for partition, found in (await client.getmany(timeout_ms=500)).items():
+                records += [Record(partition.partition, r.value, r.timestamp) for r in found]
+        return records
+
+
+def count(*texts: bytes) -> Counter[bytes]:
+    return Counter(word for text in texts for word in text.split())
+
+
+class Produce:
+    """Starts `faust -A app produce`, for one broker and one topic."""
+
+    def __init__(self, broker: str, topic: str) -> None:
+        self._environ = {
+            **os.environ,
+            "WORDCOUNT_BROKER": f"kafka://{broker}",
+            "WORDCOUNT_LINES": topic,
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *arguments: str | Path, **streams: Any) -> subprocess.Popen[bytes]:
+        """Start it and go on."""
+        process = subprocess.Popen(
+            [FAUST, "-A", "app", "produce", *map(str, arguments)],
+            env=self._environ,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            | streams,
+        )
+        self.processes.append(process)
+        return process
+
+    def __call__(self, *arguments: str | Path, **streams: Any) -> tuple[int, str, str]:
+        """Run it to its end: status, stdout, stderr."""
+        return end(self.start(*arguments, **streams))
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str, str]:
+    """Wait for the end of a process: status, stdout, stderr."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, (out or b"").decode(), (err or b"").decode()
+
+
+@pytest.fixture
+def started() -> Iterator[list[Produce]]:
+    producers: list[Produce] = []
+    yield producers
+    for process in (process for producer in producers for process in producer.processes):
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+@pytest.fixture
+def produce(kafka: EmbeddedKafka, unique: str, started: list[Produce]) -> Produce:
+    started.append(Produce(kafka.address, unique))
+    return started[-1]
+
+
+def unread(pipe: Any) -> int:
+    """Bytes that have been written to a pipe and not yet read from it."""
+    number = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, number)
+    return number[0]
+
+
+async def test_a_file_arrives_word_for_word(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """Whatever its bytes are; packed, in all partitions, dated when they were read."""
+    text = sample_text().encode()
+    odd = b"\xff\xfe not UTF-8\nNUL \x00 in it\r\n\n\ttabs\xc2\xa0and\xe3\x80\x80spaces\nend"
+    path, packed = tmp_path / "text", tmp_path / "text.gz"
+    path.write_bytes(text * 4 + b"\n" + odd)
+    packed.write_bytes(gzip.compress(text))
+    before = time.time() * 1000
+    status, out, err = produce("file", path, packed, "--json")
+    assert status == 0, err
+    records = await consume(kafka.address, unique)
+    figures = json.loads(out)
+    print(f"{figures['lines_per_s']:,.0f} lines/s")  # noqa: T201 - shown by pytest -s
+    lines = path.read_bytes().count(b"\n") + 1 + text.count(b"\n") + 1
+    assert figures["lines"] == lines
+    assert figures["messages"] == len(records) < lines / 20
+    received = b"\n".join(record.value for record in records)
+    assert Counter(received.split(b"\n")) == Counter(
+        (path.read_bytes() + b"\n" + text).split(b"\n")
+    )
+    assert {record.partition for record in records} == {0, 1, 2, 3}
+    assert all(before - 1 <= record.timestamp <= time.time() * 1000 for record in records)
+
+
+async def test_lines_of_a_partition_keep_their_order(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """Numbered lines come in rising order within each partition, and each once."""
+    path = tmp_path / "numbers"
+    path.write_bytes(b"".join(b"%d\n" % n for n in range(500_000)))
+    assert produce("file", path)[1] == "500000 lines acknowledged by Kafka\n"
+    numbers: dict[int, list[int]] = {}
+    for record in await consume(kafka.address, unique):
+        numbers.setdefault(record.partition, []).extend(map(int, record.value.split(b"\n")))
+    assert all(found == sorted(found) for found in numbers.values())
+    assert sorted(n for found in numbers.values() for n in found) == list(range(500_000))
+
+
+async def test_a_line_of_50_mb_loses_no_word(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """It comes in several messages, cut between words, and counts as one line."""
+    path = tmp_path / "long"
+    path.write_bytes(b" ".join(b"word%d" % (n % 99_991) for n in range(5_300_000)))
+    assert path.stat().st_size > 50_000_000
+    status, out, err = produce("file", path)
+    assert (status, out) == (0, "1 lines acknowledged by Kafka\n"), err
+    records = await consume(kafka.address, unique)
+    assert max(len(record.value) for record in records) <= 1_000_000
+    assert count(*(record.value for record in records)) == count(path.read_bytes())
+
+
+async def test_a_word_that_fits_no_message_is_refused_aloud(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """All others are delivered, the status is 1, and one line says so."""
+    path = tmp_path / "word"
+    path.write_bytes(b"before " + b"x" * 3_000_000 + b" after\nlast")
+    status, out, err = produce("file", path)
+    assert (status, out) == (1, "2 lines acknowledged by Kafka\n")
+    assert "Error: 1 words are longer than a message may be and were left out" in err
+    records = await consume(kafka.address, unique)
+    assert count(*(r.value for r in records)) == Counter([b"before", b"after", b"last"])
+
+
+async def test_slow_lines_go_at_once_and_one_by_one(
+    produce: Produce, kafka: EmbeddedKafka, unique: str
+) -> None:
+    """A line that comes alone is in Kafka soon, while its source stays open."""
+    process = produce.start("stdin", stdin=subprocess.PIPE)
+    async with consumer(kafka.address) as client:
+        assert process.stdin is not None
+        process.stdin.write(b"first\n")
+        process.stdin.flush()
+        await assign(client, unique)
+        assert (await client.getone()).value == b"first"
+        waits = []
+        for line in (b"second", b"third", b"fourth"):
+            started = time.monotonic()
+            process.stdin.write(line + b"\n")
+            process.stdin.flush()
+            assert (await client.getone()).value == line
+            waits.append(time.monotonic() - started)
+    assert min(waits) < 0.2
+    assert end(process)[:2] == (0, "4 lines acknowledged by Kafka\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_delivers_what_was_taken_in(
+    produce: Produce,
+    kafka: EmbeddedKafka,
+    unique: str,
+    number: signal.Signals,
+    wait_until: Callable[..., Any],
+) -> None:
+    """Every line that was read from the pipe is in Kafka when the command ends, with status 0."""
+    text = b"".join(b"line %d\n" % n for n in range(200_000)) + b"begun"
+    process = produce.start("stdin", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.flush()
+    wait_until(lambda: unread(process.stdin) == 0)
+    process.send_signal(number)
+    status, out, err = end(process)
+    assert (status, out) == (0, "200001 lines acknowledged by Kafka\n"), err
+    assert "Stopping" in err
+    records = await consume(kafka.address, unique)
+    assert count(*(r.value for r in records)) == count(text)
+
+
+async def test_the_sample_keeps_its_rate_until_ctrl_c(
+    produce: Produce, kafka: EmbeddedKafka, unique: str
+) -> None:
+    """Lines come at the rate that was asked for; the last line says how many Kafka has."""
+    process = produce.start("sample", "--rate", "2000")
+    async with consumer(kafka.address) as client:
+        await assign(client, unique)
+        lines, began = 0, 0.0
+        while lines < 4000:
+            for found in (await client.getmany(timeout_ms=500)).values():
+                began = began or time.monotonic()
+                lines += sum(record.value.count(b"\n") + 1 for record in found)
+        seconds = time.monotonic() - began
+    process.send_signal(signal.SIGINT)
+    status, out, err = end(process)
+    assert status == 0, err
+    assert 1.5 < seconds < 4
+    records = await consume(kafka.address, unique)
+    lines = sum(record.value.count(b"\n") + 1 for record in records)
+    assert out == f"{lines} lines acknowledged by Kafka\n"
+
+
+async def test_options_of_time_and_packing(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """An event time is the time of every line; unpacked lines are a message each."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a\nb\n\nc")
+    arguments = ("--unpacked", "--event-time", "2025-03-01T12:00:00+01:00")
+    assert produce("file", path, *arguments)[0] == 0
+    records = await consume(kafka.address, unique)
+    assert sorted(record.value for record in records) == [b"", b"a", b"b", b"c"]
+    assert {record.timestamp for record in records} == {1_740_826_800_000}
+
+
+async def test_a_followed_file_is_delivered_as_it_grows(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """Lines written after the start arrive, until Ctrl-C."""
+    path = tmp_path / "log"
+    path.write_bytes(b"1\n")
+    process = produce.start("file", path, "--follow")
+    async with consumer(kafka.address) as client:
+        await assign(client, unique)
+        assert (await client.getone()).value == b"1"
+        with path.open("ab") as file:
+            file.write(b"2\n")
+        assert (await client.getone()).value == b"2"
+    process.send_signal(signal.SIGINT)
+    assert end(process)[:2] == (0, "2 lines acknowledged by Kafka\n")
+
+
+async def test_a_terminal_shows_progress(produce: Produce, tmp_path: Path) -> None:
+    """On a terminal there is a display of lines and lines a second, and stdout stays clean."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a b c\n" * 1000)
+    master, terminal = pty.openpty()
+    process = produce.start("file", path, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(master, 10_000)
+        except OSError:  # what reading a terminal's end raises
+            break
+    os.close(master)
+    assert end(process)[:2] == (0, "1000 lines acknowledged by Kafka\n")
+    assert b"lines/s" in shown
+    assert b"100 %" in shown
+
+
+async def test_a_wrong_topic_or_setting_ends_with_one_line_and_status_2(produce: Produce) -> None:
+    """What Kafka finds wrong is said as plainly as what is wrong with the settings."""
+    status, out, err = produce("sample", "--topic", "a b")
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("Error: topic a b can't be made: Topic name is invalid")
+    produce._environ["WORDCOUNT_PARTITIONS"] = "none"
+    status, _, err = produce("sample")
+    assert (status, err) == (2, "Error: WORDCOUNT_PARTITIONS=none: is not a whole number\n")
+
+
+async def test_a_topic_that_takes_only_small_batches_is_respected(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """Messages and batches stay below the topic's own max.message.bytes."""
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    await admin.create_topics([NewTopic(unique, 2, 1, topic_configs={"max.message.bytes": "2000"})])
+    await admin.close()
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(150_000).hex(" ").encode() + b"\nlast")
+    status, _, err = produce("file", path)
+    assert status == 0, err
+    records = await consume(kafka.address, unique)
+    assert count(*(r.value for r in records)) == count(path.read_bytes())

@@ -1,0 +1,66 @@
+"""Pacing keeps a rate and every line; dating gives one event time."""
+
+import time
+from collections.abc import AsyncIterator
+
+from app.sources.base import Batch, Source
+from app.sources.flow import dated, paced
+
+
+class Lines(Source):
+    """A source of numbered lines in batches of `size`."""
+
+    def __init__(self, number: int, size: int) -> None:
+        super().__init__()
+        self._number = number
+        self._size = size
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield them."""
+        for start in range(0, self._number, self._size):
+            lines = [str(n) for n in range(start, min(start + self._size, self._number))]
+            yield Batch.of(lines, position=start + len(lines))
+
+
+async def test_a_rate_is_kept_and_no_line_is_lost() -> None:
+    """300 lines at 1000 a second take 0.3 s less one step, and stay in order."""
+    started = time.monotonic()
+    batches = [batch async for batch in paced(Lines(300, 120), 1000)]
+    seconds = time.monotonic() - started
+    assert 0.24 <= seconds < 2
+    assert b"\n".join(batch.text for batch in batches).split() == [b"%d" % n for n in range(300)]
+    assert sum(batch.lines for batch in batches) == 300
+    assert max(batch.lines for batch in batches) == 50
+    assert [batch.position for batch in batches if batch.position] == [120, 240, 300]
+
+
+async def test_stopping_ends_a_pause() -> None:
+    """A stopped source does not wait for its next line's turn."""
+    source = Lines(10, 10)
+    batches = paced(source, 0.001)
+    await anext(batches)
+    source.stop()
+    assert [batch async for batch in batches] == []
+
+
+async def test_what_was_held_up_is_not_made_up_for_at_once() -> None:
+    """After a long wait for Kafka a second's lines come at once, not all that are due."""
+    batches = paced(Lines(100_000, 100), 100)
+    await anext(batches)
+    stall = time.monotonic() + 1.5
+    while time.monotonic() < stall:
+        pass
+    started = time.monotonic()
+    lines = 0
+    async for batch in batches:
+        if time.monotonic() - started > 0.3:
+            break
+        lines += batch.lines
+    await batches.aclose()
+    assert 100 <= lines <= 100 + 50
+
+
+async def test_dated_lines_have_the_given_time() -> None:
+    """Every batch gets the event time, and keeps its lines and position."""
+    batches = [batch async for batch in dated(Lines(3, 2).batches(), 42)]
+    assert [(b.timestamp_ms, b.lines, b.position) for b in batches] == [(42, 2, 2), (42, 1, 3)]

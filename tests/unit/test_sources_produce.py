@@ -1,0 +1,62 @@
+"""The options of `produce`: what goes together, and what is a wrong argument."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from app.commands.produce import EventTime, produce
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("0", 0),
+        ("1740826800123", 1_740_826_800_123),
+        ("2025-03-01T11:00:00Z", 1_740_826_800_000),
+        ("2025-03-01T12:00:00.5+01:00", 1_740_826_800_500),
+        ("2025-03-01 11:00", 1_740_826_800_000),
+    ],
+)
+def test_event_times_are_ms_or_iso_8601(text: str, milliseconds: int) -> None:
+    """A time without a zone is UTC."""
+    assert EventTime().convert(text, None, None) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1969-12-31", "2025-13-01", ""])
+def test_other_event_times_are_refused(text: str) -> None:
+    """What is no time, or before 1970, is named."""
+    with pytest.raises(click.BadParameter, match="neither ms since 1970"):
+        EventTime().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["file"],
+        ["file", "{file}", "--follow", "--repeat", "2"],
+        ["file", "{file}", "--event-time", "soon"],
+        ["sample", "--rate", "-1"],
+        ["file", "missing"],
+        ["file", "{file}/.."],
+        ["teletype"],
+    ],
+)
+def test_wrong_arguments_end_with_status_2(arguments: list[str], tmp_path: Path) -> None:
+    """They are found before Kafka is asked for anything, and named without a traceback."""
+    path = tmp_path / "file"
+    path.touch()
+    result = CliRunner().invoke(produce, [part.format(file=path) for part in arguments])
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("source", ["file", "stdin", "sample"])
+def test_every_source_explains_itself(source: str) -> None:
+    """Help names the common options."""
+    result = CliRunner().invoke(produce, [source, "--help"])
+    assert result.exit_code == 0
+    for option in ("--topic", "--unpacked", "--event-time", "--json"):
+        assert option in result.stdout

@@ -1,0 +1,155 @@
+"""A run delivers everything that a source yields, however it ends."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from app.sources.base import Batch, Source, SourceError
+from app.sources.run import GivenUp, pump, stopped_by_signals
+
+
+class Delivered:
+    """Stands in for Kafka: what was taken, and when it was flushed."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.flushes = 0
+        self.drained = False
+        self.linger_until: float | None = None
+        self.position: object = None
+
+    async def take(self, batch: Batch) -> None:
+        """Take a batch in."""
+        self.lines += batch.text.split(b"\n")
+        self.position = batch.position
+        self.linger_until = time.monotonic() + 0.01
+
+    async def flush(self) -> None:
+        """Send what lingers."""
+        self.flushes += 1
+        self.linger_until = None
+
+    async def drain(self) -> None:
+        """Wait for Kafka."""
+        self.drained = True
+
+
+class Some(Source):
+    """Yields batches, then fails, ends or waits for ever."""
+
+    def __init__(self, batches: Iterable[Batch], then: str = "end") -> None:
+        super().__init__()
+        self._some = batches
+        self._then = then
+        self.acknowledged: list[object] = []
+        self.ended = False
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield the batches."""
+        try:
+            for batch in self._some:
+                yield batch
+            if self._then == "fail":
+                raise SourceError("it broke off")
+            if self._then == "wait":
+                await asyncio.Event().wait()
+        finally:
+            self.ended = True
+
+    async def acknowledge(self, position: object) -> None:
+        """Note the position."""
+        self.acknowledged.append(position)
+
+
+async def run(source: Source, delivery: Delivered, **options: float) -> None:
+    await asyncio.wait_for(pump(source, delivery, **options), 10)  # type: ignore[arg-type] - a stand-in
+
+
+async def test_everything_is_delivered_and_acknowledged() -> None:
+    """At the end the source hears of the last position, and its generator is closed."""
+    source, delivery = Some(Batch.of([f"{n}"], position=n) for n in range(3)), Delivered()
+    await run(source, delivery)
+    assert delivery.lines == [b"0", b"1", b"2"]
+    assert delivery.drained
+    assert source.acknowledged == [2]
+    assert source.ended
+
+
+async def test_what_a_failing_source_yielded_is_delivered_first() -> None:
+    """A source's error is raised once its lines are safe."""
+    delivery = Delivered()
+    with pytest.raises(SourceError, match="it broke off"):
+        await run(Some([Batch.of(["a"])], "fail"), delivery)
+    assert delivery.lines == [b"a"]
+    assert delivery.drained
+
+
+async def test_lines_do_not_linger_while_the_source_waits() -> None:
+    """A lone line is sent soon, although no other comes; a stop ends a source that waits."""
+    source, delivery = Some([Batch.of(["a"])], "wait"), Delivered()
+    running = asyncio.create_task(run(source, delivery))
+    async with asyncio.timeout(10):
+        while not delivery.flushes:  # noqa: ASYNC110 - a stand-in without events
+            await asyncio.sleep(0.001)
+        source.stop()
+        await running
+    assert delivery.drained
+    assert source.ended
+
+
+async def test_a_source_that_will_not_stop_is_stopped() -> None:
+    """One that goes on yielding after it was told to stop does not run for ever."""
+
+    def endless() -> Iterable[Batch]:
+        while True:
+            yield Batch.of(["again"])
+
+    source, delivery = Some(endless()), Delivered()
+    source.stop()
+    await run(source, delivery)
+    assert len(delivery.lines) == 1000
+
+
+async def test_rate_and_event_time_are_applied() -> None:
+    """Options reach the batches."""
+    started = time.monotonic()
+    delivery = Delivered()
+    await run(Some([Batch.of(["a"] * 3)]), delivery, lines_per_second=20, timestamp_ms=1)
+    assert time.monotonic() - started >= 0.09
+    assert delivery.lines == [b"a"] * 3
+
+
+async def test_the_first_signal_stops_and_the_second_gives_up() -> None:
+    """SIGINT or SIGTERM asks the source to stop; one more breaks the wait for Kafka off."""
+    source, said = Some([]), []
+
+    def on_stop() -> bool:
+        said.append("stopping")
+        return True
+
+    async def body() -> None:
+        with stopped_by_signals(source, on_stop):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await source.stopping.wait()
+            assert said == ["stopping"]
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+
+    with pytest.raises(GivenUp):
+        await asyncio.wait_for(asyncio.create_task(body()), 10)
+
+
+async def test_the_first_signal_gives_up_where_nothing_was_taken() -> None:
+    """There is nothing to wait for before Kafka is connected."""
+
+    async def body() -> None:
+        with stopped_by_signals(Some([]), lambda: False):
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+
+    with pytest.raises(GivenUp):
+        await asyncio.wait_for(asyncio.create_task(body()), 10)

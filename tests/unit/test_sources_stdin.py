@@ -1,0 +1,93 @@
+"""Standard input is read without blocking, be it a pipe or a file."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.sources.base import Batch
+from app.sources.sample import SampleSource, sample_text
+from app.sources.stdin import StdinSource
+
+
+async def read(source: StdinSource) -> list[Batch]:
+    await source.open()
+    return [batch async for batch in source.batches()]
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = list(os.pipe())
+    yield ends[0], ends[1]
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+async def test_a_pipe_is_read_line_by_line_until_its_end(pipe: tuple[int, int]) -> None:
+    """Lines come as soon as they are whole, and the loop goes on meanwhile."""
+    source = StdinSource(pipe[0])
+    await source.open()
+    batches = source.batches()
+    following = asyncio.ensure_future(anext(batches))
+    os.write(pipe[1], b"hal")
+    done, _ = await asyncio.wait({following}, timeout=0.05)
+    assert not done
+    os.write(pipe[1], b"f\nla")
+    assert (await asyncio.wait_for(following, 10)).text == b"half"
+    os.write(pipe[1], b"st")
+    os.close(pipe[1])
+    assert [batch.text async for batch in batches] == [b"last"]
+
+
+async def test_a_stopped_pipe_yields_the_line_that_has_begun(pipe: tuple[int, int]) -> None:
+    """What was read can't be read again, so it is delivered as it is."""
+    source = StdinSource(pipe[0])
+    os.write(pipe[1], b"a\nb")
+    reading = asyncio.create_task(read(source))
+    async with asyncio.timeout(10):
+        await source.pause(0.05)
+        source.stop()
+        assert [batch.text for batch in await reading] == [b"a", b"b"]
+
+
+async def test_a_file_as_standard_input(tmp_path: Path) -> None:
+    """Redirected files can't be waited for and need not be."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a\nb\n" * 200_000)
+    with path.open("rb") as file:
+        batches = await read(StdinSource(file.fileno()))
+    assert sum(batch.lines for batch in batches) == 400_000
+
+
+async def test_closed_standard_input_is_a_wrong_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without standard input there is nothing to read."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ConfigurationError, match="stdin is closed"):
+        await StdinSource().open()
+
+
+async def test_the_sample_is_the_documentation() -> None:
+    """The text comes whole, so many times as asked, and its size is known."""
+    source = SampleSource(repeat=2)
+    batches = [batch async for batch in source.batches()]
+    text = sample_text().encode()
+    assert b"\n".join(batch.text for batch in batches) == text + b"\n" + text
+    assert sum(batch.lines for batch in batches) == 2 * (text.count(b"\n") + 1)
+    assert source.size == source.taken
+
+
+async def test_the_sample_has_no_end_unless_it_is_stopped() -> None:
+    """By default it goes on until it is told to stop."""
+    source = SampleSource()
+    rounds = 0
+    async for batch in source.batches():
+        rounds += batch.lines
+        if rounds > 100_000:
+            source.stop()
+    assert source.size is None
