@@ -28,6 +28,7 @@ from app.web.address import own_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from faust.tables.manager import TableManager
     from faust.types import StreamT
 
     from agents.flush import Flusher
@@ -116,6 +117,7 @@ class Application(faust.App):
         self._at_work = asyncio.Event()
         self._watching: asyncio.Future[Any] | None = None
         self._sought: dict[TP, float] = {}
+        self._opened = -1
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.expected_offsets = self._expected_offsets
         self.transport = transport
@@ -173,6 +175,7 @@ class Application(faust.App):
         except Exception as error:
             self.fail(error)
         await super()._on_partitions_assigned(assigned, generation_id)
+        self._opened = generation_id
 
     async def _open_lanes(self, assigned: set[TP]) -> None:
         changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
@@ -190,6 +193,12 @@ class Application(faust.App):
             await stage.close(drain=drain)
 
     async def _start_lanes(self, *_: Any, **__: Any) -> None:
+        # The recovery of an older assignment may end while the lanes of a newer one are opened:
+        # they must not work before the table has been recovered for them.
+        if self._opened != self.consumer_generation_id or (
+            cast("TableManager", self.tables).recovery.signal_recovery_start.is_set()
+        ):
+            return
         try:
             await self.table.load(
                 partition
