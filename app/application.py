@@ -14,6 +14,7 @@ import signal
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from yarl import URL
 
@@ -225,7 +226,9 @@ class Application(faust.App):
         now = asyncio.get_running_loop().time()
         if now - self._sought.get(tp, 0.0) > RESEEK_SECONDS and partition in stage.lanes:
             self._sought[tp] = now
-            await self.consumer.seek(tp, stage.lanes[partition].expected)
+            # Not ours any more: the next assignment seeks.
+            with contextlib.suppress(IllegalStateError):
+                await self.consumer.seek(tp, stage.lanes[partition].expected)
 
     def _on_fenced(self) -> None:
         # Usually the group has moved on and a rebalance is on its way. If not (the broker gave up

@@ -6,6 +6,7 @@ commit too, it would move them backwards.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,6 +45,10 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._value_deserializer = AS_BATCHES  # noqa: SLF001
         return consumer
+
+    async def seek_here(self, partition: TP, offset: int) -> None:
+        """Seek; to be run in this thread's own loop."""
+        self.seek(partition, offset)
 
     def rejoin(self) -> None:
         """Ask the group for a new assignment. Safe to call from any thread."""
@@ -100,6 +105,12 @@ class BlockConsumer(driver.Consumer):
         for partition, offset in expected().items():
             if partition in assignment:
                 await self.seek(partition, offset)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        # Faust seeks from this thread, in the middle of what aiokafka's fetcher does in its own.
+        thread = cast("_Thread", self._thread)
+        seeking = thread.seek_here(partition, offset)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(seeking, thread.thread_loop))
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit nothing: the writers do, inside their transactions."""
