@@ -37,15 +37,17 @@ def claim_data_directory(path: Path) -> IO[bytes]:
     """Take a written data directory for this process, until what is returned is closed.
 
     The kernel lets go of it when the process ends, however it ends. Raises UnavailableError if
-    another worker has it: two would share partitions first and fight over one of them later.
+    another worker has it: two would seem to work until both hold a copy of one partition.
     """
     claim = (path / "worker.lock").open("ab")
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         claim.close()
+        taken = isinstance(error, BlockingIOError)
         raise UnavailableError(
-            f"data directory {path} is used by another worker; "
+            f"data directory {path} "
+            f"{'is used by another worker' if taken else f'cannot be locked: {error.strerror}'}; "
             "give each worker its own: faust -A app --datadir DIR worker"
         ) from None
     return claim
