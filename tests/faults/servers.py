@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -58,18 +59,31 @@ class Servers:
 
     def make_table(self, keyspace: str) -> None:
         """Make the default table in a keyspace."""
-        self._session.execute(
-            f"CREATE KEYSPACE {keyspace} WITH replication = "
+        self._change(
+            f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
             "{'class': 'SimpleStrategy', 'replication_factor': 1}"
         )
-        self._session.execute(
-            f"CREATE TABLE {keyspace}.words (word text, window_start timestamp, count bigint, "
+        self._change(
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.words (word text, window_start timestamp, count bigint, "
             "PRIMARY KEY (word, window_start)) WITH CLUSTERING ORDER BY (window_start DESC)"
         )
 
     def drop_table(self, keyspace: str) -> None:
         """Drop the keyspace with its table."""
-        self._session.execute(f"DROP KEYSPACE {keyspace}", timeout=60)
+        self._change(f"DROP KEYSPACE IF EXISTS {keyspace}")
+
+    def _change(self, statement: str) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._session.execute(statement, timeout=30)
+            except _AWAY:
+                # The driver may still have to find out that a killed Cassandra is back.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
 
     def rows(self, keyspace: str) -> dict[tuple[int, str], int] | None:
         """All rows of the table; None while Cassandra can't be asked."""

@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
 async def _round(servers: Servers, logs: Path, seed: int) -> tuple[bool, Scenario]:
     rng = random.Random(f"round {seed}")
     workers = rng.choice((2, 2, 3))
-    seconds = rng.uniform(15, 40)
+    seconds = rng.uniform(10, 30)
     shape = Shape(lines=rng.randrange(40_000, 200_000), words=rng.choice((300, 900, 3000)))
     plan = draw(seed, seconds, workers, SESSION_SECONDS)
     scenario = Scenario(servers, logs, seed, plan, workers, seconds, shape=shape)
