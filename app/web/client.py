@@ -11,6 +11,7 @@ import click
 from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError
+from app.web.peers import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ async def _ask(base: URL, path: str, query: Mapping[str, str]) -> dict[str, Any]
                     pause = float(response.headers.get("Retry-After", "1"))
             except (aiohttp.ClientConnectionError, TimeoutError, OSError) as error:
                 raise UnavailableError(
-                    f"no worker answers at {base} ({_reason(error)}); start one with "
+                    f"no worker answers at {base} ({reason(error)}); start one with "
                     "`faust -A app worker`, or name another with --url"
                 ) from None
             except (aiohttp.ClientError, ValueError):
@@ -74,15 +75,9 @@ async def _ask(base: URL, path: str, query: Mapping[str, str]) -> dict[str, Any]
                 ) from None
             if status == 200 and isinstance(answer, dict):
                 return answer
-            reason = answer.get("error") if isinstance(answer, dict) else None
+            said = answer.get("error") if isinstance(answer, dict) else None
             if status == 400:
-                raise ConfigurationError(str(reason))
+                raise ConfigurationError(str(said))
             if status != 503 or asyncio.get_running_loop().time() + pause > deadline:
-                raise UnavailableError(f"the worker at {base} can't answer now: {reason or status}")
+                raise UnavailableError(f"the worker at {base} can't answer now: {said or status}")
             await asyncio.sleep(pause)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.strerror or str(error)
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error)

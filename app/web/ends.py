@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from app.web.contact import Contact
+
 __all__ = ["EndOffsets"]
 
 FRESH_SECONDS = 1.0
@@ -30,17 +32,17 @@ DEADLINE_SECONDS = 2.0
 class EndOffsets:
     """The offset after the last committed record of partitions; one request at a time.
 
-    `answered` is when the broker last answered (monotonic, seconds); None if it never did.
+    `contact` takes note of the broker's answers.
     """
 
-    def __init__(self, brokers: Sequence[str]) -> None:
+    def __init__(self, brokers: Sequence[str], contact: Contact) -> None:
+        self.contact = contact
         self._brokers = list(brokers)
         self._client: AIOKafkaConsumer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._wanted: frozenset[TopicPartition] = frozenset()
         self._known: dict[TopicPartition, int] = {}
         self._asked = float("-inf")
-        self.answered: float | None = None
 
     async def read(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """End offsets, at most a second old; empty if the broker does not tell them now."""
@@ -61,7 +63,7 @@ class EndOffsets:
         except (KafkaError, OSError, TimeoutError):
             await self.close()  # the next request connects anew
         else:
-            self.answered = time.monotonic()
+            self.contact.answered()
         self._asked = time.monotonic()
 
     async def close(self) -> None:

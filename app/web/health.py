@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.application import Application
     from app.metrics import Metrics
-    from app.web.ends import EndOffsets
+    from app.web.contact import Contact
     from app.web.tracker import LaneTracker
 
 __all__ = ["Health"]
@@ -35,12 +35,12 @@ class Health:
     """Reasons why the worker is not ready or not alive; no reason: it is."""
 
     def __init__(
-        self, app: Application, metrics: Metrics, tracker: LaneTracker, ends: EndOffsets
+        self, app: Application, metrics: Metrics, tracker: LaneTracker, contact: Contact
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._tracker = tracker
-        self._ends = ends
+        self._contact = contact
 
     @property
     def state(self) -> str:
@@ -97,8 +97,7 @@ class Health:
         )
 
     def _broker_seen(self) -> bool:
-        answered = self._ends.answered
-        return answered is not None and time.monotonic() - answered < SEEN_SECONDS
+        return self._contact.seen(SEEN_SECONDS)
 
     def _patience(self) -> float:
         return UNFLUSHED_SECONDS + self._app.settings.flush_interval_ms / 1000

@@ -95,6 +95,8 @@ class LocalCounts:
             raise NotServingError("the worker is stopping")
         if generation < 0 or generation != self._app.consumer_generation_id:
             raise NotServingError("a rebalance or a recovery is under way")
+        if not self._ends.contact.is_member():
+            raise NotServingError("the worker has lost touch with its group")
         return _Claim(generation, self._count.working() & self._app.table.owned.keys())
 
     async def _answer(self, compute: Callable[[], T]) -> tuple[LocalAnswer, T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -14,10 +15,18 @@ if TYPE_CHECKING:
 
     from app.application import Application
 
-__all__ = ["Peers"]
+__all__ = ["Peers", "reason"]
 
 DEADLINE_SECONDS = 2.0
 """How long another worker may take to answer."""
+
+
+def reason(error: BaseException) -> str:
+    """Why there is no answer, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "not in time"
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number).lower() if number else str(error) or type(error).__name__
 
 
 class Peers:
@@ -49,8 +58,7 @@ class Peers:
             async with self._connected().get(target) as response:
                 answer: dict[str, Any] = await response.json()
         except (ClientError, OSError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise NotServingError(f"the worker {url} does not answer: {reason}") from None
+            raise NotServingError(f"the worker {url} does not answer ({reason(error)})") from None
         if response.status != 200:
             raise NotServingError(f"the worker {url} says: {answer.get('error', response.reason)}")
         return answer

@@ -9,6 +9,7 @@ from aiohttp.web import AppRunner
 from faust.web.drivers import aiohttp as driver
 from mode import Service
 
+from app.web.contact import Contact
 from app.web.counts import Counts
 from app.web.ends import EndOffsets
 from app.web.health import Health
@@ -53,9 +54,10 @@ class WebServer(driver.Web):
     def __init__(self, app: Application, windows: Windows, metrics: Metrics) -> None:
         super().__init__(app)
         tracker = LaneTracker(app.stages)
-        self._ends = EndOffsets(app.settings.broker)
+        contact = Contact(app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval)
+        self._ends = EndOffsets(app.settings.broker, contact)
         self._peers = Peers(app)
-        self._health = Health(app, metrics, tracker, self._ends)
+        self._health = Health(app, metrics, tracker, contact)
         self._local = LocalCounts(app, tracker, self._ends)
         self.counts = Counts(app, windows, self._local, self._peers)
         self.status = Status(app, metrics, self._health, self._local, self._peers)

@@ -14,15 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["LaneTracker"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """Where a lane was, and since when (monotonic, seconds)."""
+    """Where a lane was, and since when (monotonic, seconds).
+
+    `unchanged`: since when nothing has come in and nothing was committed. `at_work`: since when it
+    has held blocks without committing any of them.
+    """
 
     lane: Lane
     committed: int
     expected: int
-    committed_since: float
-    expected_since: float
+    unchanged: float
+    at_work: float
+
+    @property
+    def done(self) -> bool:
+        return self.committed >= self.expected
 
 
 class LaneTracker:
@@ -38,19 +46,18 @@ class LaneTracker:
     def look(self, *, excused: bool = False) -> None:
         """Take note of where each lane is; `excused`: that none moves on is no fault of theirs."""
         now = self._clock()
-        seen = {}
-        for stage in self._stages:
-            for partition, lane in stage.lanes.items():
-                key = (stage.name, partition)
-                seen[key] = _looked(None if excused else self._seen.get(key), lane, now)
-        self._seen = seen
+        self._seen = {
+            (stage.name, partition): self._looked(stage.name, lane, now, excused=excused)
+            for stage in self._stages
+            for partition, lane in stage.lanes.items()
+        }
 
     def idle_seconds(self, stage: Stage, partition: int) -> float:
         """How long nothing has come into a lane and all that came is committed; 0 otherwise."""
         seen = self._seen.get((stage.name, partition))
-        if seen is None or seen.lane.committed[0] < seen.lane.expected:
+        if seen is None or not seen.done or seen.lane.expected != seen.expected:
             return 0.0
-        return self._clock() - max(seen.expected_since, seen.committed_since)
+        return self._clock() - seen.unchanged
 
     def stuck(self, seconds: float) -> list[str]:
         """Lanes that hold blocks but have committed nothing for `seconds`, by name."""
@@ -58,20 +65,19 @@ class LaneTracker:
         return [
             f"{stage}-{partition}"
             for (stage, partition), seen in self._seen.items()
-            if seen.committed < seen.expected and now - seen.committed_since > seconds
+            if not seen.done and now - seen.at_work > seconds
         ]
 
-
-def _looked(before: _Seen | None, lane: Lane, now: float) -> _Seen:
-    committed, expected = lane.committed[0], lane.expected
-    if before is None or before.lane is not lane:
-        return _Seen(lane, committed, expected, now, now)
-    was_done = before.committed >= before.expected
-    return _Seen(
-        lane,
-        committed,
-        expected,
-        # A lane with nothing to do makes no progress either: its time begins with its work.
-        before.committed_since if committed == before.committed and not was_done else now,
-        before.expected_since if expected == before.expected else now,
-    )
+    def _looked(self, stage: str, lane: Lane, now: float, *, excused: bool) -> _Seen:
+        before = self._seen.get((stage, lane.partition))
+        committed, expected = lane.committed[0], lane.expected
+        if before is None or before.lane is not lane:
+            return _Seen(lane, committed, expected, now, now)
+        stands = committed == before.committed
+        return _Seen(
+            lane,
+            committed,
+            expected,
+            before.unchanged if stands and expected == before.expected else now,
+            before.at_work if stands and not before.done and not excused else now,
+        )

@@ -1,17 +1,34 @@
-"""Clients of the session's servers."""
+"""Clients of the session's servers, and workers on them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cassandra.cluster import Cluster, Session
 
+from app.embedded.ports import free_port
+from app.embedded.process import Process
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
 
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
+    from tests.conftest import Servers
+
+FAUST = (sys.executable, "-m", "faust", "-A", "app")
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +61,179 @@ async def create_topic(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Awai
 
     yield create
     await admin.close()
+
+
+class RunningWorker:
+    """A worker process that a test has started."""
+
+    def __init__(self, process: Process, port: int, output: Path) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.output = output
+
+    def get(self, path: str, seconds: float = 5.0) -> tuple[int, Any]:
+        """Status and body of an answer, JSON read; (0, None) if nobody answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=seconds) as response:  # noqa: S310 - http
+                return response.status, _body(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _body(error)
+        except (OSError, http.client.HTTPException):
+            return 0, None
+
+    def json(self, path: str) -> Any:
+        """The JSON of an answer with status 200; None if there is none now."""
+        status, body = self.get(path)
+        return body if status == 200 else None
+
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What the condition returns once it is true; fails if the worker ends before."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert self.process.running, f"the worker has ended:\n{self.output.read_text()}"
+            assert time.monotonic() < deadline, f"not in {seconds} s:\n{self.output.read_text()}"
+            time.sleep(0.05)
+        return value
+
+    @property
+    def ready(self) -> bool:
+        """Whether it says that it does its work."""
+        return self.get("/health/ready")[0] == 200
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """End it by SIGTERM; its exit status."""
+        self.process.terminate(seconds)
+        status = self.process.exit_status
+        assert status is not None
+        return status
+
+
+class Stream:
+    """An application of its own on the session's servers: names, schema, text and workers.
+
+    A worker that dies is given up by the group after `session_seconds`.
+    """
+
+    session_seconds = 8
+
+    def __init__(self, servers: Servers, name: str, folder: Path) -> None:
+        self.name = name
+        self.lines = f"{name}-lines"
+        self.workers: list[RunningWorker] = []
+        self._broker = servers.kafka.address
+        self._folder = folder
+        self._environ = {
+            "WORDCOUNT_BROKER": f"kafka://{self._broker}",
+            "WORDCOUNT_CASSANDRA": servers.cassandra.address,
+            "WORDCOUNT_ID": name,
+            "WORDCOUNT_LINES": self.lines,
+            "WORDCOUNT_KEYSPACE": name,
+            "BROKER_SESSION_TIMEOUT": str(self.session_seconds),
+            "BROKER_HEARTBEAT_INTERVAL": "1",
+        }
+
+    def configure(self, **settings: object) -> Stream:
+        """Set WORDCOUNT_ settings by their names in lower case: `configure(grace="5s")`."""
+        self._environ |= {
+            f"WORDCOUNT_{name.upper()}": str(value) for name, value in settings.items()
+        }
+        return self
+
+    def environ(self, **more: str) -> dict[str, str]:
+        """The environment of this application's commands."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
+        return {**kept, **self._environ, **more}
+
+    def run(self, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run `faust -A app …` to its end; `port` is that of the worker it should ask."""
+        more = {"WORDCOUNT_WEB_PORT": str(port)} if port else {}
+        return subprocess.run(
+            [*FAUST, *arguments],
+            env=self.environ(**more),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def start(self, *, ready: bool = True) -> RunningWorker:
+        """Start a worker with a data directory of its own, and wait until it is ready."""
+        if not self.workers:
+            schema = self.run("schema", "--apply")
+            assert schema.returncode == 0, schema.stderr
+        number, port = len(self.workers), free_port()
+        output = self._folder / f"worker-{number}.log"
+        command = [*FAUST, "--datadir", str(self._folder / f"data-{number}"), "worker"]
+        process = Process(command, output, self.environ(WORDCOUNT_WEB_PORT=str(port)))
+        worker = RunningWorker(process, port, output)
+        self.workers.append(worker)
+        if ready:
+            worker.wait_until(lambda: worker.ready)
+        return worker
+
+    async def produce(self, lines: Iterable[tuple[str, int]]) -> None:
+        """Write lines, each with its timestamp (ms), to the partitions in turn."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._broker)
+        await producer.start()
+        try:
+            partitions = sorted(await producer.partitions_for(self.lines))
+            sent = [
+                await producer.send(
+                    self.lines,
+                    line.encode(),
+                    partition=partitions[number % len(partitions)],
+                    timestamp_ms=timestamp,
+                )
+                for number, (line, timestamp) in enumerate(lines)
+            ]
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    def close(self) -> None:
+        """Kill the workers that are left."""
+        for worker in self.workers:
+            if worker.process.running:
+                worker.process.resume()
+                worker.process.kill()
+
+
+def _body(response: Any) -> Any:
+    content = response.read()
+    return json.loads(content) if "json" in response.headers["Content-Type"] else content.decode()
+
+
+@pytest.fixture(scope="session")
+def new_stream(
+    servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Stream]]:
+    """Makes streams by name, for fixtures of a wider scope than a test."""
+    streams = []
+
+    def make(name: str) -> Stream:
+        streams.append(Stream(servers, name, tmp_path_factory.mktemp(name[:20])))
+        return streams[-1]
+
+    yield make
+    for stream in streams:
+        stream.close()
+
+
+@pytest.fixture
+def stream(new_stream: Callable[[str], Stream], unique: str) -> Iterator[Stream]:
+    """An application that no other test knows of; its workers are killed after the test."""
+    made = new_stream(unique)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def worker(stream: Stream) -> Callable[..., RunningWorker]:
+    """`worker(grace="5s")` starts a worker of `stream` with these settings, once it is ready."""
+
+    def start(**settings: object) -> RunningWorker:
+        return stream.configure(**settings).start()
+
+    return start
