@@ -86,7 +86,7 @@ def test_a_file_of_50_mb_is_counted_word_for_word(
     path = tmp_path / "text.txt"
     unicode_text(path, 50_000_000, seed=workers)
     for _ in range(workers):
-        stream.start(wait_until)
+        stream.start()
     began = time.time_ns() // 1_000_000
     produced = stream.run("produce", "file", str(path))
     assert produced.returncode == 0, produced.stderr
@@ -200,7 +200,7 @@ async def test_expired_windows_leave_the_table_but_not_cassandra(
 
     wait_until(lambda: windows(running) == [2], 30)
     assert running.stop() == 0
-    again = stream.start(wait_until)
+    again = stream.start()
     wait_until(lambda: windows(again) == [2], 30)
     assert rows_of(session, stream.name) == expected(old + new, 1000)
 
