@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["TopicPlan", "ensure_topics", "plans"]
 
 WEEK_MS = str(7 * 24 * 3_600_000)
+
+SHOWN_SECONDS = 10
+"""How long a topic that was made may take until the broker shows it."""
 
 
 class TopicPlan(NamedTuple):
@@ -50,7 +54,7 @@ def plans(settings: Settings) -> list[TopicPlan]:
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Make the missing topics and check the others; the names of those that were made.
+    """Make the missing topics and check them all; the names of those that were made.
 
     Raises UnavailableError if no broker answers, ConfigurationError if a topic has another number
     of partitions than WORDCOUNT_PARTITIONS or can't be made.
@@ -58,14 +62,8 @@ async def ensure_topics(settings: Settings) -> list[str]:
     client = AIOKafkaAdminClient(bootstrap_servers=list(settings.broker), request_timeout_ms=10_000)
     try:
         await client.start()
-        found = {
-            topic["topic"]: len(topic["partitions"]) for topic in await client.describe_topics()
-        }
-        wanted = plans(settings)
-        for plan in wanted:
-            _check(plan, found.get(plan.name))
-        missing = [plan for plan in wanted if plan.name not in found]
-        await _create(client, settings, missing)
+        made = await _create(client, settings, await _missing(client, plans(settings)))
+        await _wait_for(client, plans(settings))
     except (KafkaError, OSError) as error:
         raise UnavailableError(
             f"no Kafka broker at {', '.join(settings.broker)} ({type(error).__name__}); "
@@ -73,7 +71,28 @@ async def ensure_topics(settings: Settings) -> list[str]:
         ) from None
     finally:
         await client.close()
-    return [plan.name for plan in missing]
+    return made
+
+
+async def _missing(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> list[TopicPlan]:
+    """Those of the topics that are not there; the others are checked."""
+    found = {topic["topic"]: len(topic["partitions"]) for topic in await client.describe_topics()}
+    for plan in wanted:
+        _check(plan, found.get(plan.name))
+    return [plan for plan in wanted if plan.name not in found]
+
+
+async def _wait_for(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> None:
+    # A broker shows a topic a moment after it was made, and another worker may have made it.
+    try:
+        async with asyncio.timeout(SHOWN_SECONDS):
+            while await _missing(client, wanted):  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise UnavailableError(
+            f"Kafka made topics that it does not show within {SHOWN_SECONDS:.0f} s; "
+            "look whether all its brokers are well, and start again"
+        ) from None
 
 
 def _check(plan: TopicPlan, partitions: int | None) -> None:
@@ -86,9 +105,11 @@ def _check(plan: TopicPlan, partitions: int | None) -> None:
 
 async def _create(
     client: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan]
-) -> None:
+) -> list[str]:
+    """Make topics; the names of those that nobody else has made meanwhile."""
     if not missing:
-        return
+        return []
+    made = []
     response = await client.create_topics(
         [
             NewTopic(plan.name, plan.partitions, settings.replication, topic_configs=plan.config)
@@ -97,9 +118,12 @@ async def _create(
     )
     for name, code, *reason in response.topic_errors:
         error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
+        if not code:
+            made.append(name)
+        elif error is not TopicAlreadyExistsError:
             why = reason[0] if reason and reason[0] else error.__name__
             raise ConfigurationError(
                 f"topic {name} can't be made: {why}; "
                 "make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
             )
+    return made
