@@ -247,8 +247,8 @@ SETTINGS = {
     "bad broker URL": (
         {"BROKER": "http://127.0.0.1:9092"},
         (
-            r"WORDCOUNT_BROKER=http://127.0.0.1:9092: 'http://127.0.0.1:9092' is not a Kafka broker; "
-            r"write kafka://host:port"
+            r"WORDCOUNT_BROKER=http://127.0.0.1:9092: 'http://127.0.0.1:9092' "
+            r"is not a Kafka broker; write kafka://host:port"
         ),
     ),
     "bad consistency level": (
