@@ -191,10 +191,14 @@ def contact_points(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def readable_file(text: str) -> Path:
-    """A file that is there and can be read."""
+    """A file of text that is there and can be read."""
     path = Path(text)
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError(f"{text!r} is not a file that can be read")
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("is a file that does not hold UTF-8 text") from None
     return path
 
 

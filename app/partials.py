@@ -20,6 +20,9 @@ __all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "pack", "unpack"]
 MESSAGE_BYTES = 700_000
 """Words and counts in one message, in bytes, unless one word alone is longer."""
 
+BATCH_BYTES = 512
+"""What a record batch takes besides its words and counts, at the most."""
+
 
 class WindowCounts(NamedTuple):
     """Counts of one window: `words` (pyarrow string) and `counts` (int64), each word once."""
@@ -72,12 +75,13 @@ def _messages(batches: Sequence[tuple[int, Any]], source: int, watermark: int) -
     for start, batch in batches:
         for piece in _pieces(batch):
             if group and (
-                size + piece.nbytes > MESSAGE_BYTES or piece.schema != group[0][1].schema
+                size + piece.nbytes + BATCH_BYTES > MESSAGE_BYTES
+                or piece.schema != group[0][1].schema
             ):
                 yield _message(group, source, watermark)
                 group, size = [], 0
             group.append((start, piece))
-            size += piece.nbytes
+            size += piece.nbytes + BATCH_BYTES
     if group:
         yield _message(group, source, watermark)
 

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from app import parsers as parse
 from app.errors import ConfigurationError
@@ -199,8 +199,8 @@ class Settings:
         A variable of the environment wins over the same one in the file; an empty value means the
         default. Raises ConfigurationError for an unknown WORDCOUNT_ variable and for a bad value.
         """
-        given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
-        env_file = given.pop(ENV_FILE, "")
+        given = {name: _Given(text) for name, text in environ.items() if name.startswith(PREFIX)}
+        env_file = given.pop(ENV_FILE, _Given("")).text
         if env_file:
             given = {**_read_env_file(env_file), **given}
         fields = dataclasses.fields(cls)
@@ -251,7 +251,14 @@ def describe() -> list[tuple[str, str, str]]:
     ]
 
 
-def _read_env_file(name: str) -> dict[str, str]:
+class _Given(NamedTuple):
+    """What was set: the text, and where in a file; the environment has no place."""
+
+    text: str
+    place: str = ""
+
+
+def _read_env_file(name: str) -> dict[str, _Given]:
     try:
         text = Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -261,33 +268,45 @@ def _read_env_file(name: str) -> dict[str, str]:
         assignment = line.strip().removeprefix("export ")
         if not assignment or assignment.startswith("#"):
             continue
+        place = f"{name}, line {number}: "
         variable, separator, value = assignment.partition("=")
         if not separator or not variable.startswith(PREFIX) or variable == ENV_FILE:
-            raise ConfigurationError(
-                f"{name}, line {number}: is not WORDCOUNT_NAME=value: {assignment[:60]!r}"
-            )
-        given[variable] = value.strip().strip("'\"")
+            # The line is not shown: it may hold a password.
+            raise ConfigurationError(f"{place}is not WORDCOUNT_NAME=value")
+        given[variable.strip()] = _Given(_unquoted(value.strip()), place)
     return given
 
 
-def _refuse_unknown(given: Mapping[str, str], known: list[str]) -> None:
-    for variable in given:
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
+def _refuse_unknown(given: Mapping[str, _Given], known: list[str]) -> None:
+    for variable, (_, place) in given.items():
         if variable not in known:
-            near = difflib.get_close_matches(variable, known, 1)
-            hint = f"did you mean {near[0]}?" if near else "see the table of settings in README.md"
-            raise ConfigurationError(f"{variable}: there is no such setting; {hint}")
+            # Without the prefix, which would make any two names alike.
+            names = {name.removeprefix(PREFIX): name for name in known}
+            near = difflib.get_close_matches(variable.removeprefix(PREFIX).upper(), names, 1)
+            hint = (
+                f"did you mean {names[near[0]]}?"
+                if near
+                else "see the table of settings in README.md"
+            )
+            raise ConfigurationError(f"{place}{variable}: there is no such setting; {hint}")
 
 
-def _value(metadata: Mapping[str, Any], given: Mapping[str, str]) -> Any:
+def _value(metadata: Mapping[str, Any], given: Mapping[str, _Given]) -> Any:
     variable = metadata["variable"]
-    text = given.get(variable) or metadata["default"]
+    text, place = given.get(variable, _Given(""))
+    text = text or metadata["default"]
     if text is None:
         return None
     try:
         return cast("Callable[[str], Any]", metadata["parse"])(text)
     except ValueError as error:
         shown = "***" if variable.endswith("PASSWORD") else text
-        raise ConfigurationError(f"{variable}={shown}: {error}") from None
+        raise ConfigurationError(f"{place}{variable}={shown}: {error}") from None
 
 
 def _refuse_contradictions(settings: Settings) -> None:
@@ -308,8 +327,7 @@ def _refuse_contradictions(settings: Settings) -> None:
         ),
         (
             window is not None and "window_start" not in fields and "window_end" not in fields,
-            "COLUMNS: lacks window_start, which tells windows apart; add it, "
-            + "or set WORDCOUNT_WINDOW=none",
+            "COLUMNS: lacks window_start, which tells windows apart; add it",
         ),
         (
             window is None and "window_end" in fields,
@@ -326,7 +344,7 @@ def _refuse_contradictions(settings: Settings) -> None:
         ),
         (
             (settings.cassandra_username is None) != (settings.password is None),
-            "CASSANDRA_USERNAME: goes with WORDCOUNT_CASSANDRA_PASSWORD or _PASSWORD_FILE; set both",
+            "CASSANDRA_USERNAME: goes with WORDCOUNT_CASSANDRA_PASSWORD (or _FILE); set both",
         ),
         (
             (settings.cassandra_cert is None) != (settings.cassandra_key is None),

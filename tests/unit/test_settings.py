@@ -280,7 +280,7 @@ class TestUnknownNames:
             ("PARTITION", "PARTITIONS"),
             ("CASANDRA", "CASSANDRA"),
             ("OUTPUT_BATCHROWS", "OUTPUT_BATCH_ROWS"),
-            pytest.param("broker", "BROKER", marks=pytest.mark.xfail(reason="case is told apart")),
+            ("broker", "BROKER"),
         ],
     )
     def test_is_refused_with_a_suggestion(self, name: str, near: str) -> None:
@@ -288,7 +288,6 @@ class TestUnknownNames:
         with pytest.raises(ConfigurationError, match=f"mean WORDCOUNT_{near}\\?"):
             read(**{name: "1"})
 
-    @pytest.mark.xfail(strict=True, reason="the prefix alone makes names alike")
     def test_without_a_likeness_points_to_the_table(self) -> None:
         """What is like no setting is told where all stand."""
         with pytest.raises(ConfigurationError, match="table of settings"):
@@ -324,7 +323,6 @@ class TestEnvFile:
         settings = read(ENV_FILE=name, ID="environment")
         assert (settings.id, settings.print) == ("environment", 3)
 
-    @pytest.mark.xfail(strict=True, reason="single quotes are taken off, too")
     def test_keeps_quotes_that_do_not_enclose_the_value(
         self, env_file: Callable[[str], str]
     ) -> None:
@@ -343,7 +341,6 @@ class TestEnvFile:
         with pytest.raises(ConfigurationError, match=f"^{re.escape(name)}, line 2: "):
             read(ENV_FILE=name)
 
-    @pytest.mark.xfail(strict=True, reason="the file and line are not kept")
     def test_names_file_and_line_of_an_unknown_setting(
         self, env_file: Callable[[str], str]
     ) -> None:
@@ -353,7 +350,6 @@ class TestEnvFile:
             read(ENV_FILE=name)
         assert str(refused.value).startswith(f"{name}, line 2: WORDCOUNT_WINDOWS: ")
 
-    @pytest.mark.xfail(strict=True, reason="the file and line are not kept")
     def test_names_file_and_line_of_a_bad_value(self, env_file: Callable[[str], str]) -> None:
         """A bad value is found again by file and line."""
         name = env_file("WORDCOUNT_ID=a\nWORDCOUNT_WINDOW=soon\n")
@@ -361,7 +357,6 @@ class TestEnvFile:
             read(ENV_FILE=name)
         assert str(refused.value).startswith(f"{name}, line 2: WORDCOUNT_WINDOW=soon: ")
 
-    @pytest.mark.xfail(strict=True, reason="the line is quoted")
     def test_keeps_secrets_of_a_line_that_is_no_assignment(
         self, env_file: Callable[[str], str]
     ) -> None:
@@ -400,7 +395,6 @@ class TestPassword:
         assert "sesame" not in repr(settings)
         assert "sesame" not in str(settings)
 
-    @pytest.mark.xfail(strict=True, reason="ends with a UnicodeDecodeError")
     @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
     def test_file_that_is_not_utf_8_is_named(self, encoding: str, tmp_path: Path) -> None:
         """A password file that can't be read as text stops the start, not the first connection."""
