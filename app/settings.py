@@ -327,7 +327,7 @@ def _refuse_contradictions(settings: Settings) -> None:
         ),
         (
             window is not None and "window_start" not in fields and "window_end" not in fields,
-            "COLUMNS: lacks window_start, which tells windows apart; add it",
+            "COLUMNS: lacks window_start, needed unless WORDCOUNT_WINDOW=none; add it",
         ),
         (
             window is None and "window_end" in fields,
