@@ -162,11 +162,13 @@ class Application(faust.App):
     # Rebalances
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._opened = -1
         await self._close_lanes()
         self.table.forget()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._opened = -1
         # Before recovery: what it reads of the changelog is final only once zombies are fenced.
         try:
             await self._close_lanes()
@@ -196,22 +198,25 @@ class Application(faust.App):
     async def _start_lanes(self, *_: Any, **__: Any) -> None:
         # The recovery of an older assignment may end while the lanes of a newer one are opened:
         # they must not work before the table has been recovered for them.
-        if self._opened != self.consumer_generation_id or (
-            cast("TableManager", self.tables).recovery.signal_recovery_start.is_set()
-        ):
+        if not self._is_recovered():
             return
         try:
-            await self.table.load(
-                partition
-                for stage in self.stages
-                if stage.topic == self.table.source
-                for partition in stage.lanes
-            )
+            counted = [stage for stage in self.stages if stage.topic == self.table.source]
+            await self.table.load([partition for stage in counted for partition in stage.lanes])
+            if not self._is_recovered():
+                self.table.forget()  # the next rebalance has begun meanwhile
+                return
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
             self._at_work.set()
         except Exception as error:
             self.fail(error)
+
+    def _is_recovered(self) -> bool:
+        """Whether the recovery that has ended is that of the present assignment."""
+        recovery = cast("TableManager", self.tables).recovery
+        current = self._opened == self.consumer_generation_id
+        return current and not recovery.signal_recovery_start.is_set()
 
     def _expected_offsets(self) -> Mapping[TP, int]:
         return {
