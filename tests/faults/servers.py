@@ -64,8 +64,9 @@ class Servers:
             "{'class': 'SimpleStrategy', 'replication_factor': 1}"
         )
         self._change(
-            f"CREATE TABLE IF NOT EXISTS {keyspace}.words (word text, window_start timestamp, count bigint, "
-            "PRIMARY KEY (word, window_start)) WITH CLUSTERING ORDER BY (window_start DESC)"
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.words ("
+            "word text, window_start timestamp, count bigint, PRIMARY KEY (word, window_start)"
+            ") WITH CLUSTERING ORDER BY (window_start DESC)"
         )
 
     def drop_table(self, keyspace: str) -> None:
@@ -87,7 +88,7 @@ class Servers:
 
     def rows(self, keyspace: str) -> dict[tuple[int, str], int] | None:
         """All rows of the table; None while Cassandra can't be asked."""
-        query = f"SELECT word, toUnixTimestamp(window_start), count FROM {keyspace}.words"  # noqa: S608
+        query = f"SELECT word, toUnixTimestamp(window_start), count FROM {keyspace}.words"
         try:
             found = self._session.execute(query, execution_profile="short")
             return {(start, word): count for word, start, count in found}

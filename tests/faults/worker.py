@@ -55,7 +55,13 @@ class Worker:
     def start(self, point: str = "") -> None:
         """Start it; `point` is where it is to end or to halt."""
         command = [sys.executable, "-m", "faust", "-A", "app", "--datadir", str(self.data)]
-        environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
+        # The path: so that a copy of the project tests itself, not the one that is installed.
+        environ = {
+            **os.environ,
+            **self._environ,
+            "FAULTPOINTS": point,
+            "PYTHONPATH": str(ROOT),
+        }
         self._say(f"start {point}")
         self._process = Process([*command, "worker"], self.log, environ)
         self._started = time.monotonic()
