@@ -177,8 +177,8 @@ class Application(faust.App):
                 await self._open_lanes(assigned)
         except Exception as error:
             self.fail(error)
-        await super()._on_partitions_assigned(assigned, generation_id)
         self._opened = generation_id
+        await super()._on_partitions_assigned(assigned, generation_id)
 
     async def _open_lanes(self, assigned: set[TP]) -> None:
         changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
@@ -215,8 +215,8 @@ class Application(faust.App):
     def _is_recovered(self) -> bool:
         """Whether the recovery that has ended is that of the present assignment."""
         recovery = cast("TableManager", self.tables).recovery
-        current = self._opened == self.consumer_generation_id
-        return current and not recovery.signal_recovery_start.is_set()
+        recovered = recovery._generation_id == self._opened  # noqa: SLF001 - Faust tells no other way
+        return recovered and not recovery.signal_recovery_start.is_set()
 
     def _expected_offsets(self) -> Mapping[TP, int]:
         return {
