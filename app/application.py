@@ -100,6 +100,8 @@ class Application(faust.App):
             store="memory://",  # tables bring their own
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
+            topic_allow_declare=False,  # every topic has been made before the start
+            topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=FETCH_BYTES,
             broker_max_poll_records=None,
