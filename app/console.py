@@ -9,7 +9,6 @@ import queue
 import sys
 import threading
 import time
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +31,6 @@ WORD_CELLS = 40
 """Widest word that is shown whole, in columns of a terminal."""
 
 _JOINERS = "\u200c\u200d"  # parts of words in many scripts, and of emoji; they control nothing
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Rates(NamedTuple):
@@ -125,7 +123,7 @@ def shown(word: str, cells: int = WORD_CELLS) -> str:
 
 
 def _is_printable(char: str) -> bool:
-    return char in _JOINERS or unicodedata.category(char) not in _UNPRINTABLE
+    return char in _JOINERS or char.isprintable()
 
 
 def _escaped(char: str) -> str:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.application import Application
-    from app.metrics import Metrics
     from app.web.contact import Contact
     from app.web.tracker import LaneTracker
 
@@ -34,11 +33,8 @@ UNFLUSHED_SECONDS = 60.0
 class Health:
     """Reasons why the worker is not ready or not alive; no reason: it is."""
 
-    def __init__(
-        self, app: Application, metrics: Metrics, tracker: LaneTracker, contact: Contact
-    ) -> None:
+    def __init__(self, app: Application, tracker: LaneTracker, contact: Contact) -> None:
         self._app = app
-        self._metrics = metrics
         self._tracker = tracker
         self._contact = contact
 

@@ -57,7 +57,7 @@ class WebServer(driver.Web):
         contact = Contact(app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval)
         self._ends = EndOffsets(app.settings.broker, contact)
         self._peers = Peers(app)
-        self._health = Health(app, metrics, tracker, contact)
+        self._health = Health(app, tracker, contact)
         self._local = LocalCounts(app, tracker, self._ends)
         self.counts = Counts(app, windows, self._local, self._peers)
         self.status = Status(app, metrics, self._health, self._local, self._peers)

@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_MS = 146_097 * 86_400_000
 """400 years, after which the calendar repeats."""
 
-_EXPANDED = re.compile(r"([+-]\d{6,})(-.+)")
+_EXPANDED = re.compile(r"([+-][0-9]{6,})(-.+)")
 _LIMIT = 1 << 62
 
 
@@ -31,7 +31,7 @@ def parse_time(text: str) -> int:
     Raises ValueError for anything else.
     """
     text = text.strip()
-    if re.fullmatch(r"-?\d{1,19}", text):
+    if re.fullmatch(r"-?[0-9]{1,19}", text):
         ms = int(text)
         if abs(ms) > _LIMIT:
             raise ValueError(f"{text} is out of range")

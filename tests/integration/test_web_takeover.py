@@ -1,0 +1,114 @@
+"""While a worker's partitions change hands there is the right answer or none."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINUTE = 60_000
+
+
+class Text:
+    """Lines of one window, and what they count to."""
+
+    def __init__(self) -> None:
+        self.start = (time.time_ns() // 1_000_000 // MINUTE - 2) * MINUTE
+        self.counts = Counter[str]()
+
+    def more(self) -> list[tuple[str, int]]:
+        """400 more lines."""
+        lines = [f"w{number % 97} w{number % 31} again" for number in range(400)]
+        for line in lines:
+            self.counts.update(line.split())
+        return [(line, self.start + 1000) for line in lines]
+
+    def top(self) -> list[dict[str, Any]]:
+        """What /api/top must say."""
+        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [{"word": word, "count": count} for word, count in ranked]
+
+
+def asked(worker: Any) -> Any:
+    """All top words; None after an orderly refusal."""
+    status, answer = worker.get("/api/top?n=1000")
+    if status == 200:
+        return answer["words"]
+    assert status == 503
+    assert set(answer) == {"error"}
+    return None
+
+
+async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
+    stream: Any, worker: Callable[..., Any]
+) -> None:
+    """After a kill -9 the other worker answers 503 until it has taken over, then all as before."""
+    first, second = worker(), worker()
+    text = Text()
+    await stream.produce(text.more())
+    first.wait_until(lambda: asked(first) == asked(second) == text.top())
+    second.process.kill()
+    answers = []
+    first.wait_until(lambda: answers.append(asked(first)) or answers[-1] is not None)
+    assert len(answers) > 1
+    assert answers[-1] == text.top()
+    for word, count in text.counts.items():
+        windows = first.json(f"/api/words?{urlencode({'word': word})}")["windows"]
+        assert [window["count"] for window in windows] == [count]
+    first.wait_until(lambda: first.ready)
+
+
+async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
+    stream: Any, worker: Callable[..., Any]
+) -> None:
+    """One that was paused past the session timeout refuses until it has a new share."""
+    first, second = worker(), worker()
+    text = Text()
+    await stream.produce(text.more())
+    first.wait_until(lambda: asked(first) == asked(second) == text.top())
+    second.process.pause()
+    first.wait_until(lambda: asked(first) is not None)
+    await stream.produce(text.more())
+    first.wait_until(lambda: asked(first) == text.top())
+    second.process.resume()
+    answers = []
+    second.wait_until(lambda: answers.append(asked(second)) or answers[-1] is not None)
+    assert answers[-1] == text.top()
+
+
+async def test_a_worker_answers_before_it_works(stream: Any) -> None:
+    """From its start on a worker says that it lives and is not ready, and tells no numbers."""
+    starting = stream.start(ready=False)
+    status, answer = starting.wait_until(lambda: (got := starting.get("/health/ready"))[0] and got)
+    assert (status, answer["ready"]) == (503, False)
+    assert answer["reasons"]
+    assert starting.get("/health/live")[0] == 200
+    starting.wait_until(lambda: starting.ready)
+    assert starting.json("/api/top") == {"window": None, "words": []}
+    assert starting.stop() == 0
+
+
+async def test_running_totals_are_one_window_without_end(
+    stream: Any, worker: Callable[..., Any]
+) -> None:
+    """With WORDCOUNT_WINDOW=none there is one window: from 1970 on, without end, never final."""
+    only = worker(window="none", print=0)
+    await stream.produce([("to be or not to be", 1_000), ("to be", time.time_ns() // 1_000_000)])
+    window = {"start": "1970-01-01T00:00:00Z", "end": None}
+    only.wait_until(
+        lambda: only.json("/api/words/to") == {"word": "to", "windows": [{**window, "count": 3}]}
+    )
+    top = only.json("/api/top?n=2&window=0")
+    assert top == {
+        "window": {**window, "final": False},
+        "words": [{"word": "be", "count": 3}, {"word": "to", "count": 3}],
+    }
+    assert only.json("/api/windows") == {
+        "windows": [{**window, "final": False, "words": 8, "distinct": 4}]
+    }
+    assert only.get("/api/top?window=60000")[0] == 400
+    assert "Time:" not in only.output.read_text()

@@ -1,0 +1,38 @@
+"""Tables on the terminal and in pipes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from app.commands.table import Column, show
+
+if TYPE_CHECKING:
+    import pytest
+
+COLUMNS = (Column("word"), Column("count", right=True))
+
+
+def test_elsewhere_than_on_a_terminal_a_table_is_aligned_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Columns are as wide as their widest cell on screen; nothing is drawn."""
+    show(COLUMNS, [("the", "12"), ("語", "3"), ("\x1b[2J", "1")])
+    assert capsys.readouterr().out.splitlines() == [
+        "word     count",
+        "the         12",
+        "語           3",
+        r"\x1b[2J      1",
+    ]
+
+
+def test_on_a_terminal_a_table_is_drawn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich draws it; markup in words stays what it is, and nothing controls the terminal."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show(COLUMNS, [("[red]", "12"), ("\x1b[2J", "1")])
+    text = capsys.readouterr().out
+    assert "[red]" in text
+    assert "\x1b[2J" not in text
+    assert r"\x1b[2J" in text
