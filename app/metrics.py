@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -11,9 +12,20 @@ if TYPE_CHECKING:
 
     from app.cassandra.results import WriteResult
 
-__all__ = ["Metrics", "count_lines", "total"]
+__all__ = ["Metrics", "Tally", "count_lines", "total"]
+
+logger = logging.getLogger(__name__)
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Tally(NamedTuple):
+    """How many lines and messages were split, and how many messages were late or rejected."""
+
+    lines: int
+    messages: int
+    late: int
+    rejected: int
 
 
 class Metrics:
@@ -52,12 +64,22 @@ class Metrics:
             "last_flush_timestamp_seconds", "When Cassandra had taken all that was to be flushed"
         )
 
-    def split(self, lines: int, messages: int, late: int, rejected: int) -> None:
+    def split(self, tally: Tally) -> None:
         """Count what the agent `split` has committed."""
-        self.lines.inc(lines)
-        self.messages.inc(messages)
-        self.late.inc(late)
-        self.rejected.inc(rejected)
+        self.lines.inc(tally.lines)
+        self.messages.inc(tally.messages)
+        self.late.inc(tally.late)
+        self.rejected.inc(tally.rejected)
+
+    def checkpointed(self, rows: int, refused_words: int) -> None:
+        """Count what a checkpoint has changed, and the words that came after their retention."""
+        self.rows_changed.inc(rows)
+        if refused_words:
+            self.expired_words.inc(refused_words)
+            logger.warning(
+                "%d words came for windows past WORDCOUNT_RETENTION and are not counted",
+                refused_words,
+            )
 
     def flushed(self, result: WriteResult) -> None:
         """Count what a flush did."""

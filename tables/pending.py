@@ -1,0 +1,54 @@
+"""Partial counts that wait for the next checkpoint of their partition."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from app.partials import WindowCounts, unpack
+
+if TYPE_CHECKING:
+    from app.kafka.blocks import Block
+
+__all__ = ["Pending"]
+
+PENDING_BYTES = 64 << 20
+"""Partial counts that wait, in bytes: past this the checkpoint comes before its time."""
+
+
+class Pending:
+    """Partial counts since the last checkpoint, and when the next one is due.
+
+    `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
+    a part in them, `offset` the one that they reach; None while nothing has come.
+    """
+
+    def __init__(self, interval_ms: int) -> None:
+        self.deltas: list[WindowCounts] = []
+        self.sources: dict[int, int] = {}
+        self.offset: int | None = None
+        self._interval_ms = interval_ms
+        self._bytes = 0
+        self._deadline = math.inf
+
+    def add(self, blocks: list[Block]) -> None:
+        """Take in blocks of partial counts; heavy, for a thread."""
+        for record in (record for block in blocks for record in block.records):
+            counts = unpack(record.value)
+            self.deltas.extend(counts.windows)
+            known = self.sources.get(counts.source, counts.watermark)
+            self.sources[counts.source] = max(known, counts.watermark)
+            self._bytes += len(record.value)
+        self.offset = blocks[-1].next
+        self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the checkpoint is due; infinite while nothing has come."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def due(self) -> bool:
+        """Whether the checkpoint is due: by time, or by what has gathered."""
+        return self.seconds_left == 0.0 or self._bytes > PENDING_BYTES
