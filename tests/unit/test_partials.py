@@ -110,7 +110,6 @@ def test_few_words_of_many_windows_share_a_message() -> None:
     assert [window.start for window in unpack(messages[0]).windows] == list(given_counts)
 
 
-@pytest.mark.xfail(strict=True, reason="288 bytes of framing for each window are not counted")
 def test_many_windows_fit_kafka_s_limit() -> None:
     """The framing of many small windows counts against the limit of a message, too."""
     given_counts = {start: {"word": 1} for start in range(5_000)}
