@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import platform
 import shutil
+import ssl
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -152,7 +154,11 @@ class JarCache:
 
     def _fetch_all(self, jars: list[Jar], staging: Path) -> None:
         fetch = partial(self._fetch_one, staging=staging)
-        with JarProgress(len(jars)) as progress, ThreadPoolExecutor(8) as pool:
+        with (
+            _trusting_the_system(),
+            JarProgress(len(jars)) as progress,
+            ThreadPoolExecutor(8) as pool,
+        ):
             futures = [pool.submit(fetch, jar) for jar in jars]
             try:
                 for future in as_completed(futures):
@@ -183,6 +189,20 @@ class JarCache:
             f"{jar.name} could not be fetched in {_TRIES} tries ({cause[:200]}): "
             "check the connection to the Maven repository and start again"
         )
+
+
+@contextlib.contextmanager
+def _trusting_the_system() -> Iterator[None]:
+    """Let requests trust what the system trusts: behind a proxy its own list is not enough."""
+    system = ssl.get_default_verify_paths().cafile
+    if system is None or "REQUESTS_CA_BUNDLE" in os.environ:
+        yield
+        return
+    os.environ["REQUESTS_CA_BUNDLE"] = system
+    try:
+        yield
+    finally:
+        os.environ.pop("REQUESTS_CA_BUNDLE", None)
 
 
 def _fetch_from_maven(jar: Jar, directory: Path) -> Path:
