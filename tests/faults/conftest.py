@@ -9,6 +9,7 @@ import pytest
 from tests.faults.scenario import Scenario
 from tests.faults.servers import Servers
 from tests.faults.text import Shape
+from tests.faults.worker import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -25,11 +26,11 @@ def victims() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def survives(
-    victims: Servers, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Callable[..., Awaitable[Report]]:
+def survives(victims: Servers, request: pytest.FixtureRequest) -> Callable[..., Awaitable[Report]]:
     """Two workers that count exactly while the faults given to it strike."""
-    logs = tmp_path_factory.mktemp("faults")
+    # Not a temporary directory: the logs are wanted when a test has failed.
+    logs = ROOT / "build" / "faults"
+    logs.mkdir(parents=True, exist_ok=True)
 
     async def run(*faults: Fault, seconds: float = 10.0, lines: int = 60_000) -> Report:
         shape = Shape(lines=lines)
