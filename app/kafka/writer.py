@@ -17,13 +17,16 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFenced,
+    RecordListTooLargeError,
+    RecordTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from app.errors import UnavailableError
+from app.errors import ConfigurationError, UnavailableError
 from app.faultpoints import reached
 
 if TYPE_CHECKING:
@@ -51,6 +54,9 @@ _REFUSALS = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+"""To try again is no use: what was refused would be refused for ever."""
 
 
 class FencedError(Exception):
@@ -136,7 +142,8 @@ class PartitionWriter:
 
         `offset` of None writes the records alone. Tries until it is known how it ended: after an
         error the writer is opened again, which ends the transaction, and the committed offset then
-        tells whether it was committed. Raises FencedError if another writer has taken over.
+        tells whether it was committed. Raises FencedError if another writer has taken over,
+        ConfigurationError for a record that is larger than its topic allows.
         """
         while True:
             written: dict[TopicPartition, int] = {}
@@ -144,6 +151,8 @@ class PartitionWriter:
                 await self._try(outgoing, offset, metadata, written)
             except (ProducerFenced, InvalidProducerEpoch) as error:
                 raise FencedError(self.name) from error
+            except _TOO_LARGE:
+                raise _too_large(outgoing) from None
             except (KafkaError, OSError, TimeoutError, AssertionError) as error:
                 # AssertionError: how aiokafka says that its sender has died meanwhile.
                 logger.warning(
@@ -198,6 +207,19 @@ class PartitionWriter:
             written[partition] = first.offset + count - 1
         reached("writer.sent")
         await producer.commit_transaction()
+
+
+def _too_large(outgoing: Sequence[Outgoing]) -> ConfigurationError:
+    """What to do about the largest of the records."""
+    size, topic = max(
+        (len(record.key or b"") + len(record.value or b""), target.partition.topic)
+        for target in outgoing
+        for record in target.records
+    )
+    return ConfigurationError(
+        f"topic {topic} refuses a record of {size} bytes, as one huge word makes it; "
+        "raise its max.message.bytes and start again: nothing is lost"
+    )
 
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Any:
