@@ -226,17 +226,24 @@ async def test_a_count_too_large_for_its_column_is_named(
     assert table(session, keyspace, "word, count") == [("a", 1), ("b", 2**31 - 1)]
 
 
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("long" * 20_000, "word 'long.*has 80000 bytes, a key holds 65535"),
+        ("", "word '': .*Key may not be empty"),
+    ],
+    ids=["beyond 64 KiB", "empty"],
+)
 async def test_a_row_that_cassandra_refuses_is_found(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    word: str, why: str, writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
-    """A word beyond Cassandra's 64 KiB in a batch of 200: the 199 others are written."""
+    """A word that is no key of Cassandra's in a batch of 200: the 199 others are written."""
     writer = await writer_of(OUTPUT_BATCH_BYTES="1MiB")
     rows = [row(f"w{n}", n) for n in range(199)]
-    rows.insert(77, row("long" * 20_000, 1))
-    with pytest.raises(
-        WriteRefusedError, match=r"word 'long.*Key length of 80000 is longer"
-    ) as caught:
+    rows.insert(77, row(word, 1))
+    with pytest.raises(WriteRefusedError, match=why) as caught:
         await writer.write(rows)
+    assert caught.value.only_rows
     assert "\n" not in str(caught.value)
     assert caught.value.rows == [rows[77]]
     assert caught.value.result.unwritten == [rows[77]]
