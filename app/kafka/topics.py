@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TopicPlan", "ensure_topics", "plans"]
 
+MESSAGE_BYTES = str(8 << 20)
+"""Largest message of internal topics: a message of lines (1 MiB by default), and what is added."""
+
 WEEK_MS = str(7 * 24 * 3_600_000)
 
 SHOWN_SECONDS = 10
@@ -37,8 +40,13 @@ def plans(settings: Settings) -> list[TopicPlan]:
 
     All have as many partitions, so that whoever owns partials[q] owns changelog[q] as well.
     """
-    deleted = {"cleanup.policy": "delete", "retention.ms": WEEK_MS}
+    deleted = {
+        "cleanup.policy": "delete",
+        "retention.ms": WEEK_MS,
+        "max.message.bytes": MESSAGE_BYTES,
+    }
     compacted = {
+        "max.message.bytes": MESSAGE_BYTES,
         "cleanup.policy": "compact",
         "min.cleanable.dirty.ratio": "0.3",
         "segment.ms": "3600000",
