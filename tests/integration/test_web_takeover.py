@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +47,26 @@ def asked(worker: Any) -> Any:
     return None
 
 
+def counted(worker: Any, word: str) -> Any:
+    """Counts of a word; None after an orderly refusal."""
+    status, answer = worker.get(f"/api/words?{urlencode({'word': word})}", 60)
+    if status == 200:
+        return [window["count"] for window in answer["windows"]]
+    assert status == 503
+    return None
+
+
+def waiting(worker: Any) -> int:
+    """Connections that a worker has not accepted yet, or not answered."""
+    open_ones = psutil.net_connections("tcp")
+    return sum(
+        connection.status == psutil.CONN_ESTABLISHED
+        and connection.raddr == ("127.0.0.1", worker.port)
+        and connection.pid == os.getpid()
+        for connection in open_ones
+    )
+
+
 async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     stream: Any, worker: Callable[..., Any]
 ) -> None:
@@ -74,7 +98,13 @@ async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
     first.wait_until(lambda: asked(first) is not None)
     await stream.produce(text.more())
     first.wait_until(lambda: asked(first) == text.top())
-    second.process.resume()
+    with ThreadPoolExecutor(len(text.counts)) as asking:
+        # Asked while it sleeps, these are the first that it answers.
+        found = [asking.submit(counted, second, word) for word in text.counts]
+        first.wait_until(lambda: waiting(second) == len(found))
+        second.process.resume()
+    for word, answer in zip(text.counts, found, strict=True):
+        assert answer.result() in (None, [text.counts[word]])
     answers = []
     second.wait_until(lambda: answers.append(asked(second)) or answers[-1] is not None)
     assert answers[-1] == text.top()
