@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from faust.types import TP, Message
 
+    from app.kafka.blocks import Batch
+
 __all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
 
 
@@ -50,6 +52,13 @@ class _Thread(driver.AIOKafkaConsumerThread):
         """Seek; to be run in this thread's own loop."""
         self.seek(partition, offset)
 
+    async def give_back(self, partition: TP, batches: list[Batch]) -> None:
+        """Read `batches` again, unless the position has been set anew since they were fetched."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
+        state = assignment.state_value(partition) if assignment is not None else None
+        if state is not None and state.has_valid_position and state.position == batches[-1].next:
+            self.seek(partition, batches[0].first)
+
     def rejoin(self) -> None:
         """Ask the group for a new assignment. Safe to call from any thread."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
@@ -66,20 +75,32 @@ class BlockConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield one message a partition, whose value is the Block that the fetch brought."""
+        while not self.flow_active and not self.should_stop:
+            await self.wait(cast("Any", self.can_resume_flow))
+        # Not before: what is fetched when the flow goes on again is of the new assignment.
         generation = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
         for partition, batches in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                # Fetched for an assignment that is over: positions are set anew by perform_seek.
-                return
-            if active is None or partition in active or partition in self._buffered_partitions:
+            current = self.flow_active and self.app.consumer_generation_id == generation
+            if current and (
+                active is None or partition in active or partition in self._buffered_partitions
+            ):
                 self.app.monitor.track_tp_end_offset(partition, self.highwater(partition))
                 yield (
                     partition,
                     self._as_message(partition, Block.of(partition, batches, generation)),
                 )
+            else:
+                await self._give_back(partition, batches)
+
+    async def _give_back(self, partition: TP, batches: list[Batch]) -> None:
+        # Nobody would read it again: of a changelog, recovery would wait for it for ever, or miss
+        # its rows.
+        thread = cast("_Thread", self._thread)
+        giving = thread.give_back(partition, batches)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(giving, thread.thread_loop))
 
     def _as_message(self, partition: TP, block: Block) -> ConsumerMessage:
         return ConsumerMessage(
