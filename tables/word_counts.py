@@ -238,8 +238,8 @@ class WordCounts(faust.Table[bytes, bytes]):
     # Back-pressure
 
     def waiting(self) -> int:
-        """Rows that Cassandra lacks."""
-        return sum(len(own.unflushed) for own in self.owned.values())
+        """Rows that Cassandra lacks, those on their way to it among them."""
+        return sum(own.waiting for own in self.owned.values())
 
     async def room(self) -> None:
         """Wait while too many rows are unflushed: whoever would add to them stops reading."""
