@@ -26,16 +26,25 @@ def victims() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def survives(victims: Servers, request: pytest.FixtureRequest) -> Callable[..., Awaitable[Report]]:
-    """Two workers that count exactly while the faults given to it strike."""
+def scenario(victims: Servers, request: pytest.FixtureRequest) -> Callable[..., Scenario]:
+    """Make a scenario of two workers and the faults given."""
     # Not a temporary directory: the logs are wanted when a test has failed.
     logs = ROOT / "build" / "faults"
     logs.mkdir(parents=True, exist_ok=True)
 
-    async def run(*faults: Fault, seconds: float = 10.0, lines: int = 60_000) -> Report:
-        shape = Shape(lines=lines)
+    def make(*faults: Fault, seconds: float = 8.0, lines: int = 50_000) -> Scenario:
         seed = len(request.node.name)
-        report = await Scenario(victims, logs, seed, faults, seconds=seconds, shape=shape).run()
+        return Scenario(victims, logs, seed, faults, seconds=seconds, shape=Shape(lines=lines))
+
+    return make
+
+
+@pytest.fixture
+def survives(scenario: Callable[..., Scenario]) -> Callable[..., Awaitable[Report]]:
+    """Two workers that count exactly, without a traceback, while the faults given strike."""
+
+    async def run(*faults: Fault, seconds: float = 8.0) -> Report:
+        report = await scenario(*faults, seconds=seconds).run()
         assert not [alarm for alarm in report.alarms if "Traceback" in alarm], report.alarms
         return report
 

@@ -20,6 +20,7 @@ POINTS = (
 )
 """The places named in the application, and what happens there: SIGKILL, or a long SIGSTOP."""
 
+# "disk", too, for a worker whose data is on a small file system of its own.
 WORKER_KINDS = ("kill", "stop", "freeze", "point", "join")
 SERVER_KINDS = ("kafka kill", "kafka freeze", "cassandra kill", "cassandra freeze")
 KINDS = WORKER_KINDS + SERVER_KINDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import uuid
@@ -25,7 +26,7 @@ __all__ = ["SESSION_SECONDS", "DifferentError", "Report", "Scenario"]
 SESSION_SECONDS = 4.0
 """After this long without a heartbeat the group takes a worker for dead."""
 
-SETTLED_SECONDS = 3.0
+SETTLED_SECONDS = 2.0
 """How long nothing may change once all counts are there."""
 
 POINT_SECONDS = 30.0
@@ -208,11 +209,30 @@ class Scenario:
         if worker.running and not worker.halted:
             # Not so often did it come by there.
             self.report.struck["point not reached"] += 1
+            worker.kill()
         await asyncio.sleep(fault.seconds)
         if worker.running:
             worker.thaw()
         else:
             worker.start()
+
+    async def _disk(self, worker: Worker, fault: Fault) -> None:
+        """Fill the disk of a worker's data until it ends; it must say so in one line."""
+        filler = worker.data / "filler"
+        worker.wanted = False
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        deadline = time.monotonic() + fault.seconds
+        while worker.running and time.monotonic() < deadline:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.1)
+        if worker.running:
+            self.report.struck["disk not noticed"] += 1
+            worker.kill()
+        elif worker.exit_status != 1 or not worker.last_line().startswith("Error: "):
+            worker.troubles.append(f"full disk: {worker.exit_status}, {worker.last_line()}")
+        filler.unlink()
+        worker.start()
 
     def _spoil(self, worker: Worker, data: str) -> None:
         if data == "empty":

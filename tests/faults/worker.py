@@ -155,10 +155,13 @@ class Worker:
         )
         return [line for line in text.splitlines() if alarming.search(line)]
 
+    def last_line(self) -> str:
+        """The last line of its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+
     def _waits_for_servers(self) -> bool:
         # A start that finds no server ends with one clear line, and a supervisor tries again.
-        text = self.log.read_text(encoding="utf-8", errors="replace").rstrip()
-        return self.exit_status == 1 and bool(_UNAVAILABLE.match(text.rpartition("\n")[2]))
+        return self.exit_status == 1 and bool(_UNAVAILABLE.match(self.last_line()))
 
     def _say(self, what: str) -> None:
         self.data.parent.mkdir(parents=True, exist_ok=True)
