@@ -43,6 +43,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for authority in ("ca", "other-ca"):
         openssl(
             *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
             *(
                 "-subj",
                 f"/CN={authority}",
@@ -52,6 +53,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"{authority}.pem",
             ),
         )
+    # All that RFC 5280 wants: from 3.13 on Python insists.
+    (directory / "leaf.ext").write_text(
+        "basicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
     for name, authority in (("node", "ca"), ("client", "ca"), ("stranger", "other-ca")):
         openssl(
             *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
@@ -60,6 +65,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-days", "2"),
             *("-CAkey", f"{authority}.key", "-CAcreateserial", "-out", f"{name}.crt"),
+            *("-extfile", "leaf.ext"),
         )
     node = (directory / "node.key").read_text() + (directory / "node.crt").read_text()
     (directory / "node.pem").write_text(node)
