@@ -182,6 +182,9 @@ class Application(faust.App):
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._opened = -1
+        # Faust stops the flow only if there was something to revoke. What a worker that had nothing
+        # fetched in the time that opening takes would reach Faust before it knows the partition.
+        self.consumer.stop_flow()
         # Before recovery: what it reads of the changelog is final only once zombies are fenced.
         try:
             await self._close_lanes()
