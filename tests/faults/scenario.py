@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import time
 import uuid
 from collections import Counter
@@ -210,6 +211,8 @@ class Scenario:
             # Not so often did it come by there.
             self.report.struck["point not reached"] += 1
             worker.kill()
+        elif not worker.running and worker.exit_status != -signal.SIGKILL:
+            worker.ended()
         await asyncio.sleep(fault.seconds)
         if worker.running:
             worker.thaw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import re
 import sys
@@ -64,6 +65,8 @@ def _say(text: str) -> None:
 def main() -> int:
     """Run until the time is over; 1 if a round failed."""
     arguments = _arguments()
+    for client in ("aiokafka", "cassandra"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)  # of course they lose their servers
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 30)
     ends = time.monotonic() + arguments.seconds
     arguments.logs.mkdir(parents=True, exist_ok=True)
@@ -87,7 +90,10 @@ def main() -> int:
                         server.start()
             seed += 1
     _say(f"{totals['rounds']} rounds, {totals['lines']:,} lines, {totals['rows']:,} rows compared")
-    _say(", ".join(f"{count} x {kind}" for kind, count in sorted(struck.items())))
+    kinds: Counter[str] = Counter()
+    for kind, count in struck.items():
+        kinds[re.sub(r":\d+", "", kind)] += count
+    _say(", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items())))
     if failed:
         _say(f"failed: {' '.join(f'SEED={seed}' for seed in failed)}")
     return 1 if failed else 0

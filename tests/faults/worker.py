@@ -128,13 +128,16 @@ class Worker:
             peak = re.search(r"VmHWM:\s+(\d+) kB", status)
             self.peak_mib = max(self.peak_mib, int(peak[1]) // 1024 if peak else 0)
         if self.wanted and not self.running and not self.busy.locked():
-            if self._waits_for_servers():
-                self.waited_for_servers += 1
-            else:
-                self.troubles.append(
-                    f"worker {self.number} ended by itself with status {self.exit_status}"
-                )
+            self.ended()
             self.start()
+
+    def ended(self) -> None:
+        """Judge how it ended by itself: only a start that finds no server may."""
+        if self._waits_for_servers():
+            self.waited_for_servers += 1
+        else:
+            status = self.exit_status
+            self.troubles.append(f"worker {self.number} ended by itself with status {status}")
 
     def clear_data(self) -> None:
         """Delete its data directory."""
