@@ -59,7 +59,7 @@ async def test_points_in_the_code(survives: Survives, points: tuple[str, ...]) -
         seconds = SESSION_SECONDS + 2 if "STOP" in point else 0.2
         data = "empty" if point.startswith("store") else "same"
         faults.append(Fault(2, "point", seconds, worker, data, point))
-    report = await survives(*faults, seconds=12)
+    report = await survives(*faults, seconds=25)
     assert report.struck["point not reached"] < len(points)
 
 
