@@ -102,7 +102,7 @@ def messages(seed: int, shape: Shape, start: int) -> Iterator[Message]:
         count = rng.randint(1, 2 * shape.lines_a_message - 1)
         made += count
         back = rng.choice((0, 200, 200, shape.grace))
-        if rng.random() < 0.003:
+        if rng.random() < 0.04:
             back = shape.grace + 2 * shape.window
         timestamp = start + int(share * shape.windows * shape.window) - rng.randint(back // 2, back)
         if rng.random() < 0.002:
