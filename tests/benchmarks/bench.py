@@ -1,0 +1,170 @@
+"""`make bench`: this application beside others, on one topic, on one machine, in one run.
+
+LINES, SYSTEMS, DISTINCT, WINDOWS and SWEEP are options; docs/benchmark.md says what is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from tests.benchmarks import report
+from tests.benchmarks.display import counting
+from tests.benchmarks.lines import Text
+from tests.benchmarks.measure import COUNTED, SAVED, BenchError, Run, Skipped, System, measure
+from tests.benchmarks.plain_faust_system import PlainFaust
+from tests.benchmarks.servers import CASSANDRA_HEAP, KAFKA_HEAP, Bench
+from tests.benchmarks.spark_system import Spark
+from tests.benchmarks.stages import measure_stages
+from tests.benchmarks.streams_system import KafkaStreams
+from tests.benchmarks.this_app import ThisApp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.benchmarks.measure import Job
+
+FAUST_LINES = 20_000
+"""Lines for plain Faust, which takes a thousand times as long for one."""
+
+# By the name that SYSTEMS takes; those that need Cassandra come last, so that the others are
+# measured without it.
+SYSTEMS: dict[str, list[Callable[[Job], System]]] = {
+    "app": [
+        partial(ThisApp, mode=COUNTED, workers=1),
+        partial(ThisApp, mode=COUNTED, workers=2),
+        partial(ThisApp, mode=SAVED, workers=1),
+        partial(ThisApp, mode=SAVED, workers=2),
+    ],
+    "spark": [partial(Spark, mode=COUNTED), partial(Spark, mode=SAVED)],
+    "streams": [
+        partial(KafkaStreams),
+        partial(KafkaStreams, name="Kafka Streams, exactly once", guarantee="exactly_once_v2"),
+    ],
+    "faust": [partial(PlainFaust)],
+}
+
+
+def main() -> int:
+    """Measure what was asked for; 1 if a system failed or counted wrongly."""
+    given = _arguments()
+    # As Ctrl-C does, so that everything is stopped in order, inside a running event loop too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    console = Console(stderr=True)
+    try:
+        with Bench(console) as bench:
+            if given.sweep:
+                from tests.benchmarks.sweeps import SWEEPS
+
+                SWEEPS[given.sweep](bench, given)
+                return 0
+            return _compare(bench, given)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--lines", type=int, default=2_000_000, help="lines that are measured")
+    parser.add_argument("--distinct", type=int, default=40_000, help="distinct words")
+    parser.add_argument("--windows", type=int, default=1, help="one-minute windows of the text")
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--output", type=Path, default=Path("build"))
+    parser.add_argument("--sweep", choices=["scaling", "recovery", "latency"])
+    parser.add_argument(
+        "--systems",
+        default="app,streams,spark,faust,stages",
+        help=f"some of {', '.join(SYSTEMS)} and stages, commas between",
+    )
+    given = parser.parse_args()
+    given.systems = given.systems.split(",")
+    unknown = set(given.systems) - {*SYSTEMS, "stages"}
+    if unknown:
+        parser.error(f"--systems: there is no {', '.join(sorted(unknown))}")
+    if given.lines < 1000:
+        parser.error("--lines: must be at least 1000")
+    return given
+
+
+def _compare(bench: Bench, given: argparse.Namespace) -> int:
+    # A fifth more in front: the warm-up.
+    text = Text(given.lines + given.lines // 5, given.distinct, given.windows)
+    text = bench.fill("bench-lines", text, given.partitions)
+    setup = {
+        "lines": given.lines,
+        "warm-up lines": given.lines // 5,
+        "words a line": 10,
+        "distinct words": len(text.counts()),
+        "windows": given.windows,
+        "partitions": given.partitions,
+        "Kafka heap": KAFKA_HEAP,
+        "Cassandra heap": CASSANDRA_HEAP,
+    }
+    rates = []
+    if "stages" in given.systems:
+        with bench.job("bench-lines", text, given.lines // 5, given.partitions) as job:
+            bench.need_cassandra()
+            rates = measure_stages(job, bench.console)
+            bench.cassandra.stop()
+    runs: list[Run] = []
+    failed = False
+    for kind, make in _ordered(given.systems):
+        topic, own, warm_up = "bench-lines", text, given.lines // 5
+        if kind == "faust":
+            lines = min(FAUST_LINES, given.lines)
+            topic, warm_up = "bench-few-lines", lines // 5
+            own = bench.fill(
+                topic, Text(lines + warm_up, given.distinct, given.windows), given.partitions
+            )
+        run = _run(bench, partial(bench.job, topic, own, warm_up, given.partitions), make)
+        failed |= run is None or (isinstance(run, Run) and not run.exact)
+        if isinstance(run, Run):
+            runs.append(run)
+        report.write(given.output, runs, rates, setup)
+    console = Console()
+    report.show(console, runs)
+    report.show_rates(console, rates)
+    console.print(f"written: {given.output}/bench.json, bench.md, bench.png", highlight=False)
+    return int(failed)
+
+
+def _ordered(systems: list[str]) -> list[tuple[str, Callable[[Job], System]]]:
+    chosen = [(kind, make) for kind in systems if kind in SYSTEMS for make in SYSTEMS[kind]]
+    return sorted(chosen, key=lambda item: item[1].keywords.get("mode") == SAVED)
+
+
+def _run(
+    bench: Bench, new_job: Callable[[], Any], make: Callable[[Job], System]
+) -> Run | str | None:
+    """One run; why it was skipped; None if it failed."""
+    with new_job() as job:
+        system = make(job)
+        if system.mode == SAVED:
+            bench.need_cassandra()
+        what = f"{system.name}, {system.mode}, {system.workers} process(es)"
+        try:
+            with counting(bench.console, what, job.text.total) as advance:
+                run = measure(system, advance)
+        except Skipped as reason:
+            bench.console.print(f"{what}: skipped, {reason}", highlight=False)
+            return str(reason)
+        except BenchError as error:
+            bench.console.print(f"{what}: FAILED, {error}", highlight=False, markup=False)
+            return None
+        bench.console.print(
+            f"{what}: {run.lines_per_s:,.0f} lines/s, "
+            f"{'exact' if run.exact else 'WRONG'} ({run.checked})",
+            highlight=False,
+        )
+        return run
+
+
+if __name__ == "__main__":
+    sys.exit(main())

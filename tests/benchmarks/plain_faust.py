@@ -1,0 +1,49 @@
+"""The word count of Faust's documentation, word by word, with a line that says how far it is.
+
+Run it with `faust -A tests.benchmarks.plain_faust worker`; BENCH_BROKER, BENCH_ID, BENCH_TOPIC and
+BENCH_PARTITIONS say what it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import faust
+
+app = faust.App(
+    os.environ["BENCH_ID"],
+    broker=f"kafka://{os.environ['BENCH_BROKER']}",
+    store="rocksdb://",
+    topic_partitions=int(os.environ["BENCH_PARTITIONS"]),
+)
+lines_topic = app.topic(os.environ["BENCH_TOPIC"], value_type=str, value_serializer="raw")
+words_topic = app.topic(f"{app.conf.id}-words", key_type=str, value_type=str)
+word_counts = app.Table("word_counts", default=int, help="How often each word occurs.")
+counted = 0
+
+
+@app.agent(lines_topic)
+async def split_lines(lines: faust.StreamT[bytes]) -> None:
+    """Send each word of each line to the worker that owns it."""
+    async for line in lines:
+        for word in line.split():
+            await count_words.send(key=word, value=word)
+
+
+@app.agent(words_topic)
+async def count_words(words: faust.StreamT[str]) -> None:
+    """Add one for each word."""
+    global counted  # noqa: PLW0603 - read by the timer below
+    async for word in words:
+        word_counts[word] += 1
+        counted += 1
+
+
+@app.timer(interval=0.2)
+async def say_how_far() -> None:
+    """Print one line of JSON."""
+    sys.__stdout__.write(json.dumps({"time": time.time(), "words": counted}) + "\n")
+    sys.__stdout__.flush()

@@ -1,0 +1,57 @@
+"""The word count of Faust's documentation under measurement."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from app.embedded.ports import free_port
+from app.embedded.process import Process
+from tests.benchmarks.json_lines import SpeakingSystem
+from tests.benchmarks.lines import Counts
+from tests.benchmarks.measure import COUNTED, compare
+from tests.benchmarks.this_app import python_environ
+
+__all__ = ["PlainFaust"]
+
+
+@dataclass
+class PlainFaust(SpeakingSystem):
+    """One worker, word by word; its counts are in memory and on their way to the changelog."""
+
+    name: str = "plain Faust"
+    mode: str = COUNTED
+    note: str = "fewer lines; no windows; done when counted in memory"
+
+    def start(self) -> None:
+        """Start the worker."""
+        job = self.job
+        # An agent on a topic that does not exist yet would wait for ever.
+        job.topics.create(f"{job.name}-words")
+        environ = python_environ(
+            BENCH_BROKER=job.kafka.address,
+            BENCH_ID=job.name,
+            BENCH_TOPIC=job.topic,
+            BENCH_PARTITIONS=str(job.partitions),
+        )
+        command = [sys.executable, "-m", "faust", "-A", "tests.benchmarks.plain_faust"]
+        command += ["--datadir", str(job.folder / "data"), "worker", "-l", "warn"]
+        command += ["--web-port", str(free_port())]
+        self.processes.append(Process(command, self.output, environ))
+
+    def done_at(self) -> float | None:
+        """When it said that it had counted the last word."""
+        return self.progress().at
+
+    def check(self, truth: Counts) -> tuple[bool, str]:
+        """Compare word for word with the changelog, which is complete once it has stopped."""
+        self.stop()
+        self.processes.clear()
+        expected: Counter[str] = Counter()
+        for (_, word), count in truth.items():
+            expected[word] += count
+        rows = self.job.topics.newest(f"{self.job.name}-word_counts-changelog")
+        found = {json.loads(key): json.loads(value) for key, value in rows.items()}
+        return compare(found, expected, "every row of the changelog")

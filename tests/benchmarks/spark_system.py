@@ -1,0 +1,87 @@
+"""Spark Structured Streaming under measurement: local[2], with the connectors' own defaults."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.embedded.java import find_java
+from app.embedded.process import Process
+from tests.benchmarks.jars import SPARK, jars_of
+from tests.benchmarks.json_lines import SpeakingSystem, last_said
+from tests.benchmarks.measure import COUNTED, SAVED, Skipped, compare
+from tests.benchmarks.saved import make_table, saved_counts
+from tests.benchmarks.this_app import python_environ
+
+if TYPE_CHECKING:
+    from tests.benchmarks.lines import Counts
+
+__all__ = ["Spark"]
+
+LINES_PER_TRIGGER = 400_000
+HEAP = "2g"
+
+
+@dataclass
+class Spark(SpeakingSystem):
+    """One driver that is its own executor; done when its last micro-batch is committed."""
+
+    name: str = "Spark"
+    mode: str = COUNTED
+
+    def start(self) -> None:
+        """Start the driver."""
+        if importlib.util.find_spec("pyspark") is None:
+            raise Skipped("pyspark is not installed: pip install 'wordcount-stream[bench]'")
+        job, saved = self.job, self.mode == SAVED
+        jars = jars_of(SPARK)
+        if saved:
+            make_table(job)
+        given = {
+            "name": job.name,
+            "broker": job.kafka.address,
+            "topic": job.topic,
+            "keyspace": job.keyspace if saved else None,
+            "checkpoint": str(job.folder / "checkpoint"),
+            # Shared out over the partitions and rounded down: the first batch is the warm-up.
+            "lines_per_trigger": min(LINES_PER_TRIGGER, job.warm_up) + job.partitions,
+            "settings": self._settings(jars),
+        }
+        script = str(Path(__file__).with_name("spark_job.py"))
+        environ = python_environ(
+            JAVA_HOME=str(find_java().resolve().parent.parent),
+            SPARK_LOCAL_IP="127.0.0.1",
+            PYSPARK_PYTHON=sys.executable,
+        )
+        command = [sys.executable, script, json.dumps(given)]
+        self.processes.append(Process(command, self.output, environ))
+
+    def done_at(self) -> float | None:
+        """When its last micro-batch had ended."""
+        return self.progress().at
+
+    def check(self, truth: Counts) -> tuple[bool, str]:
+        """Compare rows in Cassandra word for word; counting alone, the number of rows."""
+        if self.mode == SAVED:
+            return compare(saved_counts(self.job), truth, "every row in Cassandra")
+        return last_said(self.output)["rows"] == len(truth), "lines and distinct words"
+
+    def _settings(self, jars: list[Path]) -> dict[str, str]:
+        job = self.job
+        return {
+            "spark.jars": ",".join(str(jar) for jar in jars),
+            "spark.driver.memory": HEAP,
+            "spark.driver.host": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.local.dir": str(job.folder / "local"),
+            "spark.sql.warehouse.dir": str(job.folder / "warehouse"),
+            # The default of 200 would be 200 little tasks a micro-batch.
+            "spark.sql.shuffle.partitions": str(job.partitions),
+            "spark.cassandra.connection.host": job.cassandra.host,
+            "spark.cassandra.connection.port": str(job.cassandra.port),
+        }

@@ -1,0 +1,242 @@
+"""The steps of the job, each alone in one process: what a line and a row cost where.
+
+The floor is what a plain consumer can do: aiokafka's `getmany` and a `collections.Counter`, without
+windows, partitions, state or any promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app import create_app
+from app.cassandra.schema import apply
+from app.cassandra.session import connect
+from app.kafka.blocks import AS_BATCHES, Block
+from app.kafka.offsets import CommittedOffsets
+from app.kafka.topics import ensure_topics
+from app.kafka.writer import Outgoing, PartitionWriter, Record
+from app.partials import WindowCounts, pack, unpack
+from app.settings import Settings
+from app.splitting import split_blocks
+from app.text import count_words
+from app.windows import NO_WATERMARK, Windows
+from tables.unflushed import Snapshot
+from tables.word_counts import Partition
+from tests.benchmarks.display import counting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from rich.console import Console
+
+    from tests.benchmarks.measure import Job
+    from tables.word_counts import Change, WordCounts
+
+__all__ = ["Rate", "measure_stages"]
+
+STEPS = 12
+LINES = 400_000
+"""Lines of the stages that go on with what earlier ones have made: held in memory."""
+
+CHECKPOINT_BLOCKS = 6
+"""Blocks whose partial counts go into one checkpoint, as at 100,000 lines/s in 4 partitions."""
+
+
+class Rate(NamedTuple):
+    """What a stage does a second."""
+
+    name: str
+    per_s: float
+    unit: str
+
+
+def measure_stages(job: Job, console: Console) -> list[Rate]:
+    """Measure every stage on the job's topic; Kafka and Cassandra must run."""
+    with counting(console, "stages of this app, each alone", STEPS) as advance:
+        rates: list[Rate] = []
+
+        def add(name: str, count: int, seconds: float, unit: str = "lines/s") -> None:
+            rates.append(Rate(name, round(count / seconds), unit))
+            advance(len(rates))
+
+        asyncio.run(_measure(job, add))
+    return rates
+
+
+async def _measure(job: Job, add: Callable[..., None]) -> None:
+    await _fetching(job, add)
+    blocks = [block async for block in _blocks(job, min(LINES, job.text.total))]
+    partials = _counting(job, blocks, add)
+    await _keeping(job, partials, add)
+
+
+# Fetching
+
+
+async def _fetching(job: Job, add: Callable[..., None]) -> None:
+    counts: Counter[bytes] = Counter()
+
+    def count(values: list[bytes]) -> None:
+        counts.update(b" ".join(values).split())
+
+    add("fetch records (getmany)", *await _records(job, lambda _: None))
+    add("floor: getmany + Counter", *await _records(job, count))
+    began, lines = time.perf_counter(), 0
+    async for block in _blocks(job):
+        lines += len(block.records)
+    add("fetch blocks", lines, time.perf_counter() - began)
+    settings, windows = _settings(job), Windows(60_000, None, 60_000, 86_400_000)
+    began, lines = time.perf_counter(), 0
+    async for block in _blocks(job):
+        split_blocks([block], NO_WATERMARK, windows, settings)
+        lines += len(block.records)
+    add("fetch blocks + split and pack", lines, time.perf_counter() - began)
+
+
+async def _records(job: Job, work: Callable[[list[bytes]], None]) -> tuple[int, float]:
+    async with _consumer(job) as consumer:
+        began, lines = time.perf_counter(), 0
+        while lines < job.text.total:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                work([record.value for record in records])
+                lines += len(records)
+        return lines, time.perf_counter() - began
+
+
+async def _blocks(job: Job, most: int | None = None) -> AsyncIterator[Block]:
+    """Blocks of the job's topic, as the application's transport makes them."""
+    async with _consumer(job, value_deserializer=AS_BATCHES) as consumer:
+        lines = 0
+        while lines < (most or job.text.total):
+            for tp, batches in (await consumer.getmany(timeout_ms=500)).items():
+                block = Block.of(tp, batches, 0)
+                lines += len(block.records)
+                yield block
+
+
+def _consumer(job: Job, **more: Any) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=job.kafka.address,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=1 << 20,
+        enable_auto_commit=False,
+        **more,
+    )
+    consumer.assign([TopicPartition(job.topic, number) for number in range(job.partitions)])
+    return consumer
+
+
+# Counting
+
+
+def _counting(job: Job, blocks: list[Block], add: Callable[..., None]) -> list[list[bytes]]:
+    """Time what `split` does of each block; the messages for partition 0, block by block."""
+    lines = sum(len(block.records) for block in blocks)
+    values = [[record.value for record in block.records] for block in blocks]
+    began = time.perf_counter()
+    counted = [count_words(block, "whitespace") for block in values]
+    add("count words", lines, time.perf_counter() - began)
+    began = time.perf_counter()
+    packed = [
+        pack([WindowCounts(job.text.started_ms, *words)], job.partitions, 0, 0) for words in counted
+    ]
+    add("pack partial counts", lines, time.perf_counter() - began)
+    began = time.perf_counter()
+    for messages in (message for block in packed for owner in block for message in owner):
+        unpack(messages)
+    add("unpack partial counts", lines, time.perf_counter() - began)
+    return [block[0] for block in packed]
+
+
+# Keeping
+
+
+async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., None]) -> None:
+    environ = _environ(job)
+    app = create_app(environ)
+    app.conf.datadir = job.folder / "stages"
+    settings, table = app.settings, app.table
+    await ensure_topics(settings)
+    table.owned[0] = Partition()
+    changelog = TopicPartition(settings.changelog, 0)
+    offsets = CommittedOffsets(settings.id, settings.broker)
+    writer = PartitionWriter(
+        f"{settings.id}-stages", TopicPartition(job.topic, 0), settings.id, settings.broker, offsets
+    )
+    await writer.open()
+    spent: Counter[str] = Counter()
+    rows = 0
+    try:
+        for number, deltas in groupby(
+            enumerate(partials), lambda item: item[0] // CHECKPOINT_BLOCKS
+        ):
+            windows = [
+                window for _, messages in deltas for m in messages for window in unpack(m).windows
+            ]
+            change = _timed(spent, "merge", lambda windows=windows: table.merge(0, windows, {0: 0}))
+            began = time.perf_counter()
+            records = [Record(key, value) for key, value in change.puts]
+            written = await writer.commit([Outgoing(changelog, records)], number + 1)
+            spent["transaction"] += time.perf_counter() - began
+            _apply(spent, table, change, written[changelog])
+            rows += change.size
+    finally:
+        await writer.close()
+        await offsets.close()
+    add("merge + RocksDB get", rows, spent["merge"], "rows/s")
+    add("changelog batch + transaction", rows, spent["transaction"], "rows/s")
+    add("RocksDB write", rows, spent["write"], "rows/s")
+    add("take in a change (RocksDB write and what is unflushed)", rows, spent["apply"], "rows/s")
+    began = time.perf_counter()
+    flushed = Snapshot(table).rows()
+    made = time.perf_counter() - began
+    add("make rows for Cassandra", len(flushed), made, "rows/s")
+    async with await connect(settings) as session:
+        await apply(session, settings)
+    await app.sink.open()
+    await app.sink.write(flushed)  # let the server's compiler see the work first
+    again = [row._replace(timestamp_us=row.timestamp_us + 1) for row in flushed]
+    began = time.perf_counter()
+    await app.sink.write(again)
+    add("flush to Cassandra", len(again), time.perf_counter() - began, "rows/s")
+    await app.sink.close()
+    table.store.close(0)
+
+
+def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
+    began = time.perf_counter()
+    result = step()
+    spent[name] += time.perf_counter() - began  # type: ignore[assignment] # seconds are floats
+    return result
+
+
+def _apply(spent: Counter[str], table: WordCounts, change: Change, offset: int) -> None:
+    store = table.store
+    write = store.write
+    store.write = lambda *given: _timed(spent, "write", lambda: write(*given))  # type: ignore[method-assign]
+    try:
+        _timed(spent, "apply", lambda: table.apply(0, change, offset))
+    finally:
+        store.write = write  # type: ignore[method-assign]
+
+
+def _settings(job: Job) -> Settings:
+    return Settings.read(_environ(job))
+
+
+def _environ(job: Job) -> dict[str, str]:
+    return {
+        "WORDCOUNT_BROKER": f"kafka://{job.kafka.address}",
+        "WORDCOUNT_CASSANDRA": job.cassandra.address,
+        "WORDCOUNT_ID": job.name,
+        "WORDCOUNT_LINES": job.topic,
+        "WORDCOUNT_PARTITIONS": str(job.partitions),
+        "WORDCOUNT_KEYSPACE": job.keyspace,
+    }
