@@ -6,7 +6,7 @@ FOR ?=
 SEED ?=
 WORKERS ?= 1
 
-.PHONY: run test soak check format clean
+.PHONY: run test soak bench check format clean
 .DEFAULT_GOAL := run
 
 # The virtual environment, made anew when a dependency changes.
@@ -30,6 +30,18 @@ test: $(VENV)/installed  ## every test, those on the real embedded servers too
 
 soak: $(VENV)/installed  ## random faults with new seeds, for FOR=15m; SEED=n repeats one
 	$(BIN)/python -m tests.faults.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
+
+# The systems that it compares are large: installed when first measured.
+$(VENV)/bench-installed: $(VENV)/installed
+	@echo "Installing the extra bench (Spark is 300 MB) into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/bench-installed  ## this app beside others; LINES=n SYSTEMS=app,spark SWEEP=scaling …
+	@$(BIN)/python -m tests.benchmarks.bench $(if $(LINES),--lines $(LINES)) \
+		$(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(DISTINCT),--distinct $(DISTINCT)) \
+		$(if $(WINDOWS),--windows $(WINDOWS)) $(if $(PARTITIONS),--partitions $(PARTITIONS)) \
+		$(if $(FLUSH),--flush $(FLUSH)) $(if $(SWEEP),--sweep $(SWEEP))
 
 check: $(VENV)/installed  ## format, lint, types, unit tests
 	$(BIN)/ruff format --check .

@@ -76,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--distinct", type=int, default=40_000, help="distinct words")
     parser.add_argument("--windows", type=int, default=1, help="one-minute windows of the text")
     parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--flush", default="1s", help="this app's WORDCOUNT_FLUSH_INTERVAL")
     parser.add_argument("--output", type=Path, default=Path("build"))
     parser.add_argument("--sweep", choices=["scaling", "recovery", "latency"])
     parser.add_argument(
@@ -104,6 +105,7 @@ def _compare(bench: Bench, given: argparse.Namespace) -> int:
         "distinct words": len(text.counts()),
         "windows": given.windows,
         "partitions": given.partitions,
+        "flush interval": given.flush,
         "Kafka heap": KAFKA_HEAP,
         "Cassandra heap": CASSANDRA_HEAP,
     }
@@ -115,6 +117,7 @@ def _compare(bench: Bench, given: argparse.Namespace) -> int:
             bench.cassandra.stop()
     runs: list[Run] = []
     failed = False
+    report.write(given.output, runs, rates, setup)
     for kind, make in _ordered(given.systems):
         topic, own, warm_up = "bench-lines", text, given.lines // 5
         if kind == "faust":
@@ -123,7 +126,9 @@ def _compare(bench: Bench, given: argparse.Namespace) -> int:
             own = bench.fill(
                 topic, Text(lines + warm_up, given.distinct, given.windows), given.partitions
             )
-        run = _run(bench, partial(bench.job, topic, own, warm_up, given.partitions), make)
+        run = _run(
+            bench, partial(bench.job, topic, own, warm_up, given.partitions), make, given.flush
+        )
         failed |= run is None or (isinstance(run, Run) and not run.exact)
         if isinstance(run, Run):
             runs.append(run)
@@ -141,11 +146,13 @@ def _ordered(systems: list[str]) -> list[tuple[str, Callable[[Job], System]]]:
 
 
 def _run(
-    bench: Bench, new_job: Callable[[], Any], make: Callable[[Job], System]
+    bench: Bench, new_job: Callable[[], Any], make: Callable[[Job], System], flush: str
 ) -> Run | str | None:
     """One run; why it was skipped; None if it failed."""
     with new_job() as job:
         system = make(job)
+        if isinstance(system, ThisApp):
+            system.settings = {"WORDCOUNT_FLUSH_INTERVAL": flush}
         if system.mode == SAVED:
             bench.need_cassandra()
         what = f"{system.name}, {system.mode}, {system.workers} process(es)"

@@ -6,13 +6,16 @@ import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.embedded.ports import free_port
 from app.embedded.process import Process
 from tests.benchmarks.json_lines import SpeakingSystem
-from tests.benchmarks.lines import Counts
 from tests.benchmarks.measure import COUNTED, compare
 from tests.benchmarks.this_app import python_environ
+
+if TYPE_CHECKING:
+    from tests.benchmarks.lines import Counts
 
 __all__ = ["PlainFaust"]
 

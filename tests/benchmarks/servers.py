@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.lines import Text
 
-__all__ = ["KAFKA_HEAP", "CASSANDRA_HEAP", "Bench"]
+__all__ = ["CASSANDRA_HEAP", "KAFKA_HEAP", "Bench"]
 
 KAFKA_HEAP = "512m"
 CASSANDRA_HEAP = "1g"

@@ -73,7 +73,7 @@ def say_progress(query: Any) -> None:
         progress = query.lastProgress
         if progress and progress["batchId"] != last and progress["numInputRows"]:
             last = progress["batchId"]
-            began = datetime.fromisoformat(progress["timestamp"].replace("Z", "+00:00"))
+            began = datetime.fromisoformat(progress["timestamp"])
             ended = began.timestamp() + progress["durationMs"]["triggerExecution"] / 1000
             words += progress["numInputRows"] * WORDS_PER_LINE
             rows = progress["stateOperators"][0]["numRowsTotal"]

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tests.benchmarks.measure import Job
     from tables.word_counts import Change, WordCounts
+    from tests.benchmarks.measure import Job
 
 __all__ = ["Rate", "measure_stages"]
 

@@ -134,7 +134,7 @@ class ThisApp(System):
 def _ask(port: int, path: str) -> Any:
     """The JSON of an answer; None if there is none now."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
             return json.load(answer)
     except (OSError, urllib.error.HTTPError):
         return None
