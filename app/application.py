@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
@@ -52,6 +54,9 @@ RESEEK_SECONDS = 1.0
 
 LAST_FLUSH_SECONDS = 10.0
 """How long stopping waits for Cassandra; what is left then is flushed by the next owner."""
+
+END_SECONDS = 15.0
+"""How long the process may take to end once its work is safe."""
 
 FETCH_BYTES = 1 << 20
 """What one fetch brings of one partition, in bytes: the size of a block."""
@@ -286,11 +291,25 @@ class Application(faust.App):
             await self._close_lanes(drain=True)
             await self._last_flush()
         await self._close_lanes()
+        self._end_in_time()
         await super().on_stop()
         await self.sink.close()
         await self.offsets.close()
         if self._watching is not None:
             self._watching.cancel()
+
+    def _end_in_time(self) -> None:
+        # All of ours is safe by now. Faust's consumer can hang in its stop when Kafka is away.
+        if self.in_worker:
+            timer = threading.Timer(END_SECONDS, self._end)
+            timer.daemon = True
+            timer.start()
+
+    def _end(self) -> None:
+        if self.failure is not None:
+            print(f"Error: {self.failure}", file=sys.stderr, flush=True)  # noqa: T201 - the end
+            os._exit(getattr(self.failure, "exit_status", 1))
+        os._exit(0)
 
     async def flush(self) -> None:
         """Flush once, unless the application is stopping; an error that won't pass stops it."""

@@ -100,6 +100,8 @@ class Scenario:
         try:
             for _ in range(self.workers):
                 self._add_worker()
+            # On a slow machine faults would strike before there is anything to strike.
+            await asyncio.gather(*(worker.until_ready() for worker in self.pool))
             await asyncio.gather(self._produce(), *(self._strike(fault) for fault in self.plan))
             await self._until_equal(watching)
             await asyncio.gather(*(worker.stop() for worker in self.pool))

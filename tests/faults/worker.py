@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import os
 import re
 import shutil
 import signal
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 ROOT = Path(__file__).parents[2]
+
+READY_SECONDS = 90.0
+"""Longest time that a worker may take to get to work."""
 
 STOP_SECONDS = 40.0
 """Longest time that a worker may take to stop in order."""
@@ -66,6 +71,14 @@ class Worker:
         self._process = Process([*command, "worker"], self.log, environ)
         self._started = time.monotonic()
         self.wanted = True
+
+    async def until_ready(self) -> None:
+        """Wait until it says that it does its work."""
+        url = f"http://127.0.0.1:{self._environ['WORDCOUNT_WEB_PORT']}/health/ready"
+        deadline = time.monotonic() + READY_SECONDS
+        while not await asyncio.to_thread(_answers, url):
+            assert time.monotonic() < deadline, f"worker {self.number} is not ready: {self.log}"
+            await asyncio.sleep(0.1)
 
     @property
     def running(self) -> bool:
@@ -170,3 +183,11 @@ class Worker:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%H:%M:%S')} ==== {what}\n")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http, by this test
+            return bool(response.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
