@@ -21,6 +21,8 @@ $(VENV)/installed: pyproject.toml
 run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctrl-C
 	@$(BIN)/faust -A app demo --workers $(WORKERS) $(if $(FOR),--for $(FOR))
 
+# Absolute, since workers of tests run in directories of their own.
+test: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 test: $(VENV)/installed  ## every test, those on the real embedded servers too
 	@mkdir -p build/coverage
 	$(BIN)/python -m coverage erase
