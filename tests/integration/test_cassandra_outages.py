@@ -48,7 +48,7 @@ def settings_of(server: EmbeddedCassandra, keyspace: str, **options: str) -> Set
 async def stored(session: CassandraSession, keyspace: str) -> dict[str, int]:
     """The count of every word that is really there."""
     # The name is this test's own.
-    rows = await session.execute(f"SELECT word, count FROM {keyspace}.words")  # noqa: S608
+    rows = await session.execute(f"SELECT word, count FROM {keyspace}.words")
     return {row.word: row.count for row in rows}
 
 

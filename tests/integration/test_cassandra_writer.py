@@ -53,7 +53,7 @@ async def writer_of(cassandra: EmbeddedCassandra, keyspace: str) -> AsyncIterato
 def table(session: Session, keyspace: str, columns: str = "word, window_start, count") -> Any:
     """The table's rows in order."""
     # The names are this test's own.
-    return sorted(session.execute(f"SELECT {columns} FROM {keyspace}.words"))  # noqa: S608
+    return sorted(session.execute(f"SELECT {columns} FROM {keyspace}.words"))
 
 
 async def test_the_default_table_holds_every_row(
