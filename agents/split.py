@@ -8,6 +8,7 @@ The watermark, which decides what is late, is committed with the offset.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Splitter"]
 
+GATHER_SECONDS = 0.1
+"""Shortest time between two transactions of a lane: each costs as much as thousands of lines."""
+
 
 class Splitter:
     """The work of the stage `split` in each of its lanes."""
@@ -36,9 +40,11 @@ class Splitter:
         """Count each run of blocks; commit its partial counts with the offset that it reaches."""
         watermark = int(lane.metadata or NO_WATERMARK)
         while (blocks := await lane.take()) is not None:
+            began = time.monotonic()
             split = await in_thread(
                 partial(split_blocks, blocks, watermark, self._windows, self._settings)
             )
             await lane.commit(split.outgoing, blocks[-1].next, str(split.watermark))
             watermark = split.watermark
             self._metrics.split(split.tally)
+            await lane.gather(began + GATHER_SECONDS - time.monotonic())

@@ -58,10 +58,10 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     counter = Counter(settings, table, metrics)
     application.add_stage("split", settings.lines, splitter.split_lines)
     application.add_stage("count", settings.partials, counter.count_partials)
-    application.timer(settings.flush_interval_ms / 1000)(application.flush)
+    application.add_timer(settings.flush_interval_ms, application.flush)
     web = application.web = WebServer(application, windows, metrics)
     console = Console(application, web, settings.print, Printer().write)
-    application.timer(settings.flush_interval_ms / 1000)(console.print_top)
+    application.add_timer(settings.flush_interval_ms, console.print_top)
     return application
 
 

@@ -29,7 +29,7 @@ from app.logs import config
 from app.web.address import own_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from faust.tables.manager import TableManager
     from faust.types import StreamT
@@ -164,6 +164,23 @@ class Application(faust.App):
         source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes))
         self.agent(source, name=name, concurrency=1)(feed)
         return stage
+
+    def add_timer(self, interval_ms: int, work: Callable[[], Awaitable[Any]]) -> None:
+        """Run `work` every `interval_ms`, or at once where the run before took longer.
+
+        Faust's own timer waits a whole interval after each run.
+        """
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            due = loop.time()
+            while not self.should_stop:
+                due = max(due + interval_ms / 1000, loop.time())
+                await self.sleep(due - loop.time())
+                if not self.should_stop:
+                    await work()
+
+        self.task(run)
 
     def fail(self, error: BaseException) -> None:
         """Stop the worker at once, with `error` as the reason; committed work stays as it is."""

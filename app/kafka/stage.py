@@ -9,6 +9,7 @@ is forgotten then, and read again from the committed offset by whoever owns the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -92,6 +93,14 @@ class Lane:
             self._blocks.clear()
             self._changed.notify_all()
             return blocks if blocks or not self._closing else None
+
+    async def gather(self, seconds: float) -> None:
+        """Let blocks gather for `seconds`, or until the lane is full or closes."""
+        with contextlib.suppress(TimeoutError):
+            async with self._changed, asyncio.timeout(seconds):
+                await self._changed.wait_for(
+                    lambda: len(self._blocks) >= QUEUE_BLOCKS or self._closing
+                )
 
     async def drain(self) -> None:
         """Take no more blocks: `take` returns what is queued, then None."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import notify
 
 from app.kafka.blocks import AS_BATCHES, Block
 
@@ -132,6 +133,21 @@ class BlockConsumer(driver.Consumer):
         thread = cast("_Thread", self._thread)
         seeking = thread.seek_here(partition, offset)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(seeking, thread.thread_loop))
+
+    def ack(self, message: Message) -> bool:
+        """Take note that an agent is done with a block, and of nothing else.
+
+        Faust keeps every acked offset until it commits it, which is never here: memory would grow.
+        """
+        acked, message.acked = message.acked, True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return not acked
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        # A block's message has one offset of many. What Faust takes for gaps it would keep and sort
+        # until it commits, at ever greater cost.
+        pass
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit nothing: the writers do, inside their transactions."""

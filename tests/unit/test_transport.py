@@ -1,0 +1,49 @@
+"""Faust's consumer of blocks: it keeps nothing that only a commit of Faust's would let go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+from weakref import WeakSet
+
+import pytest
+from faust.types import TP
+from intervaltree import IntervalTree
+
+from app.kafka.blocks import Block
+from app.kafka.transport import BlockConsumer
+
+LINES = TP("lines", 0)
+
+
+@pytest.fixture
+def consumer() -> BlockConsumer:
+    """A consumer without a broker: only what it keeps of messages."""
+    made = object.__new__(BlockConsumer)
+    made._acked, made._acked_index = defaultdict(list), defaultdict(set)
+    made._gap, made._committed_offset = defaultdict(IntervalTree), defaultdict(lambda: None)
+    made._unacked_messages, made._waiting_for_ack = WeakSet(), None
+    return made
+
+
+def held(consumer: BlockConsumer) -> list[Any]:
+    """What Faust would keep until it commits."""
+    kept = consumer._acked, consumer._acked_index, consumer._gap
+    return [value for by_partition in kept for value in by_partition.values() if value]
+
+
+async def test_an_acked_block_leaves_nothing_behind(consumer: BlockConsumer) -> None:
+    """A worker that runs for months acks millions of blocks."""
+    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, [], 1))
+    consumer._unacked_messages.add(message)
+    assert consumer.ack(message)
+    assert message.acked
+    assert not consumer.ack(message)
+    assert not held(consumer)
+    assert not consumer.unacked
+
+
+async def test_offsets_within_a_block_are_no_gap(consumer: BlockConsumer) -> None:
+    """Faust sees one offset of a block and would remember the others as missing."""
+    await consumer._add_gap(LINES, 0, 9)
+    assert not held(consumer)
