@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 FOR ?=
 SEED ?=
 WORKERS ?= 1
+TESTERS ?= 2
 
 .PHONY: run test soak bench check format clean
 .DEFAULT_GOAL := run
@@ -23,10 +24,10 @@ run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctr
 
 # Absolute, since workers of tests run in directories of their own.
 test: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
-test: $(VENV)/installed  ## every test, those on the real embedded servers too
+test: $(VENV)/installed  ## every test, on real servers too, TESTERS=2 at once
 	@mkdir -p build/coverage
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage run -m pytest -n $(TESTERS) --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
