@@ -199,7 +199,7 @@ class Application(faust.App):
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._opened = -1
         await self._close_lanes()
-        self.table.forget()
+        await self.table.forget()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -210,7 +210,7 @@ class Application(faust.App):
         # Before recovery: what it reads of the changelog is final only once zombies are fenced.
         try:
             await self._close_lanes()
-            self.table.forget()
+            await self.table.forget()
             if not self.should_stop:
                 await self._open_lanes(assigned)
         except Exception as error:
@@ -242,7 +242,7 @@ class Application(faust.App):
             counted = [stage for stage in self.stages if stage.topic == self.table.source]
             await self.table.load([partition for stage in counted for partition in stage.lanes])
             if not self._is_recovered():
-                self.table.forget()  # the next rebalance has begun meanwhile
+                await self.table.forget()  # the next rebalance has begun meanwhile
                 return
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
