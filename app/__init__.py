@@ -56,7 +56,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
 
     splitter = Splitter(settings, windows, metrics)
     counter = Counter(settings, table, metrics)
-    application.add_stage("split", settings.lines, splitter.split_lines)
+    application.add_stage("split", settings.lines, splitter.split_lines, on_gone=metrics.lost)
     application.add_stage("count", settings.partials, counter.count_partials)
     application.add_timer(settings.flush_interval_ms, application.flush)
     web = application.web = WebServer(application, windows, metrics)

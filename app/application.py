@@ -16,13 +16,16 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.faultpoints import lost
+from app.kafka.gone import Span, refuse_gone, refuse_lost_rows
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
+from app.kafka.topics import other_partitions
 from app.kafka.transport import BlockSchema, BlockTransport
 from app.kafka.watch import BrokerWatch
 from app.logs import config
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from agents.flush import Flusher
     from app.cassandra.sink import CassandraSink
     from app.kafka.blocks import Block
+    from app.kafka.gone import OnGone
     from app.kafka.stage import Work
     from app.kafka.transport import BlockConsumer
     from app.settings import Settings
@@ -71,11 +75,17 @@ START_SECONDS = 15.0
 """How long a start may take before it is asked whether Kafka is still there."""
 
 
-def _session() -> dict[str, Any]:
-    """How soon a dead worker's partitions go to others; Faust's own variables win."""
-    if "BROKER_SESSION_TIMEOUT" in os.environ:
-        return {}
-    return {"broker_session_timeout": SESSION_SECONDS}
+METADATA_SECONDS = 30.0
+"""How soon a worker sees that a topic has been deleted, made anew or given more partitions."""
+
+
+def _timing() -> dict[str, Any]:
+    """How soon a worker sees what others do; Faust's own variables win."""
+    wanted = {
+        "broker_session_timeout": SESSION_SECONDS,
+        "consumer_metadata_max_age_ms": int(METADATA_SECONDS * 1000),
+    }
+    return {name: value for name, value in wanted.items() if name.upper() not in os.environ}
 
 
 def gone_while_starting(settings: Settings) -> UnavailableError:
@@ -122,7 +132,7 @@ class Application(faust.App):
             broker_max_poll_records=None,
             stream_buffer_maxsize=QUEUED_BLOCKS,
             stream_wait_empty=False,
-            **_session(),
+            **_timing(),
             stream_recovery_delay=0.0,
             canonical_url=_canonical_url(settings),
             web_bind=settings.web_host,
@@ -142,7 +152,7 @@ class Application(faust.App):
         self.transport = transport
         self.on_rebalance_complete.connect(self._start_lanes)
 
-    def add_stage(self, name: str, topic: str, work: Work) -> Stage:
+    def add_stage(self, name: str, topic: str, work: Work, on_gone: OnGone = refuse_gone) -> Stage:
         """Add an agent that hands the blocks of `topic` to lanes; `work` runs once in each lane."""
         stage = Stage(
             name,
@@ -153,13 +163,14 @@ class Application(faust.App):
             work,
             on_failure=self.fail,
             on_fenced=self._on_fenced,
+            on_gone=on_gone,
         )
         self.stages.append(stage)
 
         async def feed(blocks: StreamT[Block]) -> None:
             async for block in blocks:
-                if not await stage.put(block):
-                    await self._seek(stage, block.partition)
+                if not lost("blocks.fed") and not await stage.put(block):
+                    await self._look_again(stage, block.partition)
 
         source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes))
         self.agent(source, name=name, concurrency=1)(feed)
@@ -219,15 +230,34 @@ class Application(faust.App):
         await super()._on_partitions_assigned(assigned, generation_id)
 
     async def _open_lanes(self, assigned: set[TP]) -> None:
-        changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
-        for tp, end in (await self.consumer.highwaters(*changelogs)).items():
-            self.table.store.refuse_foreign(tp, end)
+        self._refuse_other_partitions()
         owned = [(stage, tp) for stage in self.stages for tp in assigned if tp.topic == stage.topic]
-        if owned:
-            earliest = await self.consumer.earliest_offsets(*(tp for _, tp in owned))
-            await asyncio.gather(
-                *(stage.open(tp.partition, earliest.get(tp, 0)) for stage, tp in owned)
-            )
+        changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
+        spans = await self._spans(*(tp for _, tp in owned), *changelogs)
+        for tp in changelogs:
+            self.table.store.refuse_foreign(tp, spans[tp].end)
+        await asyncio.gather(*(stage.open(tp.partition, spans[tp]) for stage, tp in owned))
+        for stage in self.stages:
+            if stage.topic == self.table.source:
+                for partition, lane in stage.lanes.items():
+                    tp = TP(self.settings.changelog, partition)
+                    stored = self.table.store.persisted_offset(tp)
+                    refuse_lost_rows(tp, stored, spans[tp], lane.committed[0])
+
+    def _refuse_other_partitions(self) -> None:
+        for topic in (self.settings.lines, self.settings.partials, self.settings.changelog):
+            found = self.consumer.topic_partitions(topic)
+            if found not in (None, 0, self.settings.partitions):
+                raise other_partitions(topic, found, self.settings.partitions)
+
+    async def _spans(self, *partitions: TP) -> dict[TP, Span]:
+        """What Kafka holds of these partitions now."""
+        if not partitions:
+            return {}
+        # One after the other: each call goes to the consumer's thread, which does one at a time.
+        first = await self.consumer.earliest_offsets(*partitions)
+        end = await self.consumer.highwaters(*partitions)
+        return {tp: Span(first[tp], end[tp]) for tp in partitions}
 
     async def _close_lanes(self, *, drain: bool = False) -> None:
         for stage in self.stages:
@@ -263,15 +293,22 @@ class Application(faust.App):
             for partition, offset in stage.expected().items()
         }
 
-    async def _seek(self, stage: Stage, partition: int) -> None:
+    async def _look_again(self, stage: Stage, partition: int) -> None:
         """Fetch again from where the lane stands: a block before the last one did not come."""
         tp = TP(stage.topic, partition)
         now = asyncio.get_running_loop().time()
-        if now - self._sought.get(tp, 0.0) > RESEEK_SECONDS and partition in stage.lanes:
-            self._sought[tp] = now
-            # Not ours any more: the next assignment seeks.
-            with contextlib.suppress(IllegalStateError):
+        if now - self._sought.get(tp, 0.0) <= RESEEK_SECONDS or partition not in stage.lanes:
+            return
+        self._sought[tp] = now
+        try:
+            stage.go_on(partition, (await self._spans(tp))[tp])
+            if partition in stage.lanes:
                 await self.consumer.seek(tp, stage.lanes[partition].expected)
+        except (IllegalStateError, KafkaError) as error:
+            # Not ours any more: the next assignment seeks; or Kafka is away: the next block asks.
+            logger.debug("looking again at %s: %r", tp, error)
+        except WordCountError as error:
+            self.fail(error)
 
     def _on_fenced(self) -> None:
         # Usually the group has moved on and a rebalance is on its way. If not (the broker gave up

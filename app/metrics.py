@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aiokafka import TopicPartition
+
     from app.cassandra.results import WriteResult
 
 __all__ = ["Metrics", "Tally", "count_lines", "total"]
@@ -50,6 +52,9 @@ class Metrics:
         self.messages = counter("messages", "Messages of lines split into words")
         self.late = counter("late_messages", "Messages that came too late for their windows")
         self.rejected = counter("rejected_messages", "Messages that are not UTF-8")
+        self.lost_records = counter(
+            "lost_records", "Offsets of lines that Kafka deleted before they were counted"
+        )
         self.expired_words = counter(
             "expired_words", "Words whose window was past retention: not counted"
         )
@@ -73,6 +78,18 @@ class Metrics:
         self.messages.inc(tally.messages)
         self.late.inc(tally.late)
         self.rejected.inc(tally.rejected)
+
+    def lost(self, source: TopicPartition, first: int, end: int) -> None:
+        """Say and count that offsets of lines from `first` up to and without `end` are gone."""
+        self.lost_records.inc(end - first)
+        logger.error(
+            "%s[%d]: offsets %d to %d are gone before they were counted; "
+            "give the topic a longer retention",
+            source.topic,
+            source.partition,
+            first,
+            end - 1,
+        )
 
     def checkpointed(self, rows: int, refused_words: int) -> None:
         """Count what a checkpoint has changed, and the words that came after their retention."""

@@ -20,6 +20,7 @@ from yarl import URL
 
 from app.errors import UnavailableError
 from app.faultpoints import reached
+from app.kafka.gone import GoneError
 from tables.rows import PREFIX_BYTES
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ class CountStore(SerializedStore[bytes, bytes]):
         return values
 
     def write(self, partition: int, puts: Iterable[Put], offset: int) -> None:
-        """Write rows and the changelog `offset` that they stand at, as one."""
+        """Write rows and the changelog `offset` that they stand at, as one.
+
+        Raises UnavailableError if the disk does not take them.
+        """
         batch = WriteBatch(raw_mode=True)
         for key, value in puts:
             if value is None:
@@ -73,7 +77,13 @@ class CountStore(SerializedStore[bytes, bytes]):
             else:
                 batch.put(key, value)
         batch.put(OFFSET, str(offset).encode())
-        self._database(partition).write(batch)
+        try:
+            self._database(partition).write(batch)
+        except Exception as error:
+            raise UnavailableError(
+                f"RocksDB can't write {self._path(partition)}: {error}; make room on its disk, "
+                "or name another data directory by --datadir"
+            ) from None
 
     def scan(self, partition: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows from key `start` up to and without key `end`, in order."""
@@ -142,10 +152,14 @@ class CountStore(SerializedStore[bytes, bytes]):
             if at is not None and block.first > at + 1:
                 # Faust only logs what is raised here; the next block would bury the hole.
                 hole = f"offsets {at + 1} to {block.first - 1} of {block.topic} did not come"
-                cast("Any", self.app).fail(RuntimeError(f"recovery has a hole: {hole}"))
+                cast("Any", self.app).fail(GoneError(f"recovery has a hole: {hole}"))
                 return
             rows = [(record.key, record.value) for record in block.records]
-            self.write(block.partition, rows, block.next - 1)
+            try:
+                self.write(block.partition, rows, block.next - 1)
+            except UnavailableError as error:
+                cast("Any", self.app).fail(error)
+                raise
             reached("store.recovered")
 
     async def on_rebalance(

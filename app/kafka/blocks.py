@@ -7,6 +7,7 @@ aborted batches as empty ones, so that the offsets of what it gets have no gaps.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,8 @@ class Block:
     """What one fetch brought for one partition: records in order, without a gap in offsets.
 
     `first` is the offset that was to be read next, `next` the one after the block, `generation` the
-    consumer group's generation in which it was fetched. A record has value, key, headers, offset
-    and timestamp (ms).
+    consumer group's generation in which it was fetched, `end` where the topic ended then. A record
+    has value, key, headers, offset and timestamp (ms).
     """
 
     topic: str
@@ -58,9 +59,12 @@ class Block:
     next: int
     records: list[Any]
     generation: int
+    end: int
 
     @classmethod
-    def of(cls, partition: TopicPartition, batches: list[Batch], generation: int) -> Block:
+    def of(
+        cls, partition: TopicPartition, batches: list[Batch], generation: int, end: int
+    ) -> Block:
         """Join the batches of one fetch."""
         records = (
             batches[0].records
@@ -74,12 +78,13 @@ class Block:
             batches[-1].next,
             records,
             generation,
+            end,
         )
 
     def after(self, offset: int) -> Block:
         """The part of this block from `offset` on."""
         records = [record for record in self.records if record.offset >= offset]
-        return Block(self.topic, self.partition, offset, self.next, records, self.generation)
+        return dataclasses.replace(self, first=offset, records=records)
 
 
 class _PartitionRecords(fetcher.PartitionRecords):

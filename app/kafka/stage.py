@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiokafka import TopicPartition
 
+from app.kafka.gone import refuse_new_topic
 from app.kafka.writer import FencedError, Outgoing, PartitionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.kafka.blocks import Block
+    from app.kafka.gone import OnGone, Span
     from app.kafka.offsets import CommittedOffsets
 
 __all__ = ["Lane", "Stage", "Work"]
@@ -67,9 +69,13 @@ class Lane:
         return max(position.offset, self._start), position.metadata
 
     async def put(self, block: Block) -> bool:
-        """Queue `block` if it is the next one, waiting for room; False if one before is missing."""
+        """Queue `block` if it is the next one, waiting for room.
+
+        False if one before it is missing, or if the topic ends before what has been read of it.
+        """
         if block.next <= self.expected:
-            return True  # done already: it was fetched again after a seek
+            # Done already, fetched again after a seek; or of a topic that was made anew.
+            return block.end >= self.expected
         if block.first > self.expected:
             return False
         block = block if block.first == self.expected else block.after(self.expected)
@@ -79,6 +85,11 @@ class Lane:
             self._blocks.append(block)
             self._changed.notify_all()
         return True
+
+    def skip_to(self, offset: int) -> None:
+        """Go on from `offset`: what is before it is gone."""
+        self.expected = max(self.expected, offset)
+        self._start = max(self._start, offset)
 
     async def take(self, timeout: float | None = None) -> list[Block] | None:
         """All queued blocks, waiting for the first; [] after `timeout` s; None once drained."""
@@ -122,7 +133,9 @@ class Stage:
     """One step of the stream over all owned partitions of `topic`.
 
     `work` runs once for each lane; `on_failure` gets what ends a lane's work by accident (the
-    worker must stop then), `on_fenced` is called when a lane is fenced though it was not closed.
+    worker must stop then), `on_fenced` is called when a lane is fenced though it was not closed,
+    `on_gone` is told of offsets that the topic lost before they were read, and raises if that must
+    not be.
     """
 
     def __init__(
@@ -136,6 +149,7 @@ class Stage:
         *,
         on_failure: Callable[[BaseException], None],
         on_fenced: Callable[[], None],
+        on_gone: OnGone,
     ) -> None:
         self.name = name
         self.topic = topic
@@ -146,12 +160,13 @@ class Stage:
         self._work = work
         self._on_failure = on_failure
         self._on_fenced = on_fenced
+        self._on_gone = on_gone
         self._writers: dict[int, PartitionWriter] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._generation = -1
 
-    async def open(self, partition: int, earliest: int) -> None:
-        """Fence the partition's earlier writers, make its lane; `earliest` is its first offset."""
+    async def open(self, partition: int, span: Span) -> None:
+        """Fence the partition's earlier writers, make its lane; `span` is what the topic holds."""
         source = TopicPartition(self.topic, partition)
         writer = PartitionWriter(
             f"{self._group}-{self.name}-{partition}",
@@ -162,19 +177,25 @@ class Stage:
         )
         self._writers[partition] = writer
         position = await writer.open()
-        if 0 <= position.offset < earliest:
-            logger.error(
-                "%s[%d]: offsets %d to %d are gone before they were counted; "
-                "give the topic a longer retention",
-                self.topic,
-                partition,
-                position.offset,
-                earliest - 1,
-            )
-        self.lanes[partition] = Lane(source, writer, max(position.offset, earliest))
+        lane = Lane(source, writer, max(position.offset, 0))
+        self._go_on(lane, span, begun=position.offset >= 0)
+        self.lanes[partition] = lane
+
+    def go_on(self, partition: int, span: Span) -> None:
+        """Let a lane whose next block does not come go on, given what the topic holds."""
+        lane = self.lanes.get(partition)
+        if lane is not None:
+            self._go_on(lane, span, begun=True)
+
+    def _go_on(self, lane: Lane, span: Span, *, begun: bool) -> None:
+        refuse_new_topic(lane.source, lane.expected, span.end)
+        if lane.expected < span.first:
+            if begun:
+                self._on_gone(lane.source, lane.expected, span.first)
+            lane.skip_to(span.first)
 
     def start(self, generation: int) -> None:
-        """Let the lanes work, on blocks that were fetched in `generation`."""
+        """Let the lanes work; `generation` is that of the group."""
         self._generation = generation
         for partition, lane in self.lanes.items():
             self._tasks[partition] = asyncio.create_task(
@@ -201,7 +222,7 @@ class Stage:
 
     @property
     def generation(self) -> int:
-        """The group's generation whose blocks the lanes take; -1 while they don't work."""
+        """The group's generation in which the lanes work; -1 while they don't."""
         return self._generation
 
     def working(self) -> frozenset[int]:
@@ -213,15 +234,13 @@ class Stage:
         return {partition: lane.expected for partition, lane in self.lanes.items()}
 
     async def put(self, block: Block) -> bool:
-        """Hand `block` to its lane; False if a block before it is missing.
+        """Hand `block` to its lane; False if the topic must be asked what it holds.
 
-        A block of an older generation is dropped: its partition has been opened afresh since, and
-        is read again from the committed offset.
+        The generation in which it was fetched does not matter: what was committed to Kafka stays
+        what it is, and the lane judges by offsets.
         """
         lane = self.lanes.get(block.partition)
-        if lane is None or block.generation != self._generation:
-            return True
-        return await lane.put(block)
+        return lane is None or await lane.put(block)
 
     async def _run(self, lane: Lane) -> None:
         try:

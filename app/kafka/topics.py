@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
-__all__ = ["TopicPlan", "ensure_topics", "plans"]
+__all__ = ["TopicPlan", "ensure_topics", "other_partitions", "plans"]
 
 MESSAGE_BYTES = str(8 << 20)
 """Largest message of internal topics: a message of lines (1 MiB by default), and what is added."""
@@ -105,10 +105,17 @@ async def _wait_for(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> Non
 
 def _check(plan: TopicPlan, partitions: int | None) -> None:
     if partitions is not None and partitions != plan.partitions:
-        raise ConfigurationError(
-            f"topic {plan.name} has {partitions} partitions, not {plan.partitions}: "
-            f"set WORDCOUNT_PARTITIONS={partitions}, or use another topic by {plan.setting}"
-        )
+        raise other_partitions(plan.name, partitions, plan.partitions, plan.setting)
+
+
+def other_partitions(
+    topic: str, found: int, wanted: int, setting: str = "WORDCOUNT_LINES or WORDCOUNT_ID"
+) -> ConfigurationError:
+    """A topic has more or fewer partitions than words are dealt out to."""
+    return ConfigurationError(
+        f"topic {topic} has {found} partitions, not {wanted}: "
+        f"set WORDCOUNT_PARTITIONS={found}, or use another topic by {setting}"
+    )
 
 
 async def _create(

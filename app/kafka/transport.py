@@ -88,11 +88,10 @@ class BlockConsumer(driver.Consumer):
             if current and (
                 active is None or partition in active or partition in self._buffered_partitions
             ):
-                self.app.monitor.track_tp_end_offset(partition, self.highwater(partition))
-                yield (
-                    partition,
-                    self._as_message(partition, Block.of(partition, batches, generation)),
-                )
+                end = self.highwater(partition)
+                self.app.monitor.track_tp_end_offset(partition, end)
+                block = Block.of(partition, batches, generation, end)
+                yield partition, self._as_message(partition, block)
             else:
                 await self._give_back(partition, batches)
 

@@ -116,7 +116,7 @@ async def _blocks(job: Job, most: int | None = None) -> AsyncIterator[Block]:
         lines = 0
         while lines < (most or job.text.total):
             for tp, batches in (await consumer.getmany(timeout_ms=500)).items():
-                block = Block.of(tp, batches, 0)
+                block = Block.of(tp, batches, 0, batches[-1].next)
                 lines += len(block.records)
                 yield block
 

@@ -1,0 +1,142 @@
+"""Topics that change below the application: records deleted, topics made anew, partitions added."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from tests.integration.test_word_count import START, expected, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from cassandra.cluster import Session
+
+    from app.embedded import EmbeddedKafka
+
+
+@pytest.fixture
+async def admin(kafka: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that changes topics."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def ends(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Any]]:
+    """`await ends(topic)`: where partition 0 of a topic ends."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address)
+    await consumer.start()
+
+    async def end_of(topic: str) -> int:
+        return (await consumer.end_offsets([TopicPartition(topic, 0)]))[TopicPartition(topic, 0)]
+
+    yield end_of
+    await consumer.stop()
+
+
+async def delete(admin: AIOKafkaAdminClient, topic: str, before: int) -> None:
+    """Delete the records of partition 0 below an offset."""
+    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
+
+
+def last_error(worker: Any, seconds: float = 60) -> str:
+    """The line with which a worker ends by itself, and its exit status."""
+    deadline = time.monotonic() + seconds
+    while worker.process.running:
+        assert time.monotonic() < deadline, worker.output.read_text()
+        time.sleep(0.05)
+    last = worker.output.read_text().rstrip().rpartition("\n")[2]
+    return f"{worker.process.exit_status} {last}"
+
+
+async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
+    stream: Any, worker: Any, session: Session, admin: Any, wait_until: Callable[..., Any]
+) -> None:
+    """A worker that is behind the retention says once what is lost, and counts the rest."""
+    running = worker(partitions="1")
+    lines = [(f"word{number}", START) for number in range(30)]
+    await stream.produce(lines[:1])
+    running.wait_until(lambda: rows_of(session, stream.name))
+    running.process.pause()
+    # A fetch that waits at the broker is answered with the first of these.
+    await stream.produce(lines[1:2])
+    await stream.produce(lines[2:20])
+    await delete(admin, stream.lines, 20)
+    running.process.resume()
+    await stream.produce(lines[20:])
+
+    def lost() -> int:
+        found = re.search(r"lost_records_total ([\d.]+)", str(running.get("/metrics")[1]))
+        return int(float(found[1])) if found else 0
+
+    running.wait_until(lambda: len(rows_of(session, stream.name)) + lost() == len(lines))
+    assert lost() > 0
+    assert expected(lines[20:]).items() <= rows_of(session, stream.name).items()
+    assert running.output.read_text().count("are gone before they were counted") == 1
+    assert running.stop() == 0
+
+
+async def test_partial_counts_and_rows_that_are_gone_stop_a_worker(
+    stream: Any, worker: Any, session: Session, admin: Any, kafka: Any, ends: Any
+) -> None:
+    """Where counts would be too low for ever, a worker does not start, and says why in a line."""
+    running = worker(partitions="1")
+    await stream.produce([("one two", START)])
+    running.wait_until(lambda: len(rows_of(session, stream.name)) == 2)
+    assert running.stop() == 0
+    changelog, partials = f"{stream.name}-word_counts-changelog", f"{stream.name}-partials"
+    async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
+        await producer.send_and_wait(partials, b"not read by anybody", partition=0)
+    gone = await ends(partials)
+    await delete(admin, partials, gone)
+    error = last_error(stream.start(ready=False))
+    assert re.match(rf"1 Error: topic {partials}, partition 0: offsets \d+ to {gone - 1} a", error)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=stream.name) as operator:
+        operator.assign([TopicPartition(partials, 0)])
+        await operator.commit({TopicPartition(partials, 0): gone})
+    await admin.delete_topics([changelog])
+    await remade(admin, changelog)
+    error = last_error(stream.start(ready=False))
+    assert error.startswith(f"1 Error: topic {changelog}, partition 0 begins at offset 0"), error
+
+
+async def test_lines_of_a_topic_that_is_made_anew_are_counted_beside_the_old_ones(
+    stream: Any, worker: Any, session: Session, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A running worker begins the new topic at its start, and goes on with the counts it has."""
+    monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "500")
+    running = worker(partitions="1")
+    lines = [("old", START)] * 50
+    await stream.produce(lines)
+    running.wait_until(lambda: rows_of(session, stream.name) == expected(lines))
+    await admin.delete_topics([stream.lines])
+    await remade(admin, stream.lines)
+    new = [("new", START)] * 5
+    await stream.produce(new)
+    running.wait_until(lambda: rows_of(session, stream.name) == expected(lines + new))
+
+
+async def remade(admin: AIOKafkaAdminClient, topic: str) -> None:
+    """Make a topic of one partition as soon as the one that is being deleted lets go."""
+    while (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors[0][1]:
+        await asyncio.sleep(0.05)
+
+
+async def test_partitions_that_are_added_stop_a_worker(
+    stream: Any, worker: Any, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words are dealt out by the number of partitions: a worker names the topic that has others."""
+    monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "500")
+    running = worker(partitions="1")
+    await admin.create_partitions({stream.lines: NewPartitions(2)})
+    assert last_error(running).startswith(f"2 Error: topic {stream.lines} has 2 partitions, not 1")
