@@ -235,6 +235,7 @@ class Application(faust.App):
         changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
         spans = await self._spans(*(tp for _, tp in owned), *changelogs)
         for tp in changelogs:
+            self.table.store.begins[tp.partition] = spans[tp].first
             self.table.store.refuse_foreign(tp, spans[tp].end)
         await asyncio.gather(*(stage.open(tp.partition, spans[tp]) for stage, tp in owned))
         for stage in self.stages:

@@ -2,7 +2,7 @@
 
 `FAULTPOINTS=writer.sent:3` kills the worker as it reaches that place for the third time;
 `FAULTPOINTS=writer.sent:3:SIGSTOP` halts it there. `FAULTPOINTS=blocks.fed:3` loses the third block
-on its way. Without the variable nothing happens.
+that comes by there. Without the variable nothing happens.
 """
 
 from __future__ import annotations

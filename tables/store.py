@@ -46,12 +46,16 @@ MEMTABLE_BYTES = 16 << 20
 
 
 class CountStore(SerializedStore[bytes, bytes]):
-    """RocksDB databases of this worker's partitions, active and standby."""
+    """RocksDB databases of this worker's partitions, active and standby.
+
+    `begins` tells where each partition's changelog begins.
+    """
 
     logger = logging.getLogger("faust.stores")  # what it says as a Faust service
 
     def __init__(self, app: AppT, table: CollectionT) -> None:
         super().__init__(URL("rocksdb:"), app, table, key_type=bytes, value_type=bytes)
+        self.begins: dict[int, int] = {}
         self._databases: dict[int, Rdict] = {}
         self._opening = threading.Lock()
         self._cache: Cache | None = None
@@ -149,9 +153,10 @@ class CountStore(SerializedStore[bytes, bytes]):
         for event in batch:
             block = cast("Block", event.message.value)
             at = self.persisted_offset(event.message.tp)
-            if at is not None and block.first > at + 1:
+            next_offset = self.begins.get(block.partition, 0) if at is None else at + 1
+            if block.first > next_offset:
                 # Faust only logs what is raised here; the next block would bury the hole.
-                hole = f"offsets {at + 1} to {block.first - 1} of {block.topic} did not come"
+                hole = f"offsets {next_offset} to {block.first - 1} of {block.topic} did not come"
                 cast("Any", self.app).fail(GoneError(f"recovery has a hole: {hole}"))
                 return
             rows = [(record.key, record.value) for record in block.records]

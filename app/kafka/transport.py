@@ -15,6 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from app.faultpoints import lost
 from app.kafka.blocks import AS_BATCHES, Block
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class BlockConsumer(driver.Consumer):
             return
         for partition, batches in records.items():
             current = self.flow_active and self.app.consumer_generation_id == generation
-            if current and (
+            if current and not lost("blocks.fetched") and (
                 active is None or partition in active or partition in self._buffered_partitions
             ):
                 end = self.highwater(partition)

@@ -187,7 +187,7 @@ class Scenario:
         worker.kill()
         await asyncio.sleep(fault.seconds)
         self._spoil(worker, fault.data)
-        worker.start()
+        worker.start(fault.point)
 
     async def _stop(self, worker: Worker, fault: Fault) -> None:
         await worker.stop()

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 
 async def test_killed_workers(survives: Survives) -> None:
-    """A worker that is killed comes back with its data, with none, or with files cut short."""
+    """A worker that is killed comes back with its data, with none, or with files cut short.
+
+    Blocks that get lost on their way to it, of lines or of the changelog, are fetched again.
+    """
     await survives(
-        Fault(3, "kill", 0.5, 0),
-        Fault(6, "kill", 0.5, 1, "empty"),
+        Fault(3, "kill", 0.5, 0, point="blocks.fed:4"),
+        Fault(6, "kill", 0.5, 1, "empty", "blocks.fetched:1"),
         Fault(9, "kill", 0.5, 0, "cut"),
         seconds=10,
     )

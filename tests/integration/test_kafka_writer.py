@@ -1,0 +1,131 @@
+"""Writers on a real Kafka: who is fenced, and how a commit ended whose answer got lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.kafka import writer as writers
+from app.kafka.offsets import CommittedOffsets
+from app.kafka.writer import FencedError, Outgoing, PartitionWriter, Record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from app.embedded import EmbeddedKafka
+
+    Make = Callable[..., PartitionWriter]
+
+
+class Reading(CommittedOffsets):
+    """Committed offsets; once they have been read, `meanwhile` happens before they are told."""
+
+    async def read(self, partition: TopicPartition) -> Any:
+        found = await super().read(partition)
+        await self.meanwhile()
+        return found
+
+    async def meanwhile(self) -> None:
+        """Nothing, unless a test says otherwise."""
+
+
+@pytest.fixture
+async def offsets(kafka: EmbeddedKafka, unique: str) -> AsyncIterator[Reading]:
+    """Reads the offsets of a group of this test's own."""
+    reading = Reading(unique, [kafka.address])
+    yield reading
+    await reading.close()
+
+
+@pytest.fixture
+async def make(
+    kafka: EmbeddedKafka,
+    unique: str,
+    offsets: Reading,
+    create_topic: Callable[..., Awaitable[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Make]:
+    """`make()` is one more writer of the same name and the same source."""
+    monkeypatch.setattr(writers, "RETRY_SECONDS", 0.01)
+    topic = await create_topic(unique)
+    made = []
+
+    def new() -> PartitionWriter:
+        source = TopicPartition(topic, 0)
+        made.append(PartitionWriter(unique, source, unique, [kafka.address], offsets))
+        return made[-1]
+
+    yield new
+    await asyncio.gather(*(writer.close() for writer in made))
+
+
+async def committed(kafka: EmbeddedKafka, topic: str, records: int) -> list[bytes]:
+    """The committed records of a topic: as many as there should be, and any that come with them."""
+    async with AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=kafka.address,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    ) as consumer:
+        found: list[bytes] = []
+        async with asyncio.timeout(30):
+            while len(found) < records:
+                for batch in (await consumer.getmany(timeout_ms=100)).values():
+                    found.extend(record.value for record in batch)
+        return found
+
+
+def words(writer: PartitionWriter, *values: bytes) -> list[Outgoing]:
+    """Records for the topic that the writer's offsets are of."""
+    return [Outgoing(writer.source, [Record(None, value) for value in values])]
+
+
+async def test_the_offset_that_an_opened_writer_tells_can_move_no_more(
+    make: Make, offsets: Reading, kafka: EmbeddedKafka, unique: str
+) -> None:
+    """A zombie that commits while the offset is read is fenced: its work is done again, once."""
+    zombie = make()
+    await zombie.open()
+    await zombie.commit(words(zombie, b"one"), 1, "first")
+    fenced = []
+
+    async def commit() -> None:
+        offsets.meanwhile = lambda: asyncio.sleep(0)  # type: ignore[method-assign]  # once
+        try:
+            await zombie.commit(words(zombie, b"two"), 2, "second")
+        except FencedError:
+            fenced.append(zombie)
+
+    offsets.meanwhile = commit  # type: ignore[method-assign]  # what happens while it is read
+    successor = make()
+    position = await successor.open()
+    assert (position.offset, position.metadata) == (1, "first")
+    assert fenced == [zombie]
+    await successor.commit(words(successor, b"two"), 2, "second")
+    assert await committed(kafka, unique, 2) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+async def test_a_commit_whose_answer_is_lost_takes_effect_once(
+    make: Make, kafka: EmbeddedKafka, unique: str, took_effect: bool
+) -> None:
+    """Whether the broker had committed or not, the records are there once, with their offset."""
+    writer = make()
+    await writer.open()
+    producer: Any = writer._producer
+    commit = producer.commit_transaction
+
+    async def losing_the_answer() -> None:
+        if took_effect:
+            await commit()
+        raise KafkaError("no answer")
+
+    producer.commit_transaction = losing_the_answer
+    await writer.commit(words(writer, b"one", b"two"), 2, "mark")
+    await writer.commit(words(writer, b"three"), 3, "mark")
+    assert await committed(kafka, unique, 3) == [b"one", b"two", b"three"]
+    assert (await make().open()).offset == 3
