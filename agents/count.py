@@ -80,4 +80,5 @@ class Counter:
         return (await lane.commit([Outgoing(changelog, rows)], offset))[changelog]
 
     def _nothing_pending(self) -> Pending:
-        return Pending(self._settings.checkpoint_interval_ms)
+        rows = self._table.shares.checkpoint_rows // max(1, len(self._table.owned))
+        return Pending(self._settings.checkpoint_interval_ms, rows)

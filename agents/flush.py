@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from app.cassandra.results import WriteRefusedError, WriteResult
@@ -38,21 +39,32 @@ class Flusher:
         self._one_at_a_time = asyncio.Lock()
 
     async def flush_counts(self, timeout_s: float | None = None) -> int:
-        """Flush what has changed; the number of rows that Cassandra did not take.
+        """Flush what has changed, slice by slice; the number of rows that Cassandra did not take.
 
         Those stay unflushed and go with the next interval's, or with the next owner's. Raises
         WriteRefusedError where trying again is no use.
         """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         async with self._one_at_a_time:
-            snapshot = Snapshot(self._table)
-            unwritten = None  # whatever breaks off a flush, its rows are flushed again
-            try:
-                rows = await in_thread(snapshot.rows)
-                unwritten = await self._write(rows, timeout_s) if rows else []
-            finally:
-                snapshot.settle(unwritten)
-                self._table.flushed()
-        return len(unwritten)
+            while True:
+                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+                snapshot = Snapshot(self._table)
+                failed = await self._flush_slice(snapshot, left_s)
+                waiting = self._table.waiting()
+                # With a time limit it is the last flush: a pass after this one follows at once.
+                if failed or not (snapshot.more or (waiting and deadline is not None)):
+                    return waiting
+
+    async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:
+        """Bring a slice to Cassandra; whether some of it was not taken."""
+        unwritten = None  # whatever breaks off a flush, its rows are flushed again
+        try:
+            rows = await in_thread(snapshot.rows)
+            unwritten = await self._write(rows, timeout_s) if rows else []
+        finally:
+            snapshot.settle(unwritten)
+            self._table.flushed()
+        return bool(unwritten)
 
     async def _write(self, rows: list[Row], timeout_s: float | None) -> list[Row]:
         """Upsert `rows`; those that Cassandra did not take but may take later."""

@@ -29,6 +29,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.cassandra.sink import CassandraSink
     from app.console import Console, Printer
     from app.kafka.transport import BlockSchema
+    from app.memory import Shares
     from app.metrics import Metrics
     from app.settings import Settings
     from app.web.server import WebServer
@@ -38,12 +39,14 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     settings = Settings.read(environ)
     windows = Windows(settings.window_ms, settings.hop_ms, settings.grace_ms, settings.retention_ms)
     metrics = Metrics()
-    application = Application(settings)
+    shares = Shares.of(settings.memory)
+    application = Application(settings, shares)
 
     table = WordCounts(
         application,
         windows,
         source=settings.partials,
+        shares=shares,
         name="word_counts",
         partitions=settings.partitions,
         schema=BlockSchema(key_type=bytes, value_type=bytes),

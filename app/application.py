@@ -29,6 +29,7 @@ from app.kafka.topics import other_partitions
 from app.kafka.transport import BlockSchema, BlockTransport
 from app.kafka.watch import BrokerWatch
 from app.logs import config
+from app.memory import Allowance
 from app.web.address import own_url
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from app.kafka.gone import OnGone
     from app.kafka.stage import Work
     from app.kafka.transport import BlockConsumer
+    from app.memory import Shares
     from app.settings import Settings
     from tables.word_counts import WordCounts
 
@@ -118,7 +120,7 @@ class Application(faust.App):
     flusher: Flusher
     failure: BaseException | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shares: Shares) -> None:
         super().__init__(
             settings.id,
             broker=[URL(f"kafka://{broker}") for broker in settings.broker],
@@ -149,6 +151,10 @@ class Application(faust.App):
         self._opened = -1
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.expected_offsets = self._expected_offsets
+        transport.allowances = {
+            settings.lines: Allowance(shares.lines),
+            settings.partials: Allowance(shares.partials),
+        }
         self.transport = transport
         self.on_rebalance_complete.connect(self._start_lanes)
 

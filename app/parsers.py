@@ -27,6 +27,7 @@ __all__ = [
     "duration_ms",
     "identifier",
     "integer",
+    "memory",
     "non_empty",
     "positive_duration",
     "readable_file",
@@ -94,6 +95,18 @@ def size(text: str) -> int:
     if size == 0:
         raise ValueError("must be more than nothing")
     return size
+
+
+LEAST_MEMORY = 512 << 20
+"""A worker of less would do nothing but wait, in bytes."""
+
+
+def memory(text: str) -> int:
+    """Bytes of memory that a worker may take."""
+    limit = size(text)
+    if limit < LEAST_MEMORY:
+        raise ValueError("must be at least 512MiB")
+    return limit
 
 
 def integer(low: int, high: int | None = None) -> Callable[[str], int]:

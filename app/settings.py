@@ -96,6 +96,12 @@ class Settings:
     flush_interval_ms: int = _setting(
         "FLUSH_INTERVAL", "1s", parse.positive_duration, "how often changed counts go to Cassandra"
     )
+    memory: int = _setting(
+        "MEMORY",
+        "1GiB",
+        parse.memory,
+        "most memory that a worker takes, at least 512MiB; what is full makes others wait",
+    )
     print: int = _setting(
         "PRINT", "10", parse.integer(0, 1000), "top words printed each interval; 0: none"
     )

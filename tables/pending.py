@@ -13,23 +13,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Pending"]
 
-PENDING_BYTES = 64 << 20
-"""Partial counts that wait, in bytes: past this the checkpoint comes before its time."""
-
 
 class Pending:
     """Partial counts since the last checkpoint, and when the next one is due.
 
     `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
-    a part in them, `offset` the one that they reach; None while nothing has come.
+    a part in them, `offset` the one that they reach; None while nothing has come. Past `most_rows`
+    the checkpoint comes before its time.
     """
 
-    def __init__(self, interval_ms: int) -> None:
+    def __init__(self, interval_ms: int, most_rows: int) -> None:
         self.deltas: list[WindowCounts] = []
         self.sources: dict[int, int] = {}
         self.offset: int | None = None
         self._interval_ms = interval_ms
-        self._bytes = 0
+        self._most_rows = most_rows
+        self._rows = 0
         self._deadline = math.inf
 
     def add(self, blocks: list[Block]) -> None:
@@ -39,7 +38,7 @@ class Pending:
             self.deltas.extend(counts.windows)
             known = self.sources.get(counts.source, counts.watermark)
             self.sources[counts.source] = max(known, counts.watermark)
-            self._bytes += len(record.value)
+            self._rows += sum(len(own.words) for own in counts.windows)
         self.offset = blocks[-1].next
         self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
 
@@ -51,4 +50,4 @@ class Pending:
     @property
     def due(self) -> bool:
         """Whether the checkpoint is due: by time, or by what has gathered."""
-        return self.seconds_left == 0.0 or self._bytes > PENDING_BYTES
+        return self.seconds_left == 0.0 or self._rows > self._most_rows

@@ -11,11 +11,21 @@ import contextlib
 import logging
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.stores.base import SerializedStore
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+)
 from yarl import URL
 
 from app.errors import UnavailableError
@@ -41,23 +51,28 @@ Put = tuple[bytes, bytes | None]
 OFFSET = b"offset"
 """Key of the changelog offset that the rows stand at; shorter than any key of a window."""
 
-CACHE_BYTES = 64 << 20
 MEMTABLE_BYTES = 16 << 20
+"""Largest memtable of one partition; all together are held to a share of the memory, too."""
+
+UNLOCK_SECONDS = 5.0
+"""How long a scan may take to notice that its database has been closed."""
 
 
 class CountStore(SerializedStore[bytes, bytes]):
     """RocksDB databases of this worker's partitions, active and standby.
 
-    `begins` tells where each partition's changelog begins.
+    `memory` (bytes) is for the blocks and memtables of all of them; `begins` tells where each
+    partition's changelog begins.
     """
 
     logger = logging.getLogger("faust.stores")  # what it says as a Faust service
 
-    def __init__(self, app: AppT, table: CollectionT) -> None:
+    def __init__(self, app: AppT, table: CollectionT, memory: int) -> None:
         super().__init__(URL("rocksdb:"), app, table, key_type=bytes, value_type=bytes)
         self.begins: dict[int, int] = {}
         self._databases: dict[int, Rdict] = {}
         self._opening = threading.Lock()
+        self._memory = memory
         self._cache: Cache | None = None
 
     # What the table uses
@@ -90,10 +105,16 @@ class CountStore(SerializedStore[bytes, bytes]):
             ) from None
 
     def scan(self, partition: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows from key `start` up to and without key `end`, in order."""
-        iterator = self._database(partition).iter()
+        """Rows from key `start` up to and without key `end`, in order.
+
+        Raises DbClosedError once the database has been closed: it stays locked until then.
+        """
+        database = self._database(partition)
+        iterator = database.iter()
         iterator.seek(start)
         while iterator.valid():
+            if self._databases.get(partition) is not database:
+                raise DbClosedError
             key = iterator.key()
             if key >= end:
                 return
@@ -221,7 +242,7 @@ class CountStore(SerializedStore[bytes, bytes]):
         with contextlib.suppress(FileExistsError):
             path.parent.mkdir(parents=True)
         try:
-            return Rdict(str(path), options=self._options())
+            return self._unlocked(path)
         except Exception as error:
             if "orrupt" not in str(error) and "No such file" not in str(error):
                 raise UnavailableError(
@@ -233,9 +254,24 @@ class CountStore(SerializedStore[bytes, bytes]):
             shutil.rmtree(path, ignore_errors=True)
             return Rdict(str(path), options=self._options())
 
+    def _unlocked(self, path: Path) -> Rdict:
+        deadline = time.monotonic() + UNLOCK_SECONDS
+        while True:
+            try:
+                return Rdict(str(path), options=self._options())
+            except Exception as error:
+                # A scan in a thread still has the one that was closed a moment ago.
+                if "current process" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
     def _options(self) -> Options:
         if self._cache is None:
-            self._cache = Cache(CACHE_BYTES)
+            self._cache = Cache(self._memory)
+            # Memtables of all partitions, counted in the cache: a third of it at the most.
+            self._memtables = WriteBufferManager.new_write_buffer_manager_with_cache(
+                self._memory // 3, False, self._cache
+            )
         table = BlockBasedOptions()
         table.set_block_cache(self._cache)
         table.set_bloom_filter(10, block_based=False)
@@ -247,6 +283,7 @@ class CountStore(SerializedStore[bytes, bytes]):
         options.set_compression_type(DBCompressionType.lz4())
         options.set_write_buffer_size(MEMTABLE_BYTES)
         options.set_max_write_buffer_number(2)
+        options.set_write_buffer_manager(self._memtables)
         options.set_max_background_jobs(2)
         options.set_keep_log_file_num(2)
         options.set_max_open_files(256)

@@ -14,10 +14,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import faust
-import numpy as np
 
 from app.text import merge_counts
 from app.threads import in_thread
@@ -26,21 +26,26 @@ from tables import rows
 from tables.rows import WindowTotals
 from tables.store import CountStore
 from tables.top import TopWords
+from tables.unflushed import Backlog, Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import numpy as np
     from faust.types import StoreT
 
+    from app.memory import Shares
     from app.partials import WindowCounts
     from app.windows import Windows
     from tables.store import Put
 
 __all__ = ["Change", "ForgottenError", "Partition", "WindowChange", "WordCounts"]
 
+TOPS = 8
+"""Windows of a partition whose most frequent words are kept; of others they are sought anew."""
 
-UNFLUSHED_ROWS = 1_000_000
-"""Rows that may wait for Cassandra before counting does."""
+SCAN_ROWS = 50_000
+"""Rows of a window that are looked at at once."""
 
 
 class ForgottenError(Exception):
@@ -85,8 +90,8 @@ class Partition:
     `version` is that of the newest checkpoint, `flushed` the one up to which Cassandra has all
     rows, `sources` the watermark (ms) of each partition of lines, `heard` when partial counts of it
     last came (monotonic, s), `expired` the start (ms) below which windows are gone, `unflushed` the
-    rows (key → count, version) that Cassandra lacks, `tops` the candidates of the windows that were
-    asked for.
+    rows (key → count, version) that Cassandra lacks, beside those of the pass under way and of the
+    `backlog` of the owner before, `tops` the candidates of the windows that were asked for.
     """
 
     version: int = 0
@@ -95,11 +100,14 @@ class Partition:
     sources: dict[int, int] = field(default_factory=dict)
     heard: dict[int, float] = field(default_factory=dict)
     expired: int = NO_WATERMARK
-    unflushed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    unflushed: Counts = field(default_factory=dict)
+    backlog: Backlog | None = None
     tops: dict[int, TopWords] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _since: int = field(default_factory=lambda: time.time_ns() // 1000)
-    _taken: tuple[int, int] = (0, 0)
+    _passing: Counts = field(default_factory=dict)
+    _on_the_way: int = 0
+    _pass_version: int = 0
     _closed: bool = False
 
     @contextlib.contextmanager
@@ -119,24 +127,44 @@ class Partition:
         with self.lock:
             self._closed = True
 
-    def take_unflushed(self) -> dict[bytes, tuple[int, int]]:
-        """Hand over the rows that Cassandra lacks: key → (count, version)."""
+    def begin_with(self, backlog: Backlog) -> None:
+        """Let the first pass be what the owner before had not flushed."""
+        self.backlog = backlog
+        self._pass_version = self.version
+
+    def take_unflushed(self, rows: int) -> Counts:
+        """Hand over up to so many rows that Cassandra lacks: key → (count, version)."""
         with self.lock:
-            taken, self.unflushed = self.unflushed, {}
-            self._taken = (len(taken), self.version)
+            if not self.in_pass:
+                # All that has changed up to now is the next pass: later changes do not join it.
+                self._passing, self.unflushed = self.unflushed, {}
+                self._pass_version = self.version
+            if self.backlog and not self._passing:
+                taken = self.backlog.take(rows)
+            elif len(self._passing) <= rows:
+                taken, self._passing = self._passing, {}
+            else:
+                taken = dict(self._passing.popitem() for _ in range(rows))
+            self._on_the_way = len(taken)
         return taken
 
-    def put_back(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
-        """Take back rows that Cassandra did not take; newer counts of the same rows stay."""
+    def settle(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
+        """Take back rows that Cassandra did not take; if none are left, the pass is over."""
         with self.lock:
-            self.unflushed = {**missing, **self.unflushed}
-            self._taken = (0, 0)
+            self._on_the_way = 0
+            self._passing.update(missing)
+            if not self.in_pass:
+                self.flushed = max(self.flushed, self._pass_version)
+
+    @property
+    def in_pass(self) -> bool:
+        """Whether rows of the pass under way are still to be taken."""
+        return bool(self._passing) or bool(self.backlog)
 
     @property
     def waiting(self) -> int:
         """Rows that Cassandra lacks, those on their way to it among them."""
-        rows, version = self._taken
-        return len(self.unflushed) + (rows if version > self.flushed else 0)
+        return len(self.unflushed) + len(self._passing) + self._on_the_way
 
     @property
     def unflushed_since(self) -> int | None:
@@ -149,15 +177,19 @@ class WordCounts(faust.Table[bytes, bytes]):
 
     logger = logging.getLogger("faust.tables")  # what it says as a Faust service
 
-    def __init__(self, app: faust.App, windows: Windows, source: str, **options: Any) -> None:
-        super().__init__(app, key_type=bytes, value_type=bytes, **options)
+    def __init__(
+        self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
+    ) -> None:
+        # A buffer of one: what Faust takes for an event is a block here.
+        self.shares = shares
+        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=1, **options)
         self.ranges = windows
         self.source = source
         self.owned: dict[int, Partition] = {}
         self._room = asyncio.Event()
 
     def _new_store(self) -> StoreT[bytes, bytes]:
-        return CountStore(self.app, self)
+        return CountStore(self.app, self, self.shares.rocksdb)
 
     @property
     def store(self) -> CountStore:
@@ -246,12 +278,8 @@ class WordCounts(faust.Table[bytes, bytes]):
             if row is not None:
                 own.windows[self.ranges.start_of(prefix)] = rows.decode_totals(row)
         own.version = max((t.version for t in own.windows.values()), default=0)
-        for start, totals in own.windows.items():
-            if totals.version > own.flushed:
-                for key, value in self.rows_of(partition, start):
-                    count, version = rows.decode_row(value)
-                    if version > own.flushed:
-                        own.unflushed[key] = (count, version)
+        lacking = [start for start, of in own.windows.items() if of.version > own.flushed]
+        own.begin_with(Backlog(partial(self.rows_of, partition), lacking, own.flushed))
         return own
 
     async def forget(self) -> None:
@@ -268,7 +296,7 @@ class WordCounts(faust.Table[bytes, bytes]):
 
     async def room(self) -> None:
         """Wait while too many rows are unflushed: whoever would add to them stops reading."""
-        while self.waiting() > UNFLUSHED_ROWS:
+        while self.waiting() > self.shares.unflushed_rows:
             self._room.clear()
             await self._room.wait()
 
@@ -311,17 +339,22 @@ class WordCounts(faust.Table[bytes, bytes]):
         top = own.tops.get(start)
         if top is None:
             top = TopWords()
-            words, counts = [], []
-            for key, value in self.rows_of(partition, start):
-                words.append(key[rows.PREFIX_BYTES :].decode())
-                counts.append(rows.decode_row(value)[0])
-            top.update(words, np.array(counts, np.int64))
+            found = self.rows_of(partition, start)
+            while some := list(islice(found, SCAN_ROWS)):
+                words = [key[rows.PREFIX_BYTES :].decode() for key, _ in some]
+                top.update(words, rows.decode_counts([value for _, value in some]))
+            if len(own.tops) >= TOPS:
+                del own.tops[min(own.tops)]
             own.tops[start] = top
         return top
 
-    def rows_of(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:
-        """Keys and values of a window's words, in order of the words."""
+    def rows_of(
+        self, partition: int, start: int, after: bytes = b""
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a window's words, in order of the words; those after a key, if given.
+
+        The least key after another is that one with a zero byte.
+        """
         # The window's own row, its bare prefix, sorts before those of its words.
-        return self.store.scan(
-            partition, self.ranges.prefix(start) + b"\0", self.ranges.prefix(start + 1)
-        )
+        first = after or self.ranges.prefix(start)
+        return self.store.scan(partition, first + b"\0", self.ranges.prefix(start + 1))

@@ -16,6 +16,7 @@ from faust.exceptions import AlreadyConfiguredWarning
 from app.application import gone_while_starting
 from app.errors import WordCountError
 from app.logs import config
+from app.memory import check_memory, keep_memory_low
 from app.preflight import (
     check_data_directory,
     check_port,
@@ -43,6 +44,8 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         self._init_worker_options(*self.args, **self.kwargs)
         logging.config.dictConfig(config("INFO"))
         try:
+            check_memory(app.settings.memory)
+            keep_memory_low()
             check_data_directory(app.conf.datadir)
             # Kept, not closed: it holds until the process ends.
             self._claim = claim_data_directory(app.conf.datadir)

@@ -27,6 +27,13 @@ def AS_BATCHES(value: bytes) -> bytes:  # noqa: N802 - a marker that aiokafka ta
     return value
 
 
+RECORD_BYTES = 200
+"""What a record takes in memory besides its value: objects, offset, timestamp, lists."""
+
+BLOCK_BYTES = 4 << 20
+"""Memory of the records in one block, in bytes, unless one batch alone takes more."""
+
+
 @dataclass(slots=True)
 class Batch:
     """The readable records of one record batch; none for a control or aborted batch.
@@ -43,14 +50,20 @@ class Batch:
         """The last offset that this batch covers."""
         return self.next - 1
 
+    @property
+    def size(self) -> int:
+        """Bytes of its records in memory, about."""
+        values = sum([len(record.value or b"") for record in self.records])
+        return values + RECORD_BYTES * len(self.records)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, weakref_slot=True)
 class Block:
     """What one fetch brought for one partition: records in order, without a gap in offsets.
 
     `first` is the offset that was to be read next, `next` the one after the block, `generation` the
-    consumer group's generation in which it was fetched, `end` where the topic ended then. A record
-    has value, key, headers, offset and timestamp (ms).
+    consumer group's generation in which it was fetched, `end` where the topic ended then, `size`
+    the bytes that it takes in memory. A record has value, key, headers, offset and timestamp (ms).
     """
 
     topic: str
@@ -60,6 +73,7 @@ class Block:
     records: list[Any]
     generation: int
     end: int
+    size: int
 
     @classmethod
     def of(
@@ -79,6 +93,7 @@ class Block:
             records,
             generation,
             end,
+            sum(batch.size for batch in batches),
         )
 
     def after(self, offset: int) -> Block:
@@ -118,5 +133,23 @@ class _PartitionRecords(fetcher.PartitionRecords):
         return bool(batch.is_transactional and batch.producer_id in self._aborted_producers)
 
 
-# The fetcher makes its readers by this name: consumers that ask for no batches see no difference.
+class _FetchResult(fetcher.FetchResult):
+    """aiokafka's fetch of a partition; hands over batches up to BLOCK_BYTES at once."""
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        records = self._partition_records
+        if records is None or records._value_deserializer is not AS_BATCHES:  # noqa: SLF001
+            found: list[Any] = super().getall(max_records)
+            return found
+        batches: list[Any] = []
+        size = 0
+        # Batches are unpacked one by one: a fetch may be many times larger than it was on its way.
+        while size < BLOCK_BYTES and (more := super().getall(1)):
+            batches += more
+            size += more[0].size
+        return batches
+
+
+# The fetcher makes its readers by these names: consumers that ask for no batches see no difference.
 fetcher.PartitionRecords = _PartitionRecords
+fetcher.FetchResult = _FetchResult

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.serializers.schemas import Schema
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from faust.types import TP, Message
 
     from app.kafka.blocks import Batch
+    from app.memory import Allowance
 
 __all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
+
+FULL_SECONDS = 0.02
+"""Wait before it is looked again whether there is memory for what comes next."""
 
 
 class BlockSchema(Schema[bytes, Block]):
@@ -75,6 +80,17 @@ class BlockConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        # Not of a topic whose blocks have used up their memory: the agents work on those first.
+        allowances = cast("BlockTransport", self.transport).allowances
+        full = {topic for topic, allowance in allowances.items() if allowance.full}
+        if full and active_partitions is not None:
+            active_partitions = {tp for tp in active_partitions if tp.topic not in full}
+            if not active_partitions:
+                await asyncio.sleep(FULL_SECONDS)
+                return {}
+        return await super()._getmany(active_partitions, timeout)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield one message a partition, whose value is the Block that the fetch brought."""
         while not self.flow_active and not self.should_stop:
@@ -84,14 +100,21 @@ class BlockConsumer(driver.Consumer):
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
+        allowances = cast("BlockTransport", self.transport).allowances
         for partition, batches in records.items():
             current = self.flow_active and self.app.consumer_generation_id == generation
-            if current and not lost("blocks.fetched") and (
-                active is None or partition in active or partition in self._buffered_partitions
+            if (
+                current
+                and not lost("blocks.fetched")
+                and (
+                    active is None or partition in active or partition in self._buffered_partitions
+                )
             ):
                 end = self.highwater(partition)
                 self.app.monitor.track_tp_end_offset(partition, end)
                 block = Block.of(partition, batches, generation, end)
+                if (allowance := allowances.get(partition.topic)) is not None:
+                    allowance.count(block, block.size)
                 yield partition, self._as_message(partition, block)
             else:
                 await self._give_back(partition, batches)
@@ -161,8 +184,10 @@ class BlockConsumer(driver.Consumer):
 class BlockTransport(driver.Transport):
     """Faust's Kafka transport with blocks for messages.
 
-    `expected_offsets` tells, for each owned partition, the offset that is to be read next.
+    `expected_offsets` tells, for each owned partition, the offset that is to be read next;
+    `allowances`, by topic, how much of it may be held at once.
     """
 
     Consumer = BlockConsumer
+    allowances: Mapping[str, Allowance] = MappingProxyType({})
     expected_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)

@@ -196,7 +196,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     add("RocksDB write", rows, spent["write"], "rows/s")
     add("take in a change (RocksDB write and what is unflushed)", rows, spent["apply"], "rows/s")
     began = time.perf_counter()
-    flushed = Snapshot(table).rows()
+    flushed = Snapshot(table, rows).rows()
     made = time.perf_counter() - began
     add("make rows for Cassandra", len(flushed), made, "rows/s")
     async with await connect(settings) as session:

@@ -33,7 +33,7 @@ async def admin(kafka: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @pytest.fixture
 async def ends(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Any]]:
-    """`await ends(topic)`: where partition 0 of a topic ends."""
+    """Tell where partition 0 of a topic ends."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address)
     await consumer.start()
 
@@ -60,7 +60,7 @@ def last_error(worker: Any, seconds: float = 60) -> str:
 
 
 async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
-    stream: Any, worker: Any, session: Session, admin: Any, wait_until: Callable[..., Any]
+    stream: Any, worker: Any, session: Session, admin: Any
 ) -> None:
     """A worker that is behind the retention says once what is lost, and counts the rest."""
     running = worker(partitions="1")
@@ -128,7 +128,8 @@ async def test_lines_of_a_topic_that_is_made_anew_are_counted_beside_the_old_one
 
 async def remade(admin: AIOKafkaAdminClient, topic: str) -> None:
     """Make a topic of one partition as soon as the one that is being deleted lets go."""
-    while (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors[0][1]:
+    # Kafka tells nobody when it has let go of the old one.
+    while (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors[0][1]:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 

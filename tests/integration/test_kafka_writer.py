@@ -25,6 +25,7 @@ class Reading(CommittedOffsets):
     """Committed offsets; once they have been read, `meanwhile` happens before they are told."""
 
     async def read(self, partition: TopicPartition) -> Any:
+        """Read, then let the rest happen."""
         found = await super().read(partition)
         await self.meanwhile()
         return found

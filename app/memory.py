@@ -1,0 +1,114 @@
+"""WORDCOUNT_MEMORY, divided: what each part of a worker may hold, in bytes and in rows.
+
+the process itself     288 MiB   interpreter, libraries, threads, connections
+of what is left:
+  fetched lines          10 %    blocks that wait or are worked on
+  fetched partial counts 10 %
+  checkpoints            25 %    partial counts that wait, and the rows that they change
+  unflushed rows         30 %    rows that wait for Cassandra
+  RocksDB                15 %    one cache for all partitions: blocks and memtables
+  the rest               10 %    texts being split, transactions under way, candidates of tops
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from app.errors import ConfigurationError
+
+__all__ = ["Allowance", "Shares", "check_memory", "keep_memory_low"]
+
+PROCESS_BYTES = 288 << 20
+
+CHECKPOINT_ROW_BYTES = 450
+"""A row in a checkpoint: its key, its values before and after, its record. Measured, rounded up."""
+
+UNFLUSHED_ROW_BYTES = 280
+"""A row that waits for Cassandra: its key, count and version, and its place. Measured."""
+
+
+class Shares(NamedTuple):
+    """What each part of a worker may hold: bytes, or rows where it says so."""
+
+    lines: int
+    partials: int
+    checkpoint_rows: int
+    unflushed_rows: int
+    rocksdb: int
+
+    @classmethod
+    def of(cls, limit: int) -> Shares:
+        """Divide a limit (bytes)."""
+        left = limit - PROCESS_BYTES
+        return cls(
+            lines=left // 10,
+            partials=left // 10,
+            checkpoint_rows=left // 4 // CHECKPOINT_ROW_BYTES,
+            unflushed_rows=3 * left // 10 // UNFLUSHED_ROW_BYTES,
+            rocksdb=3 * left // 20,
+        )
+
+
+class Allowance:
+    """Counts the bytes of objects for as long as they live; `full` says to make no more now."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
+
+    @property
+    def full(self) -> bool:
+        """Whether the objects that live have used it up."""
+        return self._used >= self._limit
+
+    def count(self, thing: Any, size: int) -> None:
+        """Count `size` bytes until `thing` is no more, whoever lets go of it, in any thread."""
+        self._add(size)
+        weakref.finalize(thing, self._add, -size).atexit = False
+
+    def _add(self, size: int) -> None:
+        with self._lock:
+            self._used += size
+
+
+def check_memory(limit: int) -> None:
+    """Raise ConfigurationError if this machine, or its control group, has less than `limit`."""
+    there = _machine_bytes()
+    if there is not None and limit > there:
+        raise ConfigurationError(
+            f"WORDCOUNT_MEMORY={limit >> 20}MiB: this machine lets the process have "
+            f"{there >> 20}MiB; set it lower"
+        )
+
+
+def _machine_bytes() -> int | None:
+    found = []
+    with contextlib.suppress(OSError, ValueError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(name).read_text(encoding="ascii")))
+    return min(found, default=None)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+
+
+def keep_memory_low() -> None:
+    """Let the C library give memory back that was freed; where it is not glibc, do nothing.
+
+    By default each thread has an arena of its own, and a large block that is freed once makes
+    all later ones of its size come from an arena, which seldom shrinks.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 2)
+        mallopt(_MMAP_THRESHOLD, 256 << 10)
+        mallopt(_TRIM_THRESHOLD, 1 << 20)
