@@ -31,7 +31,7 @@ def lane(start: int = 0) -> Lane:
 
 def block(first: int, end: int, topic_end: int = END) -> Block:
     """A block of the offsets from `first` up to and without `end`."""
-    records = [SimpleNamespace(offset=offset) for offset in range(first, end)]
+    records = [SimpleNamespace(offset=offset, value=b"word") for offset in range(first, end)]
     return Block.of(SOURCE, [Batch(first, end, records)], 1, topic_end)
 
 
@@ -40,7 +40,7 @@ async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
     own, found, answers = lane(start), [], []
     for given_block in blocks:
         answers.append(await own.put(given_block))
-        for taken in await own.take(0) or ():
+        for taken in (await own.take() or ()) if own._blocks else ():
             found.extend(record.offset for record in taken.records)
     return found, answers
 

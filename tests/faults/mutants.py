@@ -1,0 +1,250 @@
+"""Rules broken on purpose, one by one, in a copy of the project: the test named must notice.
+
+    python -m tests.faults.mutants [RULE …]
+
+| rule broken | test that notices |
+|---|---|
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+__all__: list[str] = []
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("app", "agents", "tables", "tests", "pyproject.toml", "README.md")
+
+FAULTS = "tests/faults/test_faults.py::"
+WRITER = "tests/integration/test_kafka_writer.py::"
+LANES = "tests/unit/test_stage.py::"
+
+
+class Mutant(NamedTuple):
+    """A rule, the place that keeps it, what stands there instead, and the test that must fail."""
+
+    rule: str
+    file: str
+    kept: str
+    broken: str
+    test: str
+
+
+MUTANTS = [
+    Mutant(
+        "fence, then read the offset",
+        "app/kafka/writer.py",
+        """                await producer.start()
+                self.position = await self.offsets.read(self.source)
+""",
+        """                self.position = await self.offsets.read(self.source)
+                await producer.start()
+""",
+        f"{WRITER}test_the_offset_that_an_opened_writer_tells_can_move_no_more",
+    ),
+    Mutant(
+        "one name for all writers of a partition",
+        "app/kafka/stage.py",
+        'f"{self._group}-{self.name}-{partition}",',
+        'f"{self._group}-{self.name}-{partition}-{id(self)}",',
+        f"{FAULTS}test_zombie",
+    ),
+    Mutant(
+        "records and offset in one transaction",
+        "app/kafka/writer.py",
+        "        if offset is not None:\n            waits.append(\n",
+        """        if offset is not None:
+            await asyncio.gather(*waits)
+            await producer.commit_transaction()
+            reached("writer.sent")
+            await producer.begin_transaction()
+            waits.append(
+""",
+        f"{FAULTS}test_points_in_the_code[writer.sent:5+count.committed:3:SIGSTOP]",
+    ),
+    Mutant(
+        "an unclear commit is cleared up",
+        "app/kafka/writer.py",
+        "if offset is not None and found.offset == offset:",
+        "if offset is not None and found.offset == offset + 1:",
+        f"{WRITER}test_a_commit_whose_answer_is_lost_takes_effect_once[True]",
+    ),
+    Mutant(
+        "read committed data only",
+        "app/kafka/transport.py",
+        '"read_committed"',
+        '"read_uncommitted"',
+        f"{FAULTS}test_points_in_the_code[writer.sent:5+count.committed:3:SIGSTOP]",
+    ),
+    Mutant(
+        "no holes",
+        "app/kafka/stage.py",
+        "        if block.first > self.expected:\n            return False\n",
+        "",
+        f"{LANES}test_offsets_come_once_and_in_order_whatever_is_fetched",
+    ),
+    Mutant(
+        "no holes, seen from outside",
+        "app/kafka/stage.py",
+        "        if block.first > self.expected:\n            return False\n",
+        "",
+        f"{FAULTS}test_killed_workers",
+    ),
+    Mutant(
+        "what was done is done",
+        "app/kafka/stage.py",
+        "        if block.next <= self.expected:",
+        "        if block.next < 0:",
+        f"{LANES}test_offsets_come_once_and_in_order_whatever_is_fetched",
+    ),
+    Mutant(
+        "what was fetched is handed on or read again",
+        "app/kafka/transport.py",
+        "                await self._give_back(partition, batches)\n",
+        "                pass\n",
+        f"{FAULTS}test_killed_workers",
+    ),
+    Mutant(
+        "the watermark is read with the offset",
+        "agents/split.py",
+        "watermark = int(lane.metadata or NO_WATERMARK)",
+        "watermark = NO_WATERMARK",
+        "tests/unit/test_split.py",
+    ),
+    Mutant(
+        "the watermark is written with the offset",
+        "agents/split.py",
+        "blocks[-1].next, str(split.watermark)",
+        'blocks[-1].next, ""',
+        "tests/unit/test_split.py",
+    ),
+    Mutant(
+        "RocksDB follows the commit",
+        "agents/count.py",
+        """            end = await self._commit(lane, change.puts, pending.offset)
+            reached("count.committed")
+""",
+        """            own = TopicPartition(self._settings.changelog, lane.partition)
+            before = self._table.store.persisted_offset(own)
+            self._table.store.write(lane.partition, change.puts, -1 if before is None else before)
+            reached("count.committed")
+            end = await self._commit(lane, change.puts, pending.offset)
+""",
+        f"{FAULTS}test_points_in_the_code[writer.sent:5+count.committed:3:SIGSTOP]",
+    ),
+    Mutant(
+        "rows and changelog offset in one batch",
+        "tables/store.py",
+        "        batch.put(OFFSET, str(offset).encode())\n",
+        "",
+        f"{FAULTS}test_killed_workers",
+    ),
+    Mutant(
+        "a new owner flushes what was not flushed",
+        "tables/word_counts.py",
+        "lacking = [start for start, of in own.windows.items() if of.version > own.flushed]",
+        "lacking: list[int] = []",
+        f"{FAULTS}test_points_in_the_code[store.recovered:1+flush.taken:3]",
+    ),
+    Mutant(
+        "the newest version of a row wins",
+        "app/cassandra/rows.py",
+        'using = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]',
+        "using: list[str] = []",
+        "tests/integration/test_cassandra_writer.py::test_an_older_count_that_comes_later_loses",
+    ),
+    Mutant(
+        "versions grow where clocks differ",
+        "tables/word_counts.py",
+        "version = max(time.time_ns() // 1000, own.version + 1)",
+        "version = time.time_ns() // 1000",
+        "tests/unit/test_word_counts.py",
+    ),
+    Mutant(
+        "a rebalance forgets what is not checkpointed",
+        "app/application.py",
+        """        self._opened = -1
+        await self._close_lanes()
+        self.table.forget()
+        await super()._on_partitions_revoked(revoked)
+""",
+        "        await super()._on_partitions_revoked(revoked)\n",
+        f"{FAULTS}test_rolling_restart",
+    ),
+    Mutant(
+        "lanes wait for recovery",
+        "app/application.py",
+        "self.on_rebalance_complete.connect(self._start_lanes)",
+        "self.on_partitions_assigned.connect(self._start_lanes)",
+        f"{FAULTS}test_killed_workers",
+    ),
+    Mutant(
+        "lines that are gone are passed over",
+        "app/kafka/stage.py",
+        "            lane.skip_to(span.first)\n",
+        "            pass\n",
+        "tests/integration/test_gone_records.py",
+    ),
+]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Break rules; the tests must notice.")
+    parser.add_argument("rules", nargs="*", help="parts of the names of rules; all, if none")
+    parser.add_argument("--logs", type=Path, default=ROOT / "build" / "mutants")
+    return parser.parse_args()
+
+
+def _notices(mutant: Mutant, number: int, logs: Path) -> bool:
+    """Whether the test fails once the rule is broken."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, copy / name, ignore=ignored)
+            else:
+                shutil.copy(source, copy / name)
+        file = copy / mutant.file
+        text = file.read_text(encoding="utf-8")
+        assert text.count(mutant.kept) == 1, f"{mutant.rule}: {mutant.file} has changed"
+        file.write_text(text.replace(mutant.kept, mutant.broken), encoding="utf-8")
+        with (logs / f"{number:02}.log").open("wb") as log:
+            ended = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-x", mutant.test],
+                cwd=copy,
+                env={**os.environ, "PYTHONPATH": str(copy)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        # 1: a test failed; anything else is no finding of a test's.
+        return ended.returncode == 1
+
+
+def main() -> int:
+    """Try the mutants; 1 if one of them was not noticed."""
+    arguments = _arguments()
+    arguments.logs.mkdir(parents=True, exist_ok=True)
+    missed = 0
+    for number, mutant in enumerate(MUTANTS):
+        if arguments.rules and not any(part in mutant.rule for part in arguments.rules):
+            continue
+        noticed = _notices(mutant, number, arguments.logs)
+        missed += not noticed
+        print(  # noqa: T201 - this is a command
+            f"{'noticed' if noticed else 'MISSED '}  {mutant.rule}: {mutant.test}", flush=True
+        )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""How a worker's memory is divided, counted and checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.memory import Allowance, Shares, check_memory
+from app.memory import CHECKPOINT_ROW_BYTES, PROCESS_BYTES, UNFLUSHED_ROW_BYTES
+
+
+class Thing:
+    """Something that takes memory while it lives."""
+
+
+@pytest.mark.parametrize("limit", [512 << 20, 1 << 30, 16 << 30])
+def test_shares_leave_something_over(limit: int) -> None:
+    """All shares together, with the process itself, are below the limit; none is nothing."""
+    shares = Shares.of(limit)
+    rows = (
+        shares.checkpoint_rows * CHECKPOINT_ROW_BYTES
+        + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
+    )
+    taken = PROCESS_BYTES + shares.lines + shares.partials + shares.rocksdb + rows
+    assert min(shares) > 0
+    assert 0.9 * limit < taken < limit
+
+
+def test_an_allowance_counts_things_while_they_live() -> None:
+    """It is full once what lives takes the limit, and has room when one of them is gone."""
+    allowance = Allowance(10)
+    first, second = Thing(), Thing()
+    allowance.count(first, 6)
+    assert not allowance.full
+    allowance.count(second, 4)
+    assert allowance.full
+    del first
+    assert not allowance.full
+
+
+def test_more_memory_than_there_is_is_refused() -> None:
+    """A limit that the machine can't keep is a wrong setting."""
+    check_memory(1 << 20)
+    with pytest.raises(ConfigurationError, match=r"WORDCOUNT_MEMORY=\d+MiB: this machine lets"):
+        check_memory(1 << 60)

@@ -1,0 +1,143 @@
+"""The table on its RocksDB store: versions, and what waits for Cassandra; Kafka is not needed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from app import create_app
+from app.partials import WindowCounts
+from tables import word_counts
+from tables.unflushed import Snapshot
+from tables.word_counts import Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from app.cassandra.rows import Row
+    from tables.word_counts import WordCounts
+
+WINDOW = 60_000
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[WordCounts]:
+    """A table that owns one partition, with nothing in it."""
+    application = create_app({})
+    application.conf.datadir = tmp_path
+    application.table.owned[0] = Partition()
+    yield application.table
+    application.table.store.close(0)
+
+
+def add(table: WordCounts, start: int, *words: str) -> int:
+    """Count words in a window and take the change in; its version."""
+    counts = Counter(words)
+    delta = WindowCounts(start, pa.array(list(counts)), pa.array(list(counts.values()), pa.int64()))
+    change = table.merge(0, [delta], {0: start})
+    table.apply(0, change, 0)
+    return change.version
+
+
+def take_over(table: WordCounts) -> None:
+    """Let a new owner have the partition, with what the store holds."""
+    table.owned[0] = table._loaded(0)
+
+
+def flush(table: WordCounts, rows: int, fails: bool = False) -> list[Row]:
+    """Take a slice and settle it: all is written, or nothing."""
+    snapshot = Snapshot(table, rows)
+    found = snapshot.rows()
+    snapshot.settle(None if fails else [])
+    return found
+
+
+def pairs(rows: list[Row]) -> list[tuple[int, str, int]]:
+    """Window, word and count of rows, sorted."""
+    return sorted((row.window_start_ms, row.word, row.count) for row in rows)
+
+
+def test_versions_grow_where_the_clock_of_the_next_owner_is_behind(
+    table: WordCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later count has a later write time, so it wins in Cassandra, whatever the clocks say."""
+    now = time.time_ns()
+    before = add(table, 0, "word")
+    take_over(table)
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3600 * 10**9)
+    assert add(table, 0, "word") > before
+
+
+def test_rows_go_in_slices_and_count_as_flushed_when_the_last_is_there(table: WordCounts) -> None:
+    """However many rows wait, a slice is what is on its way; the version moves with the last."""
+    version = add(table, 0, *(f"word{number}" for number in range(10)))
+    own = table.owned[0]
+    first = flush(table, 7)
+    assert (len(first), own.waiting, own.flushed) == (7, 3, 0)
+    later = add(table, WINDOW, "more")
+    second = flush(table, 7)
+    assert (len(second), own.flushed) == (3, version)
+    assert {row.word for row in first + second} == {f"word{number}" for number in range(10)}
+    assert pairs(flush(table, 7)) == [(WINDOW, "more", 1)]
+    assert (own.waiting, own.flushed) == (0, later)
+
+
+def test_a_slice_that_is_not_written_stays(table: WordCounts) -> None:
+    """What Cassandra did not take comes again, and newer counts of it after it."""
+    add(table, 0, "a", "b", "b")
+    assert pairs(flush(table, 9, fails=True)) == [(0, "a", 1), (0, "b", 2)]
+    version = add(table, 0, "b")
+    assert table.owned[0].flushed == 0
+    assert pairs(flush(table, 9)) == [(0, "a", 1), (0, "b", 2)]
+    assert pairs(flush(table, 9)) == [(0, "b", 3)]
+    assert table.owned[0].flushed == version
+
+
+def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts) -> None:
+    """Rows of an older version are not written again; the others come slice by slice."""
+    add(table, 0, "old", *(f"w{number}" for number in range(5)))
+    flush(table, 99)
+    add(table, 0, "new", *(f"w{number}" for number in range(5)))
+    add(table, WINDOW, *(f"x{number}" for number in range(4)))
+    take_over(table)
+    own = table.owned[0]
+    add(table, 2 * WINDOW, "later")
+    found = [pairs(flush(table, 4)) for _ in range(4)]
+    expected = [(0, "new", 1), *((0, f"w{n}", 2) for n in range(5))]
+    expected += [(WINDOW, f"x{n}", 1) for n in range(4)]
+    assert sorted(row for some in found for row in some if row[0] < 2 * WINDOW) == expected
+    assert (2 * WINDOW, "later", 1) in [row for some in found for row in some]
+    flush(table, 4)
+    assert (own.waiting, own.flushed) == (0, own.version)
+
+
+def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: WordCounts) -> None:
+    """A slice that fails is tried again before more is read."""
+    add(table, 0, *(f"w{number}" for number in range(50)))
+    take_over(table)
+    for _ in range(5):
+        assert len(flush(table, 10, fails=True)) == 10
+        assert table.owned[0].waiting == 10
+
+
+def test_tops_of_few_windows_are_kept(table: WordCounts) -> None:
+    """The words of a window that was asked for long ago are sought anew, and found."""
+    for number in range(word_counts.TOPS + 3):
+        add(table, number * WINDOW, "a", "b", "b")
+        assert table.top(number * WINDOW, 1) == [("b", 2)]
+    assert len(table.owned[0].tops) == word_counts.TOPS
+    assert table.top(0, 9) == [("b", 2), ("a", 1)]
+
+
+def test_the_top_of_a_large_window_is_sought_in_pieces(
+    table: WordCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the same whether the rows are looked at at once or a few at a time."""
+    monkeypatch.setattr(word_counts, "SCAN_ROWS", 3)
+    add(table, 0, *(f"w{number}" for number in range(20) for _ in range(number)))
+    assert table.top(0, 3) == [("w19", 19), ("w18", 18), ("w17", 17)]
