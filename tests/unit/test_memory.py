@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from app.errors import ConfigurationError
-from app.memory import Allowance, Shares, check_memory
-from app.memory import CHECKPOINT_ROW_BYTES, PROCESS_BYTES, UNFLUSHED_ROW_BYTES
+from app.memory import (
+    CHECKPOINT_ROW_BYTES,
+    PROCESS_BYTES,
+    UNFLUSHED_ROW_BYTES,
+    Allowance,
+    Shares,
+    check_memory,
+)
 
 
 class Thing:
@@ -18,8 +24,7 @@ def test_shares_leave_something_over(limit: int) -> None:
     """All shares together, with the process itself, are below the limit; none is nothing."""
     shares = Shares.of(limit)
     rows = (
-        shares.checkpoint_rows * CHECKPOINT_ROW_BYTES
-        + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
+        shares.checkpoint_rows * CHECKPOINT_ROW_BYTES + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
     )
     taken = PROCESS_BYTES + shares.lines + shares.partials + shares.rocksdb + rows
     assert min(shares) > 0

@@ -34,6 +34,9 @@ class Lane:
         """The next block; None after the last."""
         return [self.blocks.pop(0)] if self.blocks else None
 
+    async def gather(self, seconds: float) -> None:
+        """Wait for nothing: all blocks are there."""
+
     async def commit(self, outgoing: list[Outgoing], offset: int, metadata: str) -> None:
         """Keep what is written."""
         self.topics += [target.partition.topic for target in outgoing]

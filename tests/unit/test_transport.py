@@ -34,7 +34,7 @@ def held(consumer: BlockConsumer) -> list[Any]:
 
 async def test_an_acked_block_leaves_nothing_behind(consumer: BlockConsumer) -> None:
     """A worker that runs for months acks millions of blocks."""
-    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, [], 1))
+    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, [], 1, 10, 0))
     consumer._unacked_messages.add(message)
     assert consumer.ack(message)
     assert message.acked

@@ -1,0 +1,267 @@
+"""Whether a worker holds to WORDCOUNT_MEMORY where most is asked of it.
+
+    python -m tests.benchmarks.memory [distinct] [line] [outage] [windows] [partitions]
+
+One worker, one scenario after another; for each the most resident memory, as the kernel counts it,
+beside the limit, and whether every word was counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
+from app.embedded.ports import free_port
+from app.embedded.process import Process
+from tests.benchmarks.this_app import WITH_SINK, WITHOUT_SINK, python_environ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__: list[str] = []
+
+MESSAGE_BYTES = 80 << 20
+"""Largest message of the topic of lines and of internal topics here."""
+
+LINES_A_MESSAGE = 500
+
+Message = tuple[int, bytes]
+"""Timestamp (ms) and text."""
+
+START = 1_700_000_040_000
+
+
+@dataclass
+class Scenario:
+    """What is asked of the worker: messages, settings, whether Cassandra takes part."""
+
+    name: str
+    messages: Callable[[float], Iterator[Message]]
+    settings: dict[str, str] = field(default_factory=dict)
+    partitions: int = 4
+    sink: bool = False
+    outage_s: float = 0.0
+
+
+def _texts(words: int, vocabulary: int, draw: bool) -> Iterator[tuple[str, int]]:
+    """Messages of `words` words in all, drawn from a vocabulary or each once; words in each."""
+    choose = np.random.default_rng(4)
+    made = 0
+    while made < words:
+        count = min(10 * LINES_A_MESSAGE, words - made)
+        numbers = choose.integers(0, vocabulary, count) if draw else range(made, made + count)
+        texts = [f"w{number:08}" for number in numbers]
+        lines = [" ".join(texts[at : at + 10]) for at in range(0, count, 10)]
+        yield "\n".join(lines), count
+        made += count
+
+
+def _distinct(size: float) -> Iterator[Message]:
+    for text, _ in _texts(int(10_000_000 * size), 0, draw=False):
+        yield START, text.encode()
+
+
+def _line(size: float) -> Iterator[Message]:
+    for number in range(4):
+        words = [f"w{n % 100_000:05}-{number}" for n in range(int(50e6 * size) // 9)]
+        yield START, " ".join(words).encode()
+
+
+def _outage(size: float) -> Iterator[Message]:
+    for text, _ in _texts(int(60_000_000 * size), 5_000_000, draw=True):
+        yield START, text.encode()
+
+
+def _windows(size: float) -> Iterator[Message]:
+    choose = np.random.default_rng(5)
+    for text, _ in _texts(int(2_000_000 * size), 1000, draw=True):
+        for line in text.splitlines():
+            yield START + int(choose.integers(0, 5000)) * 1000, line.encode()
+
+
+def _partitions(size: float) -> Iterator[Message]:
+    for text, _ in _texts(int(40_000_000 * size), 1_000_000, draw=True):
+        yield START, text.encode()
+
+
+SCENARIOS = {
+    s.name: s
+    for s in (
+        Scenario("distinct", _distinct),
+        Scenario("line", _line),
+        Scenario("outage", _outage, sink=True, outage_s=600),
+        Scenario("windows", _windows, {"WINDOW": "1s", "GRACE": "2h"}),
+        Scenario("partitions", _partitions, partitions=16),
+    )
+}
+
+
+class Run:
+    """One scenario on its own topic, under its own application id."""
+
+    def __init__(self, scenario: Scenario, servers: Any, memory: str, folder: Path) -> None:
+        self.scenario = scenario
+        self.kafka, self.cassandra = servers
+        self.name = f"memory_{scenario.name}"
+        self.folder = folder / scenario.name
+        self.port = free_port()
+        self.words = 0
+        self.peak_mib = self.last_mib = 0
+        self.environ = python_environ(
+            WORDCOUNT_BROKER=f"kafka://{self.kafka.address}",
+            WORDCOUNT_CASSANDRA=self.cassandra.address,
+            WORDCOUNT_ID=self.name,
+            WORDCOUNT_LINES=f"{self.name}_lines",
+            WORDCOUNT_KEYSPACE=self.name,
+            WORDCOUNT_PARTITIONS=str(scenario.partitions),
+            WORDCOUNT_WINDOW="1m",
+            WORDCOUNT_WEB_PORT=str(self.port),
+            WORDCOUNT_MEMORY=memory,
+            **{f"WORDCOUNT_{key}": value for key, value in scenario.settings.items()},
+        )
+
+    async def run(self, size: float, outage_s: float) -> str:
+        """Run it; a line that says what was seen."""
+        self.folder.mkdir(parents=True)
+        await self._fill(size)
+        if self.scenario.sink:
+            await self._finish([*WITH_SINK, "-A", "app", "schema", "--apply"])
+        command = WITH_SINK if self.scenario.sink else WITHOUT_SINK
+        log = self.folder / "worker.log"
+        data = str(self.folder / "data")
+        worker = Process([*command, "-A", "app", "--datadir", data, "worker"], log, self.environ)
+        began = time.monotonic()
+        try:
+            if self.scenario.outage_s:
+                await self._outage(worker, outage_s)
+            counted = await self._until_counted(worker)
+        finally:
+            worker.terminate(60)
+        took = time.monotonic() - began
+        return (
+            f"{self.scenario.name}: peak {self.peak_mib} MiB, {self.last_mib} MiB at the end; "
+            f"{counted:,} of {self.words:,} words in {took:.0f} s; status {worker.exit_status}"
+        )
+
+    async def _fill(self, size: float) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.address)
+        await admin.start()
+        large = {"max.message.bytes": str(MESSAGE_BYTES)}
+        topic = NewTopic(f"{self.name}_lines", self.scenario.partitions, 1, topic_configs=large)
+        await admin.create_topics([topic])
+        await admin.close()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka.address,
+            max_request_size=MESSAGE_BYTES,
+            max_batch_size=1 << 20,
+            linger_ms=5,
+            request_timeout_ms=120_000,
+        )
+        await producer.start()
+        for number, (timestamp, text) in enumerate(self.scenario.messages(size)):
+            self.words += text.count(b" ") + text.count(b"\n") + 1
+            await producer.send(
+                topic.name,
+                text,
+                partition=number % self.scenario.partitions,
+                timestamp_ms=timestamp,
+            )
+        await producer.stop()
+
+    async def _finish(self, command: list[str]) -> None:
+        process = await asyncio.create_subprocess_exec(*command, env=self.environ)
+        assert await process.wait() == 0
+
+    async def _outage(self, worker: Process, seconds: float) -> None:
+        """Cassandra does not answer while the worker runs at full load."""
+        while (await self._counted() or 0) < self.words // 50:
+            await asyncio.sleep(0.5)
+            self._look(worker)
+        self.cassandra.pause()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and worker.running:
+            await asyncio.sleep(0.5)
+            self._look(worker)
+        self.cassandra.resume()
+
+    async def _until_counted(self, worker: Process) -> int:
+        counted = 0
+        while counted < self.words and worker.running:
+            self._look(worker)
+            counted = await self._counted() or counted
+            await asyncio.sleep(0.5)
+        return counted
+
+    async def _counted(self) -> int | None:
+        answer = await asyncio.to_thread(_ask, self.port)
+        return answer and sum(words for _, words, _ in answer["windows"])
+
+    def _look(self, worker: Process) -> None:
+        if worker.running:
+            status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
+            self.peak_mib = _mib("VmHWM", status)
+            self.last_mib = _mib("VmRSS", status)
+
+
+def _mib(name: str, status: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", status)
+    return int(found[1]) // 1024 if found else 0
+
+
+def _ask(port: int) -> Any:
+    try:
+        url = f"http://127.0.0.1:{port}/api/local/windows"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)
+    except (OSError, urllib.error.HTTPError):
+        return None
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Whether a worker holds to its memory.")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--memory", default="1GiB")
+    parser.add_argument("--size", type=float, default=1.0, help="a part of the full size")
+    parser.add_argument("--outage", type=float, default=600.0, help="seconds without Cassandra")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the scenarios; 1 if one took more than its limit or lost words."""
+    arguments = _arguments()
+    kafka = EmbeddedKafka(
+        heap="1g",
+        settings={
+            "message.max.bytes": str(MESSAGE_BYTES),
+            "socket.request.max.bytes": str(2 * MESSAGE_BYTES),
+        },
+    )
+    servers = (kafka, EmbeddedCassandra(heap="1g"))
+    start_together(*servers)
+    try:
+        with tempfile.TemporaryDirectory(prefix="wordcount-memory-") as folder:
+            for name in arguments.scenarios or SCENARIOS:
+                run = Run(SCENARIOS[name], servers, arguments.memory, Path(folder))
+                print(asyncio.run(run.run(arguments.size, arguments.outage)), flush=True)  # noqa: T201
+    finally:
+        close_together(*servers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
