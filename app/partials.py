@@ -1,27 +1,31 @@
 """Partial counts on their way from `split` to `count`: packed as Arrow, one message for each owner.
 
-A message holds the counts of one or several windows, one record batch each, from one source
-partition, and that partition's watermark.
+A message holds the counts of one or several windows, one after the other in one record batch, from
+one source partition, and that partition's watermark.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
-from app.partitioner import split_by_partition
+from app.partitioner import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "pack", "unpack"]
+    from numpy.typing import NDArray
+
+    Times = NDArray[np.int64]
+
+__all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "join_words", "pack", "unpack"]
 
 MESSAGE_BYTES = 700_000
 """Words and counts in one message, in bytes, unless one word alone is longer."""
 
-BATCH_BYTES = 512
-"""What a record batch takes besides its words and counts, at the most."""
+INT32_MAX = (1 << 31) - 1
 
 
 class WindowCounts(NamedTuple):
@@ -41,53 +45,57 @@ class Partial(NamedTuple):
 
 
 def pack(
-    windows: Iterable[WindowCounts], partitions: int, source: int, watermark: int
+    windows: Sequence[WindowCounts], partitions: int, source: int, watermark: int
 ) -> list[list[bytes]]:
     """Pack counts for their owners: at each of `partitions` indices, that partition's messages."""
-    batches: list[list[tuple[int, Any]]] = [[] for _ in range(partitions)]
-    for start, words, counts in windows:
-        for partition, (own_words, own_counts) in enumerate(
-            split_by_partition(words, counts, partitions)
-        ):
-            if len(own_words):
-                batch = pa.record_batch([own_words, own_counts], ["word", "count"])
-                batches[partition].append((start, batch))
-    return [list(_messages(own, source, watermark)) for own in batches]
+    counted = [window for window in windows if len(window.words)]
+    if not counted:
+        return [[] for _ in range(partitions)]
+    words = join_words([window.words for window in counted])
+    counts = pa.concat_arrays([window.counts for window in counted])
+    lengths = [len(window.words) for window in counted]
+    places = np.repeat(np.arange(len(counted)), lengths)
+    starts = np.array([window.start for window in counted], np.int64)
+    batch = pa.record_batch([words, counts, places], ["word", "count", "place"])
+    if partitions == 1:
+        shares = [batch]
+    else:
+        owners = partition_of(words, partitions)
+        batch = batch.take(pa.array(np.argsort(owners, kind="stable")))
+        ends = np.cumsum(np.bincount(owners, minlength=partitions)).tolist()
+        shares = [batch.slice(b, e - b) for b, e in zip([0, *ends], ends, strict=False)]
+    return [
+        [_message(piece, starts, source, watermark) for piece in _pieces(share)] for share in shares
+    ]
 
 
 def unpack(value: bytes) -> Partial:
     """Read a message that `pack` made."""
-    windows = []
     with pa.ipc.open_stream(value) as reader:
         metadata = reader.schema.metadata
-        while True:
-            try:
-                batch, own = reader.read_next_batch_with_custom_metadata()
-            except StopIteration:
-                break
-            windows.append(WindowCounts(int(own[b"start"]), batch.column(0), batch.column(1)))
+        batch = reader.read_next_batch()
+    words, counts = batch.column(0), batch.column(1)
+    starts = np.frombuffer(metadata[b"starts"], "<i8").tolist()
+    ends = np.frombuffer(metadata[b"ends"], "<i8").tolist()
+    windows = [
+        WindowCounts(start, words.slice(begin, end - begin), counts.slice(begin, end - begin))
+        for start, begin, end in zip(starts, [0, *ends], ends, strict=False)
+    ]
     return Partial(int(metadata[b"source"]), int(metadata[b"watermark"]), windows)
 
 
-def _messages(batches: Sequence[tuple[int, Any]], source: int, watermark: int) -> Iterator[bytes]:
-    group: list[tuple[int, Any]] = []
-    size = 0
-    for start, batch in batches:
-        for piece in _pieces(batch):
-            if group and (
-                size + piece.nbytes + BATCH_BYTES > MESSAGE_BYTES
-                or piece.schema != group[0][1].schema
-            ):
-                yield _message(group, source, watermark)
-                group, size = [], 0
-            group.append((start, piece))
-            size += piece.nbytes + BATCH_BYTES
-    if group:
-        yield _message(group, source, watermark)
+def join_words(arrays: list[Any]) -> Any:
+    """All words in one array; a large one if they are more than a small one holds."""
+    kinds = {array.type for array in arrays}
+    if len(kinds) > 1 or sum(array.nbytes for array in arrays) > INT32_MAX:
+        arrays = [array.cast(pa.large_string()) for array in arrays]
+    return pa.concat_arrays(arrays)
 
 
 def _pieces(batch: Any) -> Iterator[Any]:
     """Halve a batch until each piece fits in a message or is one row."""
+    if not batch.num_rows:
+        return
     if batch.nbytes <= MESSAGE_BYTES or batch.num_rows == 1:
         yield batch
     else:
@@ -96,11 +104,19 @@ def _pieces(batch: Any) -> Iterator[Any]:
         yield from _pieces(batch.slice(half))
 
 
-def _message(group: Sequence[tuple[int, Any]], source: int, watermark: int) -> bytes:
-    schema = group[0][1].schema.with_metadata({"source": str(source), "watermark": str(watermark)})
+def _message(batch: Any, starts: Times, source: int, watermark: int) -> bytes:
+    """One message: words and counts; in its metadata where each window begins in them."""
+    places = batch.column(2).to_numpy()
+    ends = np.append(np.flatnonzero(np.diff(places)) + 1, len(places)).astype("<i8")
+    metadata = {
+        "source": str(source),
+        "watermark": str(watermark),
+        "starts": starts[places[ends - 1]].astype("<i8").tobytes(),
+        "ends": ends.tobytes(),
+    }
+    own = batch.select(["word", "count"])
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        for start, batch in group:
-            writer.write_batch(batch, custom_metadata={"start": str(start)})
+    with pa.ipc.new_stream(sink, own.schema.with_metadata(metadata)) as writer:
+        writer.write_batch(own)
     message: bytes = sink.getvalue().to_pybytes()
     return message

@@ -10,8 +10,9 @@ from aiokafka import TopicPartition
 
 from app.kafka.writer import Outgoing, Record
 from app.metrics import Tally, count_lines
-from app.partials import WindowCounts, pack
-from app.text import count_words, invalid_utf8
+from app.partials import pack
+from app.text import invalid_utf8
+from app.windowed import count_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,10 +58,7 @@ def split_blocks(
     if len(judged.late):
         late = (records[place] for place in judged.late)
         outgoing.append(_unchanged(settings.late, source, ((record, ()) for record in late)))
-    counted = [
-        WindowCounts(start, *count_words(judged.select(values, places), settings.words))
-        for start, places in judged.windows
-    ]
+    counted = count_windows(values, judged, settings.words)
     for owner, messages in enumerate(pack(counted, settings.partitions, source, judged.watermark)):
         if messages:
             partition = TopicPartition(settings.partials, owner)

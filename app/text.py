@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["STEP", "Mode", "count_words", "invalid_utf8", "merge_counts"]
+__all__ = ["STEP", "Mode", "count_words", "invalid_utf8", "merge_counts", "split_lines"]
 
 Mode = Literal["whitespace", "unicode"]
 
@@ -60,6 +60,16 @@ def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
         parts.append((counted.field("values"), counted.field("counts")))
     words, counts = merge_counts(parts)
     return (words, counts) if mode == "whitespace" else merge_counts(segment_counts(words, counts))
+
+
+def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
+    """Split each message on whitespace: all words, and for each message where its words end."""
+    kind = pa.string() if sum(map(len, values)) <= _INT32_MAX else pa.large_string()
+    lists = pc.utf8_split_whitespace(pa.array(values, pa.large_binary()).cast(kind))
+    words = lists.values
+    kept = pc.binary_length(words).to_numpy(zero_copy_only=False) > 0
+    before = np.concatenate(([0], np.cumsum(kept)))
+    return words.filter(pa.array(kept)), before[lists.offsets.to_numpy()[1:]]
 
 
 def merge_counts(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:

@@ -197,6 +197,17 @@ class Windows:
         return keys
 
     @staticmethod
+    def keys_of(starts: Sequence[int], window_of: Places, words: Any) -> list[bytes]:
+        """Keys of words in windows: `window_of` each word, its place among `starts`."""
+        kind = pa.large_binary() if _is_large(words) else pa.binary()
+        prefixes = pa.array([Windows.prefix(start) for start in starts], kind)
+        joined = pc.binary_join_element_wise(
+            prefixes.take(pa.array(window_of)), words.cast(kind), pa.scalar(b"", kind)
+        )
+        keys: list[bytes] = joined.to_pylist()
+        return keys
+
+    @staticmethod
     def split_keys(keys: Sequence[bytes]) -> tuple[Times, Any]:
         """Window starts (int64) and words (pyarrow string array) of keys."""
         prefixes = b"".join([key[: _PREFIX.size] for key in keys])

@@ -18,9 +18,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import faust
+import numpy as np
 
+from app.partials import join_words
 from app.text import merge_counts
 from app.threads import in_thread
+from app.windowed import FEW, sum_pairs
 from app.windows import NO_WATERMARK
 from tables import rows
 from tables.rows import WindowTotals
@@ -31,7 +34,6 @@ from tables.unflushed import Backlog, Counts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    import numpy as np
     from faust.types import StoreT
 
     from app.memory import Shares
@@ -211,11 +213,17 @@ class WordCounts(faust.Table[bytes, bytes]):
                 refused += int(counts.to_numpy().sum())
             else:
                 by_window.setdefault(start, []).append((words, counts))
-        windows: list[WindowChange] = []
+        windows = list(
+            self._merge_windows(partition, by_window, version)
+            if len(by_window) > FEW
+            else (
+                self._merge_window(partition, start, parts, version)
+                for start, parts in sorted(by_window.items())
+            )
+        )
         puts: list[Put] = []
-        for start, parts in sorted(by_window.items()):
-            window = self._merge_window(partition, start, parts, version)
-            windows.append(window)
+        for window in windows:
+            start = window.start
             puts.extend(zip(window.keys, rows.encode_rows(window.counts, version), strict=True))
             puts.append((self.ranges.prefix(start), rows.encode_totals(window.totals)))
         marks = {**own.sources, **{s: max(m, own.sources.get(s, m)) for s, m in sources.items()}}
@@ -255,6 +263,33 @@ class WordCounts(faust.Table[bytes, bytes]):
             version,
         )
         return WindowChange(start, keys, words, rows.decode_counts(found) + added, totals)
+
+    def _merge_windows(
+        self, partition: int, by_window: Mapping[int, list[tuple[Any, Any]]], version: int
+    ) -> Iterator[WindowChange]:
+        """As `_merge_window` does, for many windows at once: their rows are read in one go."""
+        starts = sorted(by_window)
+        parts = [(i, *part) for i, start in enumerate(starts) for part in by_window[start]]
+        window_of, words, added = sum_pairs(
+            np.repeat([i for i, _, _ in parts], [len(words) for _, words, _ in parts]),
+            join_words([words for _, words, _ in parts]),
+            np.concatenate([counts.to_numpy() for _, _, counts in parts]),
+        )
+        keys = self.ranges.keys_of(starts, window_of, words)
+        found = self.store.read(partition, keys)
+        counts = rows.decode_counts(found) + added
+        new = np.array([row is None for row in found])
+        known = self.owned[partition].windows
+        cuts = np.searchsorted(window_of, np.arange(len(starts) + 1)).tolist()
+        for start, begin, end in zip(starts, cuts, cuts[1:], strict=False):
+            before = known.get(start, WindowTotals(0, 0, 0))
+            totals = WindowTotals(
+                before.words + int(added[begin:end].sum()),
+                before.distinct + int(new[begin:end].sum()),
+                version,
+            )
+            own_words = words.slice(begin, end - begin)
+            yield WindowChange(start, keys[begin:end], own_words, counts[begin:end], totals)
 
     # Ownership
 

@@ -12,6 +12,7 @@ import pytest
 from app import create_app
 from app.partials import WindowCounts
 from tables import word_counts
+from tables.rows import decode_row
 from tables.unflushed import Snapshot
 from tables.word_counts import Partition
 
@@ -123,6 +124,31 @@ def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: Word
     for _ in range(5):
         assert len(flush(table, 10, fails=True)) == 10
         assert table.owned[0].waiting == 10
+
+
+def test_many_windows_at_once_are_counted_as_one_after_the_other(
+    table: WordCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, totals and what waits are the same; windows that were there before go on."""
+    deltas = [
+        WindowCounts(number % 30 * WINDOW, pa.array(words), pa.array([1] * len(words), pa.int64()))
+        for number in range(50)
+        for words in [[f"w{number % 7}", "é", f"x{number}"]]
+    ]
+    seen = []
+    for few in (10**9, 8):
+        monkeypatch.setattr(word_counts, "FEW", few)
+        add(table, 0, "é", "é")
+        table.apply(0, table.merge(0, deltas, {}), 0)
+        table.apply(0, table.merge(0, deltas[:9], {}), 0)
+        rows = {key: row[0] for key, row in table.owned[0].unflushed.items()}
+        stored = {k: decode_row(v)[0] for n in range(30) for k, v in table.rows_of(0, n * WINDOW)}
+        assert rows == stored
+        seen.append((rows, table.windows()))
+        table.store.close(0)
+        table.store.reset_state()
+        table.owned[0] = Partition()
+    assert seen[0] == seen[1]
 
 
 def test_tops_of_few_windows_are_kept(table: WordCounts) -> None:
