@@ -31,8 +31,9 @@ test: $(VENV)/installed  ## every test, on real servers too, TESTERS=2 at once
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-soak: $(VENV)/installed  ## random faults with new seeds, for FOR=15m; SEED=n repeats one
-	$(BIN)/python -m tests.faults.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
+soak: $(VENV)/installed  ## random faults with new seeds, for FOR=15m; SEED=n repeats one; LONG=1: one plan
+	$(BIN)/python -m tests.faults.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(LONG),--long)
 
 # The systems that it compares are large: installed when first measured.
 $(VENV)/bench-installed: $(VENV)/installed

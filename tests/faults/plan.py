@@ -20,13 +20,31 @@ POINTS = (
 )
 """The places named in the application, and what happens there: SIGKILL, or a long SIGSTOP."""
 
-# "disk", too, for a worker whose data is on a small file system of its own.
-WORKER_KINDS = ("kill", "stop", "freeze", "point", "join")
+WORKER_KINDS = ("kill", "stop", "freeze", "point", "join", "roll", "disk")
 SERVER_KINDS = ("kafka kill", "kafka freeze", "cassandra kill", "cassandra freeze")
 KINDS = WORKER_KINDS + SERVER_KINDS
 
+OTHERS = (
+    "freeze",
+    "point",
+    "kafka kill",
+    "stop",
+    "cassandra kill",
+    "point",
+    "join",
+    "disk",
+    "cassandra freeze",
+    "point",
+    "roll",
+    "kafka freeze",
+)
+"""What happens beside kills, in turns; each seed begins elsewhere in them."""
+
 DATA = ("same", "same", "empty", "cut")
 """The data directory a killed worker comes back with: as it was, none, or with files cut short."""
+
+
+_DATA_LABELS = {"same": "", "empty": " and data deleted", "cut": " and files cut short"}
 
 
 @dataclass(frozen=True)
@@ -44,9 +62,16 @@ class Fault:
     data: str = "same"
     point: str = ""
 
+    @property
+    def label(self) -> str:
+        """What it counts as."""
+        if self.point:
+            return f"{self.kind} at {self.point}"
+        return f"{self.kind}{_DATA_LABELS[self.data]}"
+
     def __str__(self) -> str:
         what = [self.kind]
-        if self.kind in WORKER_KINDS and self.kind != "join":
+        if self.kind in WORKER_KINDS and self.kind not in ("join", "roll"):
             what.append(f"worker {self.worker}")
         if self.point:
             what.append(f"at {self.point}")
@@ -55,32 +80,51 @@ class Fault:
         return f"{self.at:5.1f} s: {' '.join(what)} for {self.seconds:.1f} s"
 
 
-def draw(seed: int, seconds: float, workers: int, session_seconds: float) -> list[Fault]:
-    """A plan of a seed: faults one after another, or two at once, over so many seconds."""
+def draw(
+    seed: int,
+    seconds: float,
+    workers: int,
+    session_seconds: float,
+    *,
+    disk: bool = False,
+    spared: int = 0,
+) -> list[Fault]:
+    """A plan of a seed, over so many seconds: a kill every few, and one after another the others.
+
+    One in four of the others comes together with another. `disk`: whether disks may be filled;
+    `spared`: workers, from the first on, that nothing strikes.
+    """
     rng = random.Random(f"plan {seed}")
     plan: list[Fault] = []
-    at = rng.uniform(1, 4)
+    at = rng.uniform(0.5, 3)
     while at < seconds:
-        plan.append(_fault(rng, at, workers, session_seconds))
-        at += 0.0 if rng.random() < 0.25 else rng.uniform(0.5, 8)
-    return plan
+        data = rng.choice(DATA)
+        plan.append(Fault(at, "kill", rng.uniform(0, 2), rng.randrange(spared, workers), data))
+        at += rng.uniform(2, 7)
+    at, turn = rng.uniform(1, 4), 5 * seed
+    while at < seconds:
+        kind = OTHERS[turn % len(OTHERS)]
+        turn += 1
+        if (kind != "disk" or disk) and (kind != "roll" or not spared):
+            worker = 0 if kind == "disk" else rng.randrange(spared, workers)
+            plan.append(_other(rng, at, kind, worker, session_seconds))
+            at += 0.0 if rng.random() < 0.25 else rng.uniform(3, 9)
+    return sorted(plan, key=lambda fault: fault.at)
 
 
-def _fault(rng: random.Random, at: float, workers: int, session_seconds: float) -> Fault:
-    kind = rng.choices(KINDS, weights=(5, 3, 3, 5, 2, 1, 0.5, 1, 1))[0]
-    worker = rng.randrange(workers)
+def _other(rng: random.Random, at: float, kind: str, worker: int, session_seconds: float) -> Fault:
+    seconds = rng.uniform(0, 2)
     data, point = "same", ""
-    seconds = rng.uniform(0, 3)
     if kind == "freeze":
-        seconds = session_seconds + rng.uniform(-1, 5)
+        seconds = session_seconds + rng.uniform(0, 4)
     elif kind == "point":
         name, _, signal = rng.choice(POINTS).partition(":")
-        times = 1 if name == "store.recovered" else rng.randint(1, 25)
+        times = 1 if name == "store.recovered" else rng.randint(1, 12)
         point = ":".join(filter(None, (name, str(times), signal)))
         data = "empty" if name == "store.recovered" else "same"
         seconds = session_seconds + rng.uniform(0, 3) if signal else seconds
-    elif kind == "kill":
-        data = rng.choice(DATA)
+    elif kind == "disk":
+        seconds = 20.0
     elif kind in SERVER_KINDS or kind == "join":
-        seconds = rng.uniform(1, 15)
+        seconds = rng.uniform(1, 10)
     return Fault(at, kind, seconds, worker, data, point)

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.faults import text
+from tests.faults import disks, text
 from tests.faults.worker import Worker
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class Scenario:
         await asyncio.to_thread(self.servers.make_table, self.name)
         await self.servers.make_topic(f"{self.name}_lines", self.shape.partitions)
         watching = asyncio.create_task(self._watch())
+        small = self.logs / "worker-0" if any(f.kind == "disk" for f in self.plan) else None
+        if small is not None:
+            disks.mount(small)
         try:
             for _ in range(self.workers):
                 self._add_worker()
@@ -114,6 +117,8 @@ class Scenario:
                 self.report.peaks_mib.append(worker.peak_mib)
                 self.report.alarms.extend(worker.alarms())
             self.report.seconds = time.monotonic() - began
+            if small is not None:
+                disks.unmount(small)
         await asyncio.to_thread(self.servers.drop_table, self.name)
         return self.report
 
@@ -165,11 +170,16 @@ class Scenario:
             await asyncio.sleep(fault.seconds)
             async with worker.busy:
                 await worker.stop()
+        elif fault.kind == "roll":
+            for worker in self.pool[: self.workers]:
+                async with worker.busy:
+                    await self._stop(worker, fault)
+                await worker.until_ready()
         else:
             worker = self.pool[fault.worker]
             async with worker.busy:
                 await getattr(self, f"_{fault.kind}")(worker, fault)
-        self.report.struck[fault.kind + (f" at {fault.point}" if fault.point else "")] += 1
+        self.report.struck[fault.label] += 1
 
     async def _strike_server(self, fault: Fault) -> None:
         name, how = fault.kind.split()

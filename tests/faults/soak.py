@@ -1,4 +1,8 @@
-"""Random plans of faults, one after another: `make soak FOR=15m [SEED=n]`."""
+"""Random plans of faults, one after another: `make soak FOR=15m [SEED=n]`.
+
+With --long it is one plan over the whole time, in which nothing strikes worker 0: its memory is to
+stay flat. Either way the memory of every worker goes to memory.png beside the logs.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,18 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests.faults.disks import can_mount
 from tests.faults.plan import draw
 from tests.faults.scenario import SESSION_SECONDS, DifferentError, Scenario
 from tests.faults.servers import Servers
 from tests.faults.text import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__: list[str] = []
 
@@ -35,27 +44,65 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--for", dest="seconds", type=_seconds, default=_seconds("15m"))
     parser.add_argument("--seed", type=int, help="of the first round; the next ones count up")
     parser.add_argument("--rounds", type=int, help="stop after so many")
+    parser.add_argument("--long", action="store_true", help="one plan over all the time")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
     parser.add_argument("--logs", type=Path, default=Path("build/soak"))
     return parser.parse_args()
 
 
-async def _round(servers: Servers, logs: Path, seed: int) -> tuple[bool, Scenario]:
+def _short(servers: Servers, logs: Path, seed: int) -> Scenario:
+    """Twenty seconds or so, of other text and another number of workers each time."""
     rng = random.Random(f"round {seed}")
     workers = rng.choice((2, 2, 3))
-    seconds = rng.uniform(10, 30)
-    shape = Shape(lines=rng.randrange(40_000, 200_000), words=rng.choice((300, 900, 3000)))
-    plan = draw(seed, seconds, workers, SESSION_SECONDS)
-    scenario = Scenario(servers, logs, seed, plan, workers, seconds, shape=shape)
+    seconds = rng.uniform(12, 24)
+    shape = Shape(lines=rng.randrange(40_000, 120_000), words=rng.choice((300, 900, 3000)))
+    plan = draw(seed, seconds, workers, SESSION_SECONDS, disk=can_mount())
+    return Scenario(servers, logs, seed, plan, workers, seconds, shape=shape)
+
+
+def _long(servers: Servers, logs: Path, seed: int, seconds: float) -> Scenario:
+    """One plan for all the time, that spares worker 0."""
+    windows = max(6, int(seconds // 10))
+    shape = Shape(lines=int(2_000 * seconds), words=3000, windows=windows)
+    plan = draw(seed, seconds, 3, SESSION_SECONDS, spared=1)
+    environ = {"WORDCOUNT_RETENTION": "60s", "WORDCOUNT_PRINT": "10"}
+    return Scenario(servers, logs, seed, plan, 3, seconds, shape=shape, environ=environ)
+
+
+async def _run(scenario: Scenario) -> bool:
+    """Run it and say what came of it."""
     try:
         await scenario.run()
     except DifferentError as error:
         _say(f"{scenario.report} DIFFERENT\n{error}")
-        return False, scenario
+        return False
     _say(f"{scenario.report} equal")
     for alarm, count in Counter(line[9:] for line in scenario.report.alarms).most_common(5):
         _say(f"    {count} x {alarm[:200]}")
-    return True, scenario
+    return True
+
+
+def _plot(memory: Mapping[str, list[tuple[float, float]]], file: Path) -> None:
+    """Draw each worker's memory over time, if the extra bench is there to draw with."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        _say("no plot of memory: pip install '.[bench]'")
+        return
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    began = min((at for looks in memory.values() for at, _ in looks), default=0.0)
+    figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
+    for name, looks in memory.items():
+        minutes = [(at - began) / 60 for at, _ in looks]
+        axes.plot(minutes, [mib for _, mib in looks], linewidth=0.8, label=name)
+    axes.set(xlabel="minutes", ylabel="resident memory, MiB", ylim=(0, None))
+    axes.set_title("Memory of each worker under faults")
+    axes.legend(loc="upper left", fontsize="small", ncols=3)
+    figure.savefig(file, dpi=120)
+    plt.close(figure)
+    _say(f"memory: {file}")
 
 
 def _say(text: str) -> None:
@@ -69,26 +116,38 @@ def main() -> int:
         logging.getLogger(client).setLevel(logging.CRITICAL)  # of course they lose their servers
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 30)
     ends = time.monotonic() + arguments.seconds
+    _say(f"first seed: {seed}")
     arguments.logs.mkdir(parents=True, exist_ok=True)
     logs = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.logs)).absolute()
     totals: Counter[str] = Counter()
     struck: Counter[str] = Counter()
+    memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
     failed: list[int] = []
     with Servers() as servers:
         while time.monotonic() < ends and (
             not arguments.rounds or totals["rounds"] < arguments.rounds
         ):
-            good, scenario = asyncio.run(_round(servers, logs, seed))
+            scenario = (
+                _long(servers, logs, seed, arguments.seconds)
+                if arguments.long
+                else _short(servers, logs, seed)
+            )
+            good = asyncio.run(_run(scenario))
             totals.update(rounds=1, lines=scenario.report.lines, rows=scenario.report.rows)
             struck.update(scenario.report.struck)
+            for worker in scenario.pool:
+                memory[f"worker {worker.number}"] += worker.memory
             if not good:
                 failed.append(seed)
                 if not arguments.keep_going:
                     break
                 for server in (servers.kafka, servers.cassandra):
-                    if not server.running:
+                    if server.running:
+                        server.resume()
+                    else:
                         server.start()
             seed += 1
+    _plot(memory, logs / "memory.png")
     _say(f"{totals['rounds']} rounds, {totals['lines']:,} lines, {totals['rows']:,} rows compared")
     kinds: Counter[str] = Counter()
     for kind, count in struck.items():

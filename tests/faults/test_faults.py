@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults import disks
 from tests.faults.plan import Fault
 from tests.faults.scenario import SESSION_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from tests.faults.scenario import Report, Scenario
 
@@ -87,20 +86,8 @@ async def test_two_at_once(survives: Survives) -> None:
     )
 
 
-@pytest.fixture
-def filling(scenario: Callable[..., Scenario]) -> Iterator[Scenario]:
-    """A scenario that fills the disk of worker 0, which is a small one of its own."""
-    made = scenario(Fault(4, "disk", 20, 0), seconds=10)
-    data = made.logs / "worker-0"
-    data.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("only root on Linux may mount a small file system to fill")
-    yield made
-    subprocess.run(["umount", str(data)], check=True)
-
-
-async def test_full_disk(filling: Scenario) -> None:
+@pytest.mark.skipif(not disks.can_mount(), reason="only root on Linux may mount a file system")
+async def test_full_disk(scenario: Callable[..., Scenario]) -> None:
     """A worker whose disk is full stops with one line, and counts on once there is room."""
-    report = await filling.run()
+    report = await scenario(Fault(4, "disk", 20, 0), seconds=10).run()
     assert not report.struck["disk not noticed"]

@@ -41,7 +41,10 @@ _UNAVAILABLE = re.compile(r"Error: .*(no Kafka broker|Cassandra|Kafka)")
 
 
 class Worker:
-    """Worker number `number`: one data directory, one web port, one log, many lives."""
+    """Worker number `number`: one data directory, one web port, one log, many lives.
+
+    `memory` is what it took, in MiB, at each look, with the time (s).
+    """
 
     def __init__(self, number: int, directory: Path, environ: Mapping[str, str]) -> None:
         self.number = number
@@ -50,6 +53,7 @@ class Worker:
         self.busy = asyncio.Lock()
         self.wanted = False
         self.peak_mib = 0
+        self.memory: list[tuple[float, float]] = []
         self.troubles: list[str] = []
         self.waited_for_servers = 0
         self.stop_seconds: list[float] = []
@@ -140,6 +144,8 @@ class Worker:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
             peak = re.search(r"VmHWM:\s+(\d+) kB", status)
             self.peak_mib = max(self.peak_mib, int(peak[1]) // 1024 if peak else 0)
+            now = re.search(r"VmRSS:\s+(\d+) kB", status)
+            self.memory.append((time.time(), int(now[1]) / 1024 if now else 0.0))
         if self.wanted and not self.running and not self.busy.locked():
             self.ended()
             self.start()
@@ -153,7 +159,7 @@ class Worker:
             self.troubles.append(f"worker {self.number} ended by itself with status {status}")
 
     def clear_data(self) -> None:
-        """Delete its data directory."""
+        """Delete its data directory; of a disk of its own, what is on it."""
         shutil.rmtree(self.data, ignore_errors=True)
 
     def cut_data(self, rng: random.Random) -> None:
