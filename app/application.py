@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from app.cassandra.sink import CassandraSink
     from app.kafka.blocks import Block
     from app.kafka.gone import OnGone
-    from app.kafka.stage import Work
+    from app.kafka.stage import Lane, Work
     from app.kafka.transport import BlockConsumer
     from app.memory import Shares
     from app.settings import Settings
@@ -56,7 +56,7 @@ REJOIN_SECONDS = 3.0
 """How long a fenced worker waits to be told of a rebalance before it asks for one."""
 
 RESEEK_SECONDS = 1.0
-"""Shortest time between two seeks of one partition."""
+"""Time between two seeks of one partition, until what it lacks has come."""
 
 LAST_FLUSH_SECONDS = 10.0
 """How long stopping waits for Cassandra; what is left then is flushed by the next owner."""
@@ -147,7 +147,7 @@ class Application(faust.App):
         self.broker = BrokerWatch(settings.broker)
         self._at_work = asyncio.Event()
         self._watching: asyncio.Future[Any] | None = None
-        self._sought: dict[TP, float] = {}
+        self._looking: dict[TP, asyncio.Task[None]] = {}
         self._opened = -1
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.expected_offsets = self._expected_offsets
@@ -176,7 +176,7 @@ class Application(faust.App):
         async def feed(blocks: StreamT[Block]) -> None:
             async for block in blocks:
                 if not lost("blocks.fed") and not await stage.put(block):
-                    await self._look_again(stage, block.partition)
+                    self._look_again(stage, block.partition)
 
         source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes))
         self.agent(source, name=name, concurrency=1)(feed)
@@ -300,22 +300,37 @@ class Application(faust.App):
             for partition, offset in stage.expected().items()
         }
 
-    async def _look_again(self, stage: Stage, partition: int) -> None:
+    def _look_again(self, stage: Stage, partition: int) -> None:
         """Fetch again from where the lane stands: a block before the last one did not come."""
         tp = TP(stage.topic, partition)
-        now = asyncio.get_running_loop().time()
-        if now - self._sought.get(tp, 0.0) <= RESEEK_SECONDS or partition not in stage.lanes:
-            return
-        self._sought[tp] = now
+        if tp not in self._looking:
+            task = self._looking[tp] = asyncio.create_task(self._look(stage, tp))
+            task.add_done_callback(lambda _: self._looking.pop(tp, None))
+
+    async def _look(self, stage: Stage, tp: TP) -> None:
+        lane, waits = stage.lanes.get(tp.partition), True
+        # Again until something has come: what comes of a seek may get lost as well.
+        while waits and lane is not None and stage.lanes.get(tp.partition) is lane:
+            waits = await self._seek(stage, lane, tp)
+            expected = lane.expected
+            await asyncio.sleep(RESEEK_SECONDS)
+            waits = waits and lane.expected == expected
+
+    async def _seek(self, stage: Stage, lane: Lane, tp: TP) -> bool:
+        """Seek to where a lane stands; whether something is to come from there."""
         try:
-            stage.go_on(partition, (await self._spans(tp))[tp])
-            if partition in stage.lanes:
-                await self.consumer.seek(tp, stage.lanes[partition].expected)
+            span = (await self._spans(tp))[tp]
+            stage.go_on(tp.partition, span)
+            if stage.lanes.get(tp.partition) is lane and lane.expected < span.end:
+                await self.consumer.seek(tp, lane.expected)
         except (IllegalStateError, KafkaError) as error:
-            # Not ours any more: the next assignment seeks; or Kafka is away: the next block asks.
+            # Not ours any more: the next assignment seeks. Or Kafka is away: asked again.
             logger.debug("looking again at %s: %r", tp, error)
-        except WordCountError as error:
+            return True
+        except Exception as error:
             self.fail(error)
+            return False
+        return lane.expected < span.end
 
     def _on_fenced(self) -> None:
         # Usually the group has moved on and a rebalance is on its way. If not (the broker gave up

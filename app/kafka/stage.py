@@ -237,10 +237,12 @@ class Stage:
         """Hand `block` to its lane; False if the topic must be asked what it holds.
 
         The generation in which it was fetched does not matter: what was committed to Kafka stays
-        what it is, and the lane judges by offsets.
+        what it is, and the lane judges by offsets. While lanes don't work, nothing is kept: the
+        seek that follows their start brings it again, and the agent must not wait for their room,
+        or recovery would wait for the agent.
         """
         lane = self.lanes.get(block.partition)
-        return lane is None or await lane.put(block)
+        return lane is None or self._generation < 0 or await lane.put(block)
 
     async def _run(self, lane: Lane) -> None:
         try:
