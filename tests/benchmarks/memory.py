@@ -33,7 +33,7 @@ from tests.benchmarks.this_app import WITH_SINK, WITHOUT_SINK, python_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__: list[str] = []
+__all__ = ["SCENARIOS", "Run"]
 
 MESSAGE_BYTES = 80 << 20
 """Largest message of the topic of lines and of internal topics here."""
@@ -135,21 +135,34 @@ class Run:
             **{f"WORDCOUNT_{key}": value for key, value in scenario.settings.items()},
         )
 
+    @property
+    def data(self) -> Path:
+        """The worker's data directory."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the worker said."""
+        return self.folder / "worker.log"
+
+    def start_worker(self) -> Process:
+        """Start the worker."""
+        command = WITH_SINK if self.scenario.sink else WITHOUT_SINK
+        options = ["-A", "app", "--datadir", str(self.data), "worker"]
+        return Process([*command, *options], self.log, self.environ)
+
     async def run(self, size: float, outage_s: float) -> str:
         """Run it; a line that says what was seen."""
         self.folder.mkdir(parents=True)
-        await self._fill(size)
+        await self.fill(size)
         if self.scenario.sink:
             await self._finish([*WITH_SINK, "-A", "app", "schema", "--apply"])
-        command = WITH_SINK if self.scenario.sink else WITHOUT_SINK
-        log = self.folder / "worker.log"
-        data = str(self.folder / "data")
-        worker = Process([*command, "-A", "app", "--datadir", data, "worker"], log, self.environ)
+        worker = self.start_worker()
         began = time.monotonic()
         try:
             if self.scenario.outage_s:
                 await self._outage(worker, outage_s)
-            counted = await self._until_counted(worker)
+            counted = await self.until_counted(worker)
         finally:
             worker.terminate(60)
         took = time.monotonic() - began
@@ -158,7 +171,8 @@ class Run:
             f"{counted:,} of {self.words:,} words in {took:.0f} s; status {worker.exit_status}"
         )
 
-    async def _fill(self, size: float) -> None:
+    async def fill(self, size: float) -> None:
+        """Fill a topic with the scenario's messages."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.address)
         await admin.start()
         large = {"max.message.bytes": str(MESSAGE_BYTES)}
@@ -199,7 +213,8 @@ class Run:
             self._look(worker)
         self.cassandra.resume()
 
-    async def _until_counted(self, worker: Process) -> int:
+    async def until_counted(self, worker: Process) -> int:
+        """Wait until all words are counted, or the worker has ended; how many are."""
         counted = 0
         while counted < self.words and worker.running:
             self._look(worker)

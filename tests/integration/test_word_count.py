@@ -121,14 +121,14 @@ async def test_lines_count_in_the_window_of_their_timestamp(
 async def test_windows_that_hop_count_a_line_in_each(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """With a step of a third of the window, each line counts in three windows."""
-    worker(window="3s", step="1s", grace="1h")
-    lines = [(f"a b{number % 5}", START + 137 * number) for number in range(200)]
+    """With a step of a third of the window, each line counts in three; they may be short."""
+    worker(window="300ms", step="100ms", grace="1h")
+    lines = [(f"a b{number % 5}", START + 13 * number) for number in range(200)]
     await stream.produce(lines)
     counts: Counter[tuple[str, int]] = Counter()
     for line, timestamp in lines:
-        newest = timestamp // 1000 * 1000
-        counts.update((w, newest - back) for w in line.split() for back in (0, 1000, 2000))
+        newest = timestamp // 100 * 100
+        counts.update((w, newest - back) for w in line.split() for back in (0, 100, 200))
     wait_until(lambda: rows_of(session, stream.name) == dict(counts), 30)
 
 

@@ -1,0 +1,78 @@
+"""How long a worker takes to get its table back from the changelog: `python -m …recovery [ROWS]`.
+
+A worker counts so many distinct words, and ends. It is started again with its data directory, which
+is the start alone, and then without it: the difference is the recovery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
+from app.embedded.process import Process
+from tests.benchmarks.memory import SCENARIOS, Run
+
+__all__: list[str] = []
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+            return True
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _seconds_to_ready(run: Run) -> float:
+    began = time.monotonic()
+    worker = run.start_worker()
+    while not _ready(run.port):
+        assert worker.running, run.log.read_text(encoding="utf-8")
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    worker.terminate(60)
+    return took
+
+
+async def _count(run: Run, rows: int) -> None:
+    run.folder.mkdir(parents=True)
+    await run.fill(rows / 10_000_000)
+    worker: Process = run.start_worker()
+    counted = await run.until_counted(worker)
+    worker.terminate(60)
+    assert counted == run.words, f"{counted} of {run.words} words"
+
+
+def main() -> int:
+    """Measure, and say what was seen."""
+    parser = argparse.ArgumentParser(description="Seconds that recovery takes.")
+    parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
+    rows: int = parser.parse_args().rows
+    servers = EmbeddedKafka(heap="1g"), EmbeddedCassandra()
+    start_together(*servers)
+    try:
+        with tempfile.TemporaryDirectory(prefix="wordcount-recovery-") as folder:
+            run = Run(SCENARIOS["distinct"], servers, "1GiB", Path(folder))
+            asyncio.run(_count(run, rows))
+            alone = _seconds_to_ready(run)
+            shutil.rmtree(run.data)
+            whole = _seconds_to_ready(run)
+    finally:
+        close_together(*servers)
+    print(  # noqa: T201 - this is a command
+        f"{rows:,} rows: ready after {whole:.1f} s, {alone:.1f} s of them without recovery; "
+        f"{rows / max(0.1, whole - alone):,.0f} rows/s"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
