@@ -129,7 +129,6 @@ class Run:
             WORDCOUNT_LINES=f"{self.name}_lines",
             WORDCOUNT_KEYSPACE=self.name,
             WORDCOUNT_PARTITIONS=str(scenario.partitions),
-            WORDCOUNT_WINDOW="1m",
             WORDCOUNT_WEB_PORT=str(self.port),
             WORDCOUNT_MEMORY=memory,
             **{f"WORDCOUNT_{key}": value for key, value in scenario.settings.items()},

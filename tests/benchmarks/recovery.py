@@ -15,10 +15,13 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
-from app.embedded.process import Process
 from tests.benchmarks.memory import SCENARIOS, Run
+
+if TYPE_CHECKING:
+    from app.embedded.process import Process
 
 __all__: list[str] = []
 
