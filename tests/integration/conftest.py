@@ -192,6 +192,11 @@ class Stream:
         finally:
             await producer.stop()
 
+    def copies(self, number: int) -> set[int]:
+        """Partitions of which worker `number` holds rows, for itself or on standby for others."""
+        found = (self._folder / f"data-{number}").rglob("word_counts-*.rocksdb")
+        return {int(path.stem.rpartition("-")[2]) for path in found}
+
     def close(self) -> None:
         """Kill the workers that are left."""
         for worker in self.workers:

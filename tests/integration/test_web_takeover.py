@@ -70,11 +70,15 @@ def waiting(worker: Any) -> int:
 async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     stream: Any, worker: Callable[..., Any]
 ) -> None:
-    """After a kill -9 the other worker answers 503 until it has taken over, then all as before."""
+    """After a kill -9 the other worker answers 503 until it has taken over, then all as before.
+
+    It has a copy of every partition by then: its own, and standby copies of the other's.
+    """
     first, second = worker(), worker()
     text = Text()
     await stream.produce(text.more())
     first.wait_until(lambda: asked(first) == asked(second) == text.top())
+    first.wait_until(lambda: stream.copies(0) == stream.copies(1) == {0, 1, 2, 3})
     second.process.kill()
     answers = []
     first.wait_until(lambda: answers.append(asked(first)) or answers[-1] is not None)
