@@ -110,5 +110,5 @@ def keep_memory_low() -> None:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_ARENA_MAX, 2)
-        mallopt(_MMAP_THRESHOLD, 256 << 10)
+        mallopt(_MMAP_THRESHOLD, 1 << 20)
         mallopt(_TRIM_THRESHOLD, 1 << 20)

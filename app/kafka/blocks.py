@@ -38,23 +38,23 @@ BLOCK_BYTES = 4 << 20
 class Batch:
     """The readable records of one record batch; none for a control or aborted batch.
 
-    `first` is the offset that was to be read next, `next` the one after the batch.
+    `first` is the offset that was to be read next, `next` the one after the batch, `size` the bytes
+    that its records take in memory, about.
     """
 
     first: int
     next: int
     records: list[Any]
+    size: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        values = sum([len(record.value or b"") for record in self.records])
+        self.size = values + RECORD_BYTES * len(self.records)
 
     @property
     def offset(self) -> int:
         """The last offset that this batch covers."""
         return self.next - 1
-
-    @property
-    def size(self) -> int:
-        """Bytes of its records in memory, about."""
-        values = sum([len(record.value or b"") for record in self.records])
-        return values + RECORD_BYTES * len(self.records)
 
 
 @dataclass(slots=True, weakref_slot=True)
