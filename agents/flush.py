@@ -37,6 +37,7 @@ class Flusher:
         self._sink = sink
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
+        self._last = False
 
     async def flush_counts(self, timeout_s: float | None = None) -> int:
         """Flush what has changed, slice by slice; the number of rows that Cassandra did not take.
@@ -45,14 +46,20 @@ class Flusher:
         WriteRefusedError where trying again is no use.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._last = deadline is not None
         async with self._one_at_a_time:
             while True:
                 left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
                 snapshot = Snapshot(self._table)
                 failed = await self._flush_slice(snapshot, left_s)
                 waiting = self._table.waiting()
-                # With a time limit it is the last flush: a pass after this one follows at once.
-                if failed or not (snapshot.more or (waiting and deadline is not None)):
+                # With a time limit it is the last flush. One that is under way makes room for it; a
+                # pass after this one follows at once.
+                if deadline is None:
+                    again = snapshot.more and not self._last
+                else:
+                    again = snapshot.more or waiting > 0
+                if failed or not again:
                     return waiting
 
     async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:

@@ -26,6 +26,9 @@ __all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot"]
 SLICE_ROWS = 50_000
 """Rows that are on their way to Cassandra at once."""
 
+SCAN_ROWS = 200_000
+"""Rows of the store that are looked at for one slice: whoever waits must not wait for long."""
+
 Counts = dict[bytes, tuple[int, int]]
 """Key → count, version."""
 
@@ -54,16 +57,18 @@ class Backlog:
         return bool(self._starts)
 
     def take(self, rows: int) -> Counts:
-        """Up to so many of them."""
+        """Up to so many of them; fewer, or none, where many others stand between."""
         taken: Counts = {}
-        while self._starts and len(taken) < rows:
+        left = SCAN_ROWS
+        while self._starts and left and len(taken) < rows:
             for key, value in self._scan(self._starts[-1], self._after):
                 count, version = decode_row(value)
                 if version > self._flushed:
                     taken[key] = (count, version)
-                    if len(taken) == rows:
-                        self._after = key
-                        return taken
+                left -= 1
+                if not left or len(taken) == rows:
+                    self._after = key
+                    return taken
             self._starts.pop()
             self._after = b""
         return taken
