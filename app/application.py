@@ -22,7 +22,7 @@ from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError, WordCountError
 from app.faultpoints import lost
-from app.kafka.gone import Span, refuse_gone, refuse_lost_rows
+from app.kafka.gone import Span, refuse_gone, refuse_lost_rows, topic_gone
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
 from app.kafka.topics import other_partitions
@@ -254,6 +254,8 @@ class Application(faust.App):
     def _refuse_other_partitions(self) -> None:
         for topic in (self.settings.lines, self.settings.partials, self.settings.changelog):
             found = self.consumer.topic_partitions(topic)
+            if found == 0 and topic != self.settings.lines:
+                raise topic_gone(topic)
             if found not in (None, 0, self.settings.partitions):
                 raise other_partitions(topic, found, self.settings.partitions)
 

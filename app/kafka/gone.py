@@ -9,7 +9,15 @@ from app.errors import UnavailableError
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-__all__ = ["GoneError", "OnGone", "Span", "refuse_gone", "refuse_lost_rows", "refuse_new_topic"]
+__all__ = [
+    "GoneError",
+    "OnGone",
+    "Span",
+    "refuse_gone",
+    "refuse_lost_rows",
+    "refuse_new_topic",
+    "topic_gone",
+]
 
 
 class Span(NamedTuple):
@@ -36,6 +44,13 @@ def refuse_gone(source: TopicPartition, first: int, end: int) -> None:
         f"{_name(source)}: offsets {first} to {end - 1} are gone before they were counted, so the "
         "counts would be too low; count anew under another WORDCOUNT_ID, or accept the loss: "
         "kafka-consumer-groups --reset-offsets --to-earliest for this topic"
+    )
+
+
+def topic_gone(topic: str) -> GoneError:
+    """A topic of the application's own has been deleted."""
+    return GoneError(
+        f"topic {topic} is gone, and counts with it; count anew under another WORDCOUNT_ID"
     )
 
 
