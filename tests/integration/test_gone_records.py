@@ -60,9 +60,13 @@ def last_error(worker: Any, seconds: float = 60) -> str:
 
 
 async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
-    stream: Any, worker: Any, session: Session, admin: Any
+    stream: Any, worker: Any, session: Session, admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that is behind the retention says once what is lost, and counts the rest."""
+    """A worker that is behind the retention says once what is lost, and counts the rest.
+
+    Partitions that are added end it: words are dealt out by their number.
+    """
+    monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "500")
     running = worker(partitions="1")
     lines = [(f"word{number}", START) for number in range(30)]
     await stream.produce(lines[:1])
@@ -83,7 +87,8 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
     assert lost() > 0
     assert expected(lines[20:]).items() <= rows_of(session, stream.name).items()
     assert running.output.read_text().count("are gone before they were counted") == 1
-    assert running.stop() == 0
+    await admin.create_partitions({stream.lines: NewPartitions(2)})
+    assert last_error(running).startswith(f"2 Error: topic {stream.lines} has 2 partitions, not 1")
 
 
 async def test_partial_counts_and_rows_that_are_gone_stop_a_worker(
@@ -136,13 +141,3 @@ async def remade(admin: AIOKafkaAdminClient, topic: str) -> None:
     # Kafka tells nobody when it has let go of the old one.
     while (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors[0][1]:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
-
-
-async def test_partitions_that_are_added_stop_a_worker(
-    stream: Any, worker: Any, admin: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Words are dealt out by the number of partitions: a worker names the topic that has others."""
-    monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "500")
-    running = worker(partitions="1")
-    await admin.create_partitions({stream.lines: NewPartitions(2)})
-    assert last_error(running).startswith(f"2 Error: topic {stream.lines} has 2 partitions, not 1")
