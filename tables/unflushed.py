@@ -80,7 +80,8 @@ class Snapshot:
     def __init__(self, table: WordCounts, rows: int = SLICE_ROWS) -> None:
         self._table = table
         self._ranges = table.ranges
-        self._owned = dict(table.owned)
+        # Whose rows have waited longest comes first, or the others would never have a turn.
+        self._owned = dict(sorted(table.owned.items(), key=lambda item: item[1].flushed))
         self._rows = rows
         self._taken: list[tuple[Partition, Counts]] = []
 

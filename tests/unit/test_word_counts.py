@@ -117,6 +117,16 @@ def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts)
     assert (own.waiting, own.flushed) == (0, own.version)
 
 
+def test_the_partition_that_waits_longest_comes_first(table: WordCounts) -> None:
+    """Rows that come all the time in one partition don't keep those of another waiting."""
+    table.owned[1] = Partition()
+    for number in range(3):
+        add(table, 0, f"w{number}", f"x{number}")
+        table.owned[1].unflushed = {table.ranges.key(0, b"other"): (1, 1)}
+        flush(table, 2)
+    assert table.owned[1].waiting == 0
+
+
 def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: WordCounts) -> None:
     """A slice that fails is tried again before more is read."""
     add(table, 0, *(f"w{number}" for number in range(50)))
