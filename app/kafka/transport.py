@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from faust.types import TP, Message
 
-    from app.kafka.blocks import Batch
     from app.memory import Allowance
 
 __all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
@@ -59,12 +58,12 @@ class _Thread(driver.AIOKafkaConsumerThread):
         """Seek; to be run in this thread's own loop."""
         self.seek(partition, offset)
 
-    async def give_back(self, partition: TP, batches: list[Batch]) -> None:
-        """Read `batches` again, unless the position has been set anew since they were fetched."""
+    async def give_back(self, partition: TP, first: int, end: int) -> None:
+        """Read from `first` again, if the position is still `end`, where that fetch left it."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
         state = assignment.state_value(partition) if assignment is not None else None
-        if state is not None and state.has_valid_position and state.position == batches[-1].next:
-            self.seek(partition, batches[0].first)
+        if state is not None and state.has_valid_position and state.position == end:
+            self.seek(partition, first)
 
     def rejoin(self) -> None:
         """Ask the group for a new assignment. Safe to call from any thread."""
@@ -76,6 +75,11 @@ class BlockConsumer(driver.Consumer):
     """Faust's consumer, with one message a block; it commits nothing."""
 
     logger = logging.getLogger("faust.consumer")  # what it says as a Faust service
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._conduct = self.callback
+        self.callback = self._hand_on
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -117,13 +121,28 @@ class BlockConsumer(driver.Consumer):
                     allowance.count(block, block.size)
                 yield partition, self._as_message(partition, block)
             else:
-                await self._give_back(partition, batches)
+                await self._give_back(partition, batches[0].first, batches[-1].next)
 
-    async def _give_back(self, partition: TP, batches: list[Batch]) -> None:
+    async def _hand_on(self, message: Message) -> None:
+        """Give a block to Faust, or back to Kafka where Faust does not know its partition yet.
+
+        Faust lets the flow go on after a recovery without looking whether the next rebalance has
+        begun, and then knows none of the partitions that it brings.
+        """
+        try:
+            await self._conduct(message)
+        except KeyError as error:
+            if error.args != (message.tp,):
+                raise
+            block = cast("Block", message.value)
+            await self._give_back(message.tp, block.first, block.next)
+            await asyncio.sleep(FULL_SECONDS)
+
+    async def _give_back(self, partition: TP, first: int, end: int) -> None:
         # Nobody would read it again: of a changelog, recovery would wait for it for ever, or miss
         # its rows.
         thread = cast("_Thread", self._thread)
-        giving = thread.give_back(partition, batches)
+        giving = thread.give_back(partition, first, end)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(giving, thread.thread_loop))
 
     def _as_message(self, partition: TP, block: Block) -> ConsumerMessage:

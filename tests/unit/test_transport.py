@@ -47,3 +47,22 @@ async def test_offsets_within_a_block_are_no_gap(consumer: BlockConsumer) -> Non
     """Faust sees one offset of a block and would remember the others as missing."""
     await consumer._add_gap(LINES, 0, 9)
     assert not held(consumer)
+
+
+async def test_a_block_that_faust_has_no_place_for_is_read_again(
+    consumer: BlockConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes between two assignments does not end the worker, and is not lost."""
+    given_back = []
+
+    async def conduct(message: Any) -> None:
+        raise KeyError(message.tp)
+
+    async def give_back(*block: Any) -> None:
+        given_back.append(block)
+
+    consumer._conduct = conduct
+    monkeypatch.setattr(consumer, "_give_back", give_back)
+    message: Any = consumer._as_message(LINES, Block(LINES.topic, 0, 4, 10, [], 1, 10, 0))
+    await consumer._hand_on(message)
+    assert given_back == [(LINES, 4, 10)]
