@@ -51,8 +51,9 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     )
     application.tables.add(table)
     application.table = table
-    application.sink = CassandraSink(settings)
-    application.flusher = Flusher(table, application.sink, metrics)
+    application.sink = CassandraSink(settings, metrics.cassandra)
+    metrics.cassandra.watch(application.sink.nodes)
+    application.flusher = Flusher(table, application.sink, metrics, settings.top_words)
 
     splitter = Splitter(settings, windows, metrics)
     counter = Counter(settings, table, metrics)

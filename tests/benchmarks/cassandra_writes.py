@@ -80,7 +80,7 @@ async def measure(
     """Write `count` rows into an empty table."""
     settings = settings_of(server.address, options)
     writer = await CassandraWriter.create(session, settings)
-    await session.execute(f"TRUNCATE {writer.shape.name}", timeout_s=30)
+    await session.execute(f"TRUNCATE {writer.target.name}", timeout_s=30)
     rows = rows_of(count, int(time.time()) * 1000)
     processes = psutil.Process(), psutil.Process(server.pid)
     cpu = [cpu_s(process) for process in processes]

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.cassandra import faults
-from app.cassandra.rows import Row
+from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import Column, fit
 from app.cassandra.session import CassandraSession
 from app.cassandra.writer import CassandraWriter
@@ -90,7 +90,8 @@ def writer_of(fake: FakeCassandra, **options: str) -> CassandraWriter:
     settings = Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
     session = CassandraSession(SimpleNamespace(metadata=Metadata()), fake)
     prepared = PreparedStatement([], b"id", [0], "INSERT", "k", ProtocolVersion.V5, [], b"meta")
-    return CassandraWriter(session, settings, fit(settings, COLUMNS), prepared)
+    target = RowEncoder(settings, fit(settings, COLUMNS))
+    return CassandraWriter(session, settings, target, [prepared])
 
 
 def rows_of(count: int) -> list[Row]:
