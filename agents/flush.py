@@ -46,6 +46,7 @@ class Flusher:
         self._sink = sink
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
+        self._behind = False
 
     async def flush_counts(self, timeout_s: float | None = None) -> int:
         """Flush what has changed; the number of rows that Cassandra did not take.
@@ -72,6 +73,7 @@ class Flusher:
         with self._metrics.flush_seconds.time():
             reached("flush.taken")
             result = await self._done(self._sink.write(rows, timeout_s=timeout_s))
+            fault = result.last_fault
             unwritten: list[Row | TopRow] = list(result.unwritten)
             if self._top_words:
                 top_rows = await in_thread(partial(snapshot.top_rows, self._top_words))
@@ -79,9 +81,25 @@ class Flusher:
                 top = await self._done(self._sink.write_top(top_rows, timeout_s=left_s))
                 self._metrics.top_flushed(top)
                 unwritten += top.unwritten
+                fault = fault or top.last_fault
             reached("flush.written")
         self._metrics.flushed(result, complete=not unwritten)
+        self._say(len(unwritten), fault)
         return unwritten
+
+    def _say(self, unwritten: int, fault: str | None) -> None:
+        """One line when Cassandra stops taking rows, one when it has all of them again."""
+        if bool(unwritten) == self._behind:
+            return
+        self._behind = bool(unwritten)
+        if unwritten:
+            logger.warning(
+                "Cassandra has not taken %d rows (%s); they go with the next flush",
+                unwritten,
+                fault or "no time left",
+            )
+        else:
+            logger.info("Cassandra has taken all rows again")
 
     async def _done(self, write: Awaitable[WriteResult]) -> WriteResult:
         try:

@@ -28,8 +28,11 @@ class Nodes(HostStateListener):
         self._none_since: float | None = None
 
     def watch(self, session: CassandraSession) -> None:
-        """Follow the nodes of a session's cluster."""
-        self._cluster = session.cluster
+        """Follow the nodes of a session's cluster, and no others any more."""
+        if self._cluster is not None:
+            self._cluster.unregister_listener(self)
+            self.reconnections += 1
+        self._cluster, self._none_since = session.cluster, None
         session.cluster.register_listener(self)
 
     def count(self) -> tuple[int, int]:

@@ -12,7 +12,14 @@ from cassandra.protocol import ServerError
 
 from app.cassandra.batching import Batcher
 from app.cassandra.columns import CodecError
-from app.cassandra.faults import DRIVER_ERRORS, backoff_s, describe, is_passing, kind
+from app.cassandra.faults import (
+    DRIVER_ERRORS,
+    backoff_s,
+    describe,
+    is_about_schema,
+    is_passing,
+    kind,
+)
 from app.cassandra.requests import Item, request
 from app.cassandra.results import Observer, Unobserved, WriteRefusedError, WriteResult
 from app.cassandra.rows import Row, RowEncoder
@@ -234,7 +241,7 @@ class _Write:
                 self.result.failures[kind(error)] += 1
                 self.writer.observer.failed(kind(error), time.monotonic() - began)
                 self.result.last_fault = describe(error)
-                if is_passing(error):
+                if is_passing(error) or await self._lags(error):
                     retries += 1
                     if retries > (0 if self.failing else self.settings.output_retries):
                         await self._give_up(error)
@@ -243,7 +250,8 @@ class _Write:
                     self.writer.observer.retried()
                     await self._pause(backoff_s(retries))
                     continue
-                await self._find_refused(items, error)
+                if not self.stopped:
+                    await self._find_refused(items, error)
                 return
             finally:
                 self.result.writing_s += time.monotonic() - began
@@ -272,6 +280,13 @@ class _Write:
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
 
+    async def _lags(self, error: Exception) -> bool:
+        """Whether the table is there and only the node that was asked does not know it yet."""
+        if not is_about_schema(error):
+            return False
+        await self._check_table()
+        return not self.stopped
+
     async def _find_refused(self, items: list[Item], error: Exception) -> None:
         """Cassandra refuses a batch for good: ask whether it is the table, else which row it is."""
         if isinstance(error, Unauthorized):
@@ -294,6 +309,9 @@ class _Write:
         if self.checked:
             return
         self.checked = True
+        if not await self.writer.session.schema_agreed():
+            self.checked = False  # whom it asks might not know what the others do
+            return
         try:
             await self.target.check(self.writer.session)
         except ConfigurationError as unfit:

@@ -6,9 +6,16 @@ import asyncio
 import random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import AsyncMock, patch
 
 import pytest
-from cassandra import OperationTimedOut, ProtocolVersion, Unavailable, WriteTimeout
+from cassandra import (
+    InvalidRequest,
+    OperationTimedOut,
+    ProtocolVersion,
+    Unavailable,
+    WriteTimeout,
+)
 from cassandra.cluster import NoHostAvailable
 from cassandra.metadata import Metadata
 from cassandra.protocol import OverloadedErrorMessage
@@ -150,6 +157,31 @@ async def test_passing_faults_are_tried_again() -> None:
         "NoHostAvailable": 1,
         "Overloaded": 1,
     }
+
+
+async def test_a_node_that_does_not_know_the_table_yet_is_asked_again() -> None:
+    """After a schema change nodes lag: no row is taken for refused, whatever the node says."""
+    left = [InvalidRequest("unconfigured table words")] * 3
+    fake = FakeCassandra(lambda: left.pop() if left else None)
+    writer = writer_of(fake, OUTPUT_BATCH_ROWS="4")
+    with (
+        patch.object(writer.session, "schema_agreed", AsyncMock(return_value=True)),
+        patch.object(writer.target, "check", AsyncMock()),
+    ):
+        result = await writer.write(rows_of(10))
+    assert (result.rows, result.retries) == (10, 3)
+
+
+async def test_while_nodes_disagree_no_table_is_missed() -> None:
+    """The node that says so may be the one that lags: rows come back, to be tried again."""
+    fake = FakeCassandra(lambda: InvalidRequest("keyspace streaming_test does not exist"))
+    writer = writer_of(fake, OUTPUT_RETRIES="2")
+    with (
+        patch.object(writer.session, "schema_agreed", AsyncMock(return_value=False)),
+        patch.object(writer.target, "check", AsyncMock(side_effect=AssertionError)),
+    ):
+        result = await writer.write(rows_of(10))
+    assert len(result.unwritten) == 10
 
 
 async def test_an_outage_is_not_tried_for_every_batch() -> None:

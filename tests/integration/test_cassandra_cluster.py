@@ -1,0 +1,230 @@
+"""Three nodes with three replicas, and what happens when one or two of them go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cassandra import ConsistencyLevel
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.policies import ConstantReconnectionPolicy
+from cassandra.query import SimpleStatement
+
+from app.cassandra.faults import DRIVER_ERRORS
+from app.cassandra.rows import Row
+from app.cassandra.schema import apply
+from app.cassandra.session import connect
+from app.cassandra.writer import CassandraWriter
+from app.settings import Settings
+from tests.cluster import CassandraCluster
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tests.integration.conftest import RunningWorker, Stream
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 by itself"
+)
+
+START = 1_700_000_040_000
+MINUTE = 60_000
+RANKS = 10
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[CassandraCluster]:
+    # Nodes find out quickly which of them are gone.
+    with CassandraCluster({"phi_convict_threshold": 6}) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def reader(cluster: CassandraCluster) -> Iterator[Session]:
+    """A session that reads what a quorum has."""
+    profile = ExecutionProfile(consistency_level=ConsistencyLevel.LOCAL_QUORUM, request_timeout=30)
+    with Cluster(
+        [node.host for node in cluster.nodes],
+        port=cluster.nodes[0].port,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        reconnection_policy=ConstantReconnectionPolicy(0.5, max_attempts=None),
+    ) as made:
+        yield made.connect()
+
+
+@pytest.fixture(autouse=True)
+def all_up(cluster: CassandraCluster, reader: Session) -> None:
+    """Before each test every node runs and knows it of the others."""
+    cluster.start_all()
+    three = "{'class': 'SimpleStrategy', 'replication_factor': 3}"
+    patiently(reader, f"CREATE KEYSPACE IF NOT EXISTS probe WITH replication = {three}")
+    patiently(reader, "CREATE TABLE IF NOT EXISTS probe.t (id int PRIMARY KEY)")
+    insert = SimpleStatement(
+        "INSERT INTO probe.t (id) VALUES (1)", consistency_level=ConsistencyLevel.ALL
+    )
+    for host in reader.cluster.metadata.all_hosts():
+        patiently(reader, insert, host)
+    assert len(reader.cluster.metadata.all_hosts()) == len(cluster.nodes)
+
+
+def patiently(session: Session, statement: Any, host: Any = None) -> list[Any]:
+    """Run a statement, by `host` if one is named, as soon as the nodes can."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return list(session.execute(statement, host=host, timeout=10))
+        except DRIVER_ERRORS:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def settings(cluster: CassandraCluster, unique: str) -> Settings:
+    return Settings.read(
+        {
+            "WORDCOUNT_CASSANDRA": cluster.contact,
+            "WORDCOUNT_CASSANDRA_DATACENTER": "datacenter1",
+            "WORDCOUNT_KEYSPACE": unique,
+            "WORDCOUNT_OUTPUT_RETRIES": "2",
+        }
+    )
+
+
+@pytest.fixture
+async def writer(settings: Settings) -> AsyncIterator[CassandraWriter]:
+    """A writer into a keyspace with three replicas."""
+    async with await connect(settings) as session:
+        await apply(session, settings, 3)
+        yield await CassandraWriter.create(session, settings)
+
+
+def rows_of(count: int, generation: int) -> list[Row]:
+    return [Row(f"word{n}", 0, MINUTE, generation, generation) for n in range(count)]
+
+
+def text(seed: int, count: int) -> list[tuple[str, int]]:
+    """Lines of two minutes, whose words differ in how often they come."""
+    choose = random.Random(seed)
+    return [
+        (
+            " ".join(f"w{int(choose.expovariate(0.02))}" for _ in range(10)),
+            START + choose.randrange(2 * MINUTE),
+        )
+        for _ in range(count)
+    ]
+
+
+def counted(lines: list[tuple[str, int]]) -> Counter[tuple[int, str]]:
+    return Counter((at // MINUTE * MINUTE, word) for line, at in lines for word in line.split())
+
+
+def top_words(session: Session, keyspace: str, start: int) -> list[tuple[str, int]]:
+    """The first words of a window, merged from the partitions' ranks as the documentation says."""
+    found = session.execute(
+        f"SELECT word, count FROM {keyspace}.top_words WHERE window_start = %s", [start]
+    )
+    return sorted(((r.word, r.count) for r in found), key=lambda r: (-r[1], r[0]))[:RANKS]
+
+
+async def test_a_node_that_is_killed_and_comes_back_stops_nothing(
+    cluster: CassandraCluster, reader: Session, stream: Stream, wait_until: Callable[..., Any]
+) -> None:
+    """At LOCAL_QUORUM counting and flushing go on with two of three nodes; counts are equal."""
+    stream.configure(
+        cassandra=cluster.contact,
+        cassandra_datacenter="datacenter1",
+        top_words=RANKS,
+        flush_interval="200ms",
+        grace="10m",
+    )
+    made = stream.run("schema", "--apply", "--replication-factor", "3")
+    assert made.returncode == 0, made.stderr
+    worker: RunningWorker = stream.start()
+    parts = [text(seed, 4_000) for seed in range(3)]
+    expected: Counter[tuple[int, str]] = Counter()
+
+    async def count(lines: list[tuple[str, int]]) -> None:
+        expected.update(counted(lines))
+        await stream.produce(lines)
+        query = f"SELECT window_start, word, count FROM {stream.name}.words"
+
+        def equal() -> bool:
+            found = patiently(reader, query)
+            return {
+                (int(r.window_start.timestamp()) * 1000, r.word): r.count for r in found
+            } == expected
+
+        await asyncio.to_thread(wait_until, equal, 120)
+
+    await count(parts[0])
+    cluster.nodes[2].kill()
+    await count(parts[1])
+    assert worker.ready
+    assert 'cassandra_nodes{state="down"} 1' in worker.get("/metrics")[1]
+    await asyncio.to_thread(cluster.start_all)
+    await count(parts[2])
+    await asyncio.to_thread(
+        worker.wait_until,
+        lambda: 'cassandra_nodes{state="up"} 3' in worker.get("/metrics")[1],
+    )
+    for start in {start for start, _ in expected}:
+        of_window = [(word, n) for (at, word), n in expected.items() if at == start]
+        wanted = sorted(of_window, key=lambda r: (-r[1], r[0]))[:RANKS]
+        assert top_words(reader, stream.name, start) == wanted
+    assert worker.stop() == 0
+    log = worker.output.read_text()
+    assert f"node {cluster.nodes[2].address} is gone" in log
+    assert f"node {cluster.nodes[2].address} is back" in log
+    assert "Traceback" not in log
+
+
+async def test_two_nodes_that_hang_make_writes_time_out(
+    cluster: CassandraCluster, writer: CassandraWriter, settings: Settings, reader: Session
+) -> None:
+    """The node that is left waits for its peers in vain: a write time-out, and nothing claimed."""
+    for node in cluster.nodes[1:]:
+        node.pause()
+    try:
+        result = await writer.write(rows_of(200, 1), timeout_s=30)
+        while not result.failures["WriteTimeout"] and not result.failures["Unavailable"]:
+            assert not result.rows
+            result = await writer.write(rows_of(200, 1), timeout_s=30)
+    finally:
+        cluster.start_all()
+    assert len(result.unwritten) == 200
+    await all_written(writer, reader, settings.keyspace, 2)
+
+
+async def test_a_quorum_that_is_gone_is_unavailable(
+    cluster: CassandraCluster, writer: CassandraWriter, settings: Settings, reader: Session
+) -> None:
+    """Two of three nodes are dead: the third says so at once, and writes go through later."""
+    for node in cluster.nodes[1:]:
+        node.kill()
+    deadline = time.monotonic() + 60
+    result = await writer.write(rows_of(200, 1))
+    while not result.failures["Unavailable"]:  # until the third has noticed
+        assert time.monotonic() < deadline, result.failures
+        assert not result.rows
+        result = await writer.write(rows_of(200, 1))
+    assert len(result.unwritten) == 200
+    assert "alive" in str(result.last_fault)
+    await asyncio.to_thread(cluster.start_all)
+    await all_written(writer, reader, settings.keyspace, 2)
+
+
+async def all_written(
+    writer: CassandraWriter, reader: Session, keyspace: str, generation: int
+) -> None:
+    deadline = time.monotonic() + 60
+    result = await writer.write(rows_of(200, generation))
+    while not result.complete:
+        assert time.monotonic() < deadline, result.last_fault
+        result = await writer.write(rows_of(200, generation))
+    found = await asyncio.to_thread(patiently, reader, f"SELECT count FROM {keyspace}.words")
+    assert [row.count for row in found] == [generation] * 200
