@@ -146,6 +146,12 @@ class Settings:
         "top words of each window and partition that go to a table of their own; 0: none",
     )
     top_table: str = _setting("TOP_TABLE", "top_words", parse.identifier, "that table")
+    resave: bool = _setting(
+        "RESAVE",
+        "false",
+        parse.boolean,
+        "after the start write all rows again, for a table that lost some: true, false",
+    )
     output_consistency: str = _setting(
         "OUTPUT_CONSISTENCY", "LOCAL_QUORUM", parse.consistency, "consistency level of writes"
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tables.word_counts import Partition, WordCounts
 
-__all__ = ["Snapshot"]
+__all__ = ["Snapshot", "ranks_of"]
 
 
 class _Taken(NamedTuple):
@@ -79,19 +79,13 @@ class Snapshot:
                     end = self._ranges.end_of(start)
                 yield Row(key[PREFIX_BYTES:].decode(), start, end, count, version)
 
-    def _ranks(self, taken: _Taken, start: int, n: int) -> Iterator[TopRow]:
-        partition, end = taken.partition, self._ranges.end_of(start)
+    def _ranks(self, taken: _Taken, start: int, n: int) -> list[TopRow]:
         try:
-            version, words = self._table.top_of(partition, start, n)
+            return ranks_of(self._table, taken.partition, start, n)
         except Exception:
-            if self._table.owned.get(partition) is taken.own:
+            if self._table.owned.get(taken.partition) is taken.own:
                 raise
-            return  # the partition has gone meanwhile, and its new owner does all of this again
-        for rank, (word, count) in enumerate(words, 1):
-            yield TopRow(start, partition, rank, end, word, count, version)
-        if len(words) == n:
-            # A worker with a longer list may have been here: what is beyond ours is not kept up.
-            yield TopRow(start, partition, n + 1, end, "", 0, version)
+            return []  # the partition has gone, and its new owner does all of this again
 
     def _one_of_each(
         self, taken: _Taken, lists: set[tuple[int, int]]
@@ -105,3 +99,17 @@ class Snapshot:
             if key[:PREFIX_BYTES] in prefixes:
                 found.setdefault(key[:PREFIX_BYTES], key)
         return {key: taken.rows[key] for key in found.values()}
+
+
+def ranks_of(table: WordCounts, partition: int, start: int, n: int) -> list[TopRow]:
+    """The first `n` words of a window in a partition, and the cut behind them."""
+    end = table.ranges.end_of(start)
+    version, words = table.top_of(partition, start, n)
+    ranks = [
+        TopRow(start, partition, rank, end, word, count, version)
+        for rank, (word, count) in enumerate(words, 1)
+    ]
+    if len(words) == n:
+        # A worker with a longer list may have been here: what is beyond ours is not kept up.
+        ranks.append(TopRow(start, partition, n + 1, end, "", 0, version))
+    return ranks

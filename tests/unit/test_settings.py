@@ -42,6 +42,7 @@ PROMISED = {
     "COLUMNS": "word,window_start,count",
     "TOP_WORDS": "0",
     "TOP_TABLE": "top_words",
+    "RESAVE": "false",
     "WEB_HOST": "127.0.0.1",
     "WEB_PORT": "6066",
 }
