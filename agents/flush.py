@@ -75,7 +75,7 @@ class Flusher:
             result = await self._done(self._sink.write(rows, timeout_s=timeout_s))
             fault = result.last_fault
             unwritten: list[Row | TopRow] = list(result.unwritten)
-            if self._top_words:
+            if self._top_words and (result.rows or not unwritten):
                 top_rows = await in_thread(partial(snapshot.top_rows, self._top_words))
                 left_s = None if timeout_s is None else max(0.0, ends - time.monotonic())
                 top = await self._done(self._sink.write_top(top_rows, timeout_s=left_s))

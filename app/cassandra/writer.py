@@ -25,6 +25,7 @@ from app.cassandra.results import Observer, Unobserved, WriteRefusedError, Write
 from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import check, check_top
 from app.cassandra.session import REQUEST_TIMEOUT_S, CassandraSession, completion
+from app.cassandra.throughput import Throughput
 from app.cassandra.top import TopEncoder
 from app.errors import ConfigurationError, UnavailableError
 
@@ -44,23 +45,6 @@ _BREATH_ROWS = 500
 
 _MOST_REFUSED = 20
 """Refused rows after which a write stops: something else than single rows must be wrong."""
-
-
-class Throughput:
-    """Spaces rows out so that no more than `rate` a second are sent; None: as they come."""
-
-    def __init__(self, rate: int | None) -> None:
-        self._rate = rate
-        self._free_at = 0.0
-
-    def turn_s(self, rows: int) -> float:
-        """Seconds until `rows` more rows may be sent; counts them as sent."""
-        if self._rate is None:
-            return 0.0
-        now = time.monotonic()
-        turn = max(now, self._free_at)
-        self._free_at = turn + rows / self._rate
-        return turn - now
 
 
 class CassandraWriter:
