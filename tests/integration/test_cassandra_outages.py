@@ -279,9 +279,9 @@ async def test_an_overloaded_server_is_given_time(
     async with await connect(settings) as session:
         await apply(session, settings)
         writer = await CassandraWriter.create(session, settings)
-        result = await writer.write(rows_of(400, 1))
+        result = await writer.write(rows_of(250, 1))
         assert result.complete
         assert (result.failures["Overloaded"] > 0) == says_so, result.failures
         assert result.elapsed_s > 1
         await asyncio.sleep(1)  # the limit is on reading, too
-        assert len(await stored(session, unique)) == 400
+        assert len(await stored(session, unique)) == 250
