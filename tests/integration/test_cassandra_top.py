@@ -86,7 +86,7 @@ async def test_a_newer_list_replaces_an_older_one_whoever_comes_last(
 async def test_ranks_beyond_a_shorter_list_go(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
-    """Those of the same or of older versions, even if they come later; a longer newer list stays."""
+    """Those of its version and of older ones, even if they come later; newer ones stay."""
     writer = await writer_of()
     await writer.write(ranks(0, 1, *"abcdef"))
     await writer.write(ranks(0, 2, "a", "b", cut=True))
