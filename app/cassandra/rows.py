@@ -77,6 +77,10 @@ class RowEncoder:
         self.cql = _insert(settings, shape, names)
         self.statements = (self.cql,)
         self.identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
+        # Rows come window by window: those of a partition that holds windows do not come together.
+        self.neighbours: Callable[[Row], Hashable] | None = None
+        if self._key_places == [self._word_place] and len(key) > 1:
+            self.neighbours = itemgetter(0)
 
     def encode(self, row: Row, now_ms: int) -> list[Any]:
         """The values of `row`, written at `now_ms`. Raises CodecError naming word and column."""

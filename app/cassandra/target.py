@@ -27,6 +27,10 @@ class Target(Protocol):
     def identity(self) -> Callable[[Any], Hashable]:
         """What makes a row one row of the table."""
 
+    @property
+    def neighbours(self) -> Callable[[Any], Hashable] | None:
+        """What rows of one partition have in common; None where they come side by side."""
+
     def which(self, row: Any) -> int:
         """Index of the row's statement."""
 

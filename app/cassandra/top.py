@@ -50,6 +50,7 @@ class TopEncoder:
     """Turns TopRows into the values of an INSERT, or of the DELETE of a cut."""
 
     identity: Callable[[TopRow], Hashable] = staticmethod(itemgetter(0, 1, 2))
+    neighbours = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cassandra import Unauthorized
@@ -132,7 +133,7 @@ class _Write:
 
     async def run(self) -> WriteResult:
         await self._keep_newest()
-        batches = self._batches()
+        batches = self._batches(await self._side_by_side())
         concurrency = min(self.settings.output_concurrent_writes, max(1, len(self.todo)))
         workers = [asyncio.ensure_future(self._work(batches)) for _ in range(concurrency)]
         try:
@@ -159,7 +160,19 @@ class _Write:
             if number % (10 * _BREATH_ROWS) == 0:
                 await asyncio.sleep(0)
 
-    def _batches(self) -> Iterator[list[Item] | None]:
+    async def _side_by_side(self) -> list[Any]:
+        """The rows, those of a partition one after the other: for Cassandra they are one write."""
+        together = self.target.neighbours
+        if together is None:
+            return list(self.todo.values())
+        partitions: dict[Hashable, list[Any]] = {}
+        for number, row in enumerate(self.todo.values(), 1):
+            partitions.setdefault(together(row), []).append(row)
+            if number % (10 * _BREATH_ROWS) == 0:
+                await asyncio.sleep(0)
+        return list(chain.from_iterable(partitions.values()))
+
+    def _batches(self, rows: list[Any]) -> Iterator[list[Item] | None]:
         """Batches in the order in which they fill; None now and then, to let others have a turn."""
         settings, target, prepared = self.settings, self.target, self.writer.prepared
         batcher: Batcher[Item] = Batcher(
@@ -169,7 +182,7 @@ class _Write:
         )
         group_of = target.grouping(self.writer.session)
         now_ms = int(time.time() * 1000)
-        for number, row in enumerate(list(self.todo.values()), 1):
+        for number, row in enumerate(rows, 1):
             if number % _BREATH_ROWS == 0:
                 now_ms = int(time.time() * 1000)
                 yield None

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -143,6 +144,9 @@ class Bench:
         single = {"OUTPUT_BATCH_ROWS": "1", "OUTPUT_CONCURRENT_WRITES": str(CONCURRENCY)}
         ways: dict[str, Callable[[], Awaitable[Cost]]] = {
             "this app, by default": lambda: self.write({}, rows),
+            "this app, rows in order of windows": lambda: self.write(
+                {}, sorted(rows, key=attrgetter("window_start_ms"))
+            ),
             "this app, batches of 16 KiB": lambda: self.write(
                 {"OUTPUT_BATCH_BYTES": "16KiB"}, rows
             ),

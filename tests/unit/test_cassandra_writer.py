@@ -55,6 +55,7 @@ class FakeCassandra:
         self.fault = fault
         self.stored: dict[tuple[bytes, bytes], tuple[int, int]] = {}
         self.requests: list[int] = []
+        self.words: list[set[bytes]] = []
         self.in_flight: list[tuple[bytes, bytes]] = []
         self.most_requests = 0
         self._under_way = 0
@@ -69,6 +70,7 @@ class FakeCassandra:
         keys = [(values[0], values[1]) for values in rows]
         assert not set(keys) & set(self.in_flight), "a row is under way twice"
         self.requests.append(len(rows))
+        self.words.append({word for word, _ in keys})
         self.in_flight += keys
         self._under_way += 1
         self.most_requests = max(self.most_requests, self._under_way)
@@ -228,6 +230,14 @@ async def test_the_newest_of_the_same_row_is_written() -> None:
     result = await writer_of(fake).write(rows)
     assert (result.rows, result.superseded) == (2, 2)
     assert sorted(fake.stored.values()) == [(10, 2), (20, 5)]
+
+
+async def test_rows_of_a_partition_go_side_by_side() -> None:
+    """However they come: window by window, as a flush has them, or mixed."""
+    fake = FakeCassandra()
+    rows = [Row(f"w{n}", 60_000 * k, 60_000 * (k + 1), 1, 1) for k in range(5) for n in range(8)]
+    await writer_of(fake, OUTPUT_BATCH_ROWS="5").write(rows)
+    assert [len(words) for words in fake.words] == [1] * 8
 
 
 async def test_a_fault_of_our_own_is_not_taken_for_one_of_cassandra() -> None:
