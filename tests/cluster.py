@@ -46,6 +46,7 @@ class CassandraCluster:
                     seeds=[self.nodes[0].seed] if self.nodes else (),
                     host=host,
                     heap=HEAP,
+                    timeout=300.0,
                     java_options=["-Xms128m"],
                     # Evenly round the ring, in order of the addresses.
                     settings={
