@@ -217,6 +217,8 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
 
     No row is said to be written at LOCAL_QUORUM; at ONE the third node is enough.
     """
+    # Many small batches: some go to each node, those to the third are answered.
+    writer.settings = dataclasses.replace(settings, output_batch_rows=5)
     one = dataclasses.replace(settings, output_consistency="ONE")
     session_at_one = await connect(one)
     failures: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cassandra.protocol import StartupMessage
 
-from app.cassandra.results import WriteResult
+from app.cassandra.results import Unobserved, WriteResult
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
 from app.cassandra.session import CassandraSession, connect
@@ -104,6 +104,17 @@ def crash_and_restart(server: EmbeddedCassandra) -> None:
     server.start()
 
 
+class FirstAnswer(Unobserved):
+    """Tells when Cassandra has taken a batch."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+
+    def acknowledged(self, rows: int, size: int, seconds: float) -> None:
+        """Take note."""
+        self.came.set()
+
+
 async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     server: EmbeddedCassandra, unique: str
 ) -> None:
@@ -111,11 +122,11 @@ async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     settings = settings_of(server, unique, OUTPUT_RETRIES="0", OUTPUT_BATCH_ROWS="5")
     async with await connect(settings) as session:
         await apply(session, settings)
-        writer = await CassandraWriter.create(session, settings)
+        first = FirstAnswer()
+        writer = await CassandraWriter.create(session, settings, first)
         write = asyncio.ensure_future(writer.write(rows_of(100_000, 1)))
-        async with asyncio.timeout(30):
-            while not await stored(session, unique):
-                assert not write.done()
+        async with asyncio.timeout(60):
+            await first.came.wait()
         await asyncio.to_thread(server.kill)
         result = await write
     assert result.rows > 0
