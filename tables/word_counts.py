@@ -42,6 +42,9 @@ __all__ = ["Change", "ForgottenError", "Partition", "WindowChange", "WordCounts"
 UNFLUSHED_ROWS = 1_000_000
 """Rows that may wait for Cassandra before counting does."""
 
+SPARE_TOPS = 16
+"""Windows whose top words are kept beside those that are open, for each partition."""
+
 
 class ForgottenError(Exception):
     """A change came when its partition was owned no more."""
@@ -276,6 +279,12 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Let those go on that wait for room."""
         self._room.set()
 
+    def top_of(self, partition: int, start: int, n: int) -> tuple[int, list[tuple[str, int]]]:
+        """The version of a partition, and the first `n` words of a window in it."""
+        own = self.owned[partition]
+        with own.lock:
+            return own.version, self._top(partition, own, start).first(n)
+
     # Questions, of the partitions that this worker owns
 
     def top(self, start: int, n: int) -> list[tuple[str, int]]:
@@ -308,7 +317,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         return totals
 
     def _top(self, partition: int, own: Partition, start: int) -> TopWords:
-        top = own.tops.get(start)
+        top = own.tops.pop(start, None)
         if top is None:
             top = TopWords()
             words, counts = [], []
@@ -316,7 +325,9 @@ class WordCounts(faust.Table[bytes, bytes]):
                 words.append(key[rows.PREFIX_BYTES :].decode())
                 counts.append(rows.decode_row(value)[0])
             top.update(words, np.array(counts, np.int64))
-            own.tops[start] = top
+            while len(own.tops) >= self.ranges.open_windows + SPARE_TOPS:
+                del own.tops[next(iter(own.tops))]
+        own.tops[start] = top  # the one asked for last stands last
         return top
 
     def rows_of(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:
