@@ -391,12 +391,17 @@ class Application(faust.App):
 
     async def flush(self) -> None:
         """Flush once, unless the application is stopping; an error that won't pass stops it."""
+        await self.guard(self.flusher.flush_counts)
+
+    async def guard(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Do some work, unless the application is stopping; an error that won't pass stops it."""
         if self.should_stop:
             return
         try:
-            await self.flusher.flush_counts()
+            await work()
         except Exception as error:
-            self.fail(error)
+            if not self.should_stop:  # else the last flush comes to the same
+                self.fail(error)
 
     async def _last_flush(self) -> None:
         try:

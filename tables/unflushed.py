@@ -8,20 +8,20 @@ only a few are on their way.
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rocksdict import DbClosedError
 
 from app.cassandra.rows import Row
+from app.cassandra.top import TopRow
 from tables.rows import PREFIX_BYTES, decode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from tables.word_counts import Partition, WordCounts
 
-__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot"]
+__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of"]
 
 SLICE_ROWS = 50_000
 """Rows that are on their way to Cassandra at once."""
@@ -74,6 +74,14 @@ class Backlog:
         return taken
 
 
+class _Taken(NamedTuple):
+    """What was taken of a partition: its number and its rows."""
+
+    partition: int
+    own: Partition
+    rows: Counts
+
+
 class Snapshot:
     """Takes a slice of the unflushed rows of all owned partitions; `settle` says how it went."""
 
@@ -82,12 +90,12 @@ class Snapshot:
         self._ranges = table.ranges
         # Whose rows have waited longest comes first, or the others would never have a turn.
         self._owned = dict(sorted(table.owned.items(), key=lambda item: item[1].flushed))
-        self._rows = rows
-        self._taken: list[tuple[Partition, Counts]] = []
+        self._most = rows
+        self._taken: list[_Taken] = []
 
     def rows(self) -> list[Row]:
         """Every row, absolute, with its version as write time; heavy, for a thread."""
-        left = self._rows
+        left = self._most
         for partition, own in self._owned.items():
             try:
                 taken = own.take_unflushed(left)
@@ -95,34 +103,81 @@ class Snapshot:
                 if self._table.owned.get(partition) is own:
                     raise
                 continue  # its next owner flushes it
-            self._taken.append((own, taken))
+            self._taken.append(_Taken(partition, own, taken))
             left -= len(taken)
             if left <= 0:
                 break
-        return list(itertools.chain.from_iterable(self._read(taken) for _, taken in self._taken))
+        return list(self._rows())
 
-    def settle(self, unwritten: Iterable[Row] | None) -> None:
+    def top_rows(self, n: int) -> list[TopRow]:
+        """The first `n` words of every window with rows here, by partition; for a thread."""
+        return [
+            row
+            for taken in self._taken
+            for prefix in dict.fromkeys(key[:PREFIX_BYTES] for key in taken.rows)
+            for row in self._ranks(taken, self._ranges.start_of(prefix), n)
+        ]
+
+    def settle(self, unwritten: Iterable[Row | TopRow] | None) -> None:
         """Put back what Cassandra did not take, None for all; the rest counts as flushed."""
-        keys = None if unwritten is None else {self._key(row) for row in unwritten}
-        for own, taken in self._taken:
-            missing: Mapping[bytes, tuple[int, int]] = (
-                taken if keys is None else {key: taken[key] for key in keys & taken.keys()}
-            )
-            own.settle(missing)
+        keys: set[bytes] = set()
+        lists: set[tuple[int, int]] = set()
+        for row in unwritten or ():
+            if isinstance(row, TopRow):
+                lists.add((row.partition, row.window_start_ms))
+            else:
+                keys.add(self._ranges.key(row.window_start_ms, row.word.encode()))
+        for taken in self._taken:
+            missing = taken.rows
+            if unwritten is not None:
+                missing = {key: taken.rows[key] for key in keys & taken.rows.keys()}
+                missing |= self._one_of_each(taken, lists)
+            taken.own.settle(missing)
 
     @property
     def more(self) -> bool:
         """Whether rows of the passes under way are left."""
         return any(own.in_pass for own in self._owned.values())
 
-    def _read(self, taken: Counts) -> Iterator[Row]:
-        prefix, start, end = b"", 0, None
-        for key, (count, version) in taken.items():
-            if key[:PREFIX_BYTES] != prefix:
-                prefix = key[:PREFIX_BYTES]
-                start = self._ranges.start_of(prefix)
-                end = self._ranges.end_of(start)
-            yield Row(key[PREFIX_BYTES:].decode(), start, end, count, version)
+    def _rows(self) -> Iterator[Row]:
+        for taken in self._taken:
+            prefix, start, end = b"", 0, None
+            for key, (count, version) in taken.rows.items():
+                if key[:PREFIX_BYTES] != prefix:
+                    prefix = key[:PREFIX_BYTES]
+                    start = self._ranges.start_of(prefix)
+                    end = self._ranges.end_of(start)
+                yield Row(key[PREFIX_BYTES:].decode(), start, end, count, version)
 
-    def _key(self, row: Row) -> bytes:
-        return self._ranges.key(row.window_start_ms, row.word.encode())
+    def _ranks(self, taken: _Taken, start: int, n: int) -> list[TopRow]:
+        try:
+            return ranks_of(self._table, taken.partition, start, n)
+        except Exception:
+            if self._table.owned.get(taken.partition) is taken.own:
+                raise
+            return []  # the partition has gone, and its new owner does all of this again
+
+    def _one_of_each(self, taken: _Taken, lists: set[tuple[int, int]]) -> Counts:
+        """A row of each window whose list did not get through: then it is flushed again."""
+        prefixes = {
+            self._ranges.prefix(start) for partition, start in lists if partition == taken.partition
+        }
+        found: dict[bytes, bytes] = {}
+        for key in taken.rows if prefixes else ():
+            if key[:PREFIX_BYTES] in prefixes:
+                found.setdefault(key[:PREFIX_BYTES], key)
+        return {key: taken.rows[key] for key in found.values()}
+
+
+def ranks_of(table: WordCounts, partition: int, start: int, n: int) -> list[TopRow]:
+    """The first `n` words of a window in a partition, and the cut behind them."""
+    end = table.ranges.end_of(start)
+    version, words = table.top_of(partition, start, n)
+    ranks = [
+        TopRow(start, partition, rank, end, word, count, version)
+        for rank, (word, count) in enumerate(words, 1)
+    ]
+    if len(words) == n:
+        # A worker with a longer list may have been here: what is beyond ours is not kept up.
+        ranks.append(TopRow(start, partition, n + 1, end, "", 0, version))
+    return ranks

@@ -43,11 +43,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ForgottenError", "Partition", "WindowChange", "WordCounts"]
 
-TOPS = 8
-"""Windows of a partition whose most frequent words are kept; of others they are sought anew."""
+MOST_TOPS = 64
+"""Windows of a partition whose top words are kept at the most; of others they are sought anew."""
 
 SCAN_ROWS = 50_000
 """Rows of a window that are looked at at once."""
+
+SPARE_TOPS = 16
+"""Windows whose top words are kept beside those that are open, for each partition."""
 
 
 class ForgottenError(Exception):
@@ -339,6 +342,12 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Let those go on that wait for room."""
         self._room.set()
 
+    def top_of(self, partition: int, start: int, n: int) -> tuple[int, list[tuple[str, int]]]:
+        """The version of a partition, and the first `n` words of a window in it."""
+        own = self.owned[partition]
+        with own.lock:
+            return own.version, self._top(partition, own, start).first(n)
+
     # Questions, of the partitions that this worker owns
 
     def top(self, start: int, n: int) -> list[tuple[str, int]]:
@@ -371,16 +380,16 @@ class WordCounts(faust.Table[bytes, bytes]):
         return totals
 
     def _top(self, partition: int, own: Partition, start: int) -> TopWords:
-        top = own.tops.get(start)
+        top = own.tops.pop(start, None)
         if top is None:
             top = TopWords()
             found = self.rows_of(partition, start)
             while some := list(islice(found, SCAN_ROWS)):
                 words = [key[rows.PREFIX_BYTES :].decode() for key, _ in some]
                 top.update(words, rows.decode_counts([value for _, value in some]))
-            if len(own.tops) >= TOPS:
-                del own.tops[min(own.tops)]
-            own.tops[start] = top
+            while len(own.tops) >= min(self.ranges.open_windows + SPARE_TOPS, MOST_TOPS):
+                del own.tops[next(iter(own.tops))]
+        own.tops[start] = top  # the one asked for last stands last
         return top
 
     def rows_of(

@@ -41,6 +41,9 @@ PROMISED = {
     "KEYSPACE": "streaming_test",
     "TABLE": "words",
     "COLUMNS": "word,window_start,count",
+    "TOP_WORDS": "0",
+    "TOP_TABLE": "top_words",
+    "RESAVE": "false",
     "WEB_HOST": "127.0.0.1",
     "WEB_PORT": "6066",
 }
@@ -247,6 +250,12 @@ def test_bad_value(name: str, text: str, why: str) -> None:
             "OUTPUT_TTL=window",
             "WINDOW=none",
         ),
+        (
+            {"TOP_WORDS": "5", "OUTPUT_IF_NOT_EXISTS": "true"},
+            "TOP_WORDS",
+            "OUTPUT_IF_NOT_EXISTS",
+        ),
+        ({"TOP_WORDS": "5", "TOP_TABLE": "words"}, "TOP_TABLE", "TABLE"),
         ({"CASSANDRA_PASSWORD": "sesame"}, "CASSANDRA_USERNAME", "CASSANDRA_PASSWORD"),
         ({"CASSANDRA_USERNAME": "ali"}, "CASSANDRA_USERNAME", "CASSANDRA_PASSWORD"),
         ({"CASSANDRA_CERT": __file__}, "CASSANDRA_CERT", "CASSANDRA_KEY"),

@@ -18,6 +18,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.away = 0.0
         self.partition = SimpleNamespace(unflushed_since=None)
         self.lane: Any = SimpleNamespace(partition=0, committed=(5, ""), expected=5)
         self.working = frozenset({0})
@@ -33,6 +34,7 @@ class Bench:
             stages=[self.stage],
             table=SimpleNamespace(owned={0: self.partition}),
             settings=SimpleNamespace(flush_interval_ms=1000),
+            sink=SimpleNamespace(nodes=SimpleNamespace(none_up_seconds=lambda: self.away)),
         )
         self.contact = Contact(60, 3, lambda: self.now)
         self.contact.answered()
@@ -109,3 +111,12 @@ def test_a_lane_stuck_for_no_reason_means_death(bench: Bench) -> None:
     bench.later(2)
     bench.later(61)
     assert bench.health.not_live() == ["count-0 has committed nothing for 60 s"]
+
+
+def test_a_worker_that_no_node_of_cassandra_answers_is_not_ready(bench: Bench) -> None:
+    """After a while, with the time in the reason; it lives all the same."""
+    bench.away = 14.0
+    assert bench.health.not_ready() == []
+    bench.away = 16.0
+    assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
+    assert bench.health.not_live() == []
