@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +19,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from yarl import URL
 
-from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.errors import ConfigurationError, UnavailableError, WordCountError, exit_status, say
 from app.faultpoints import lost
 from app.kafka.gone import Span, refuse_gone, refuse_lost_rows, topic_gone
 from app.kafka.offsets import CommittedOffsets
@@ -139,7 +138,7 @@ class Application(faust.App):
             canonical_url=_canonical_url(settings),
             web_bind=settings.web_host,
             web_port=settings.web_port,
-            logging_config=config("INFO"),
+            logging_config=config("INFO", settings.log_format),
         )
         self.settings = settings
         self.offsets = CommittedOffsets(settings.id, settings.broker)
@@ -289,6 +288,13 @@ class Application(faust.App):
         except Exception as error:
             self.fail(error)
 
+    def recovery_remaining(self) -> int:
+        """Records of the changelog that recovery has still to read; 0 when there is none."""
+        if not self.in_recovery:
+            return 0
+        remaining = cast("TableManager", self.tables).recovery.active_remaining()
+        return sum(max(0, records) for records in remaining.values())
+
     def _is_recovered(self) -> bool:
         """Whether the recovery that has ended is that of the present assignment."""
         recovery = cast("TableManager", self.tables).recovery
@@ -385,8 +391,8 @@ class Application(faust.App):
 
     def _end(self) -> None:
         if self.failure is not None:
-            print(f"Error: {self.failure}", file=sys.stderr, flush=True)  # noqa: T201 - the end
-            os._exit(getattr(self.failure, "exit_status", 1))
+            say(self.failure, as_json=self.settings.log_format == "json")
+            os._exit(exit_status(self.failure))
         os._exit(0)
 
     async def flush(self) -> None:

@@ -51,6 +51,8 @@ Put = tuple[bytes, bytes | None]
 OFFSET = b"offset"
 """Key of the changelog offset that the rows stand at; shorter than any key of a window."""
 
+_SIZES = ("rocksdb.live-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+
 MEMTABLE_BYTES = 16 << 20
 """Largest memtable of one partition; all together are held to a share of the memory, too."""
 
@@ -135,6 +137,14 @@ class CountStore(SerializedStore[bytes, bytes]):
             if prefix == b"\xff" * PREFIX_BYTES:
                 return
             iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each open database, standby copies too: its files and what is in memory."""
+        found = {}
+        for partition, database in list(self._databases.items()):
+            with contextlib.suppress(DbClosedError):  # by a rebalance, meanwhile
+                found[partition] = sum(database.property_int_value(name) or 0 for name in _SIZES)
+        return found
 
     # What Faust's recovery uses
 

@@ -187,7 +187,7 @@ class WordCounts(faust.Table[bytes, bytes]):
     ) -> None:
         # A buffer of one: what Faust takes for an event is a block here.
         self.shares = shares
-        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=1, **options)
+        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=2, **options)
         self.ranges = windows
         self.source = source
         self.owned: dict[int, Partition] = {}

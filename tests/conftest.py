@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import hypothesis
 import psutil
 import pytest
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
+
+# A deadline by the clock fails on a busy machine, which says nothing of the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 class Servers(NamedTuple):

@@ -1,13 +1,12 @@
-"""The one place where an error becomes one line on the terminal and an exit status."""
+"""Commands that end with one line and an exit status, whatever goes wrong."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from app.errors import WordCountError
+from app.errors import WordCountError, end_with
 
 __all__ = ["WordCountCommand"]
 
@@ -18,11 +17,22 @@ class WordCountCommand(click.Command):
     Use it as `@click.command(cls=WordCountCommand)`.
     """
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As click does; `Usage:` then names the application, without which Faust is lost."""
+        if parent is not None:
+            parent.find_root().info_name = "faust -A app"
+        return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a WordCountError becomes one line on stderr, never a traceback."""
         try:
             return super().invoke(ctx)
         except WordCountError as error:
-            click.echo(f"Error: {error}", err=True)
             # Not ctx.exit(): Faust's group would run on to its own end of a command.
-            sys.exit(error.exit_status)
+            end_with(error)

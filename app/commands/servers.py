@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,9 @@ import click
 
 from app.commands.errors import WordCountCommand
 from app.errors import ConfigurationError
+from app.signals import interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.embedded import EmbeddedCassandra, EmbeddedKafka, EmbeddedServer
 
 __all__ = ["servers"]
@@ -41,7 +39,14 @@ _SECONDS_BETWEEN_CHECKS = 0.2
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for the WORDCOUNT_BROKER and WORDCOUNT_CASSANDRA lines; there while both serve.",
 )
-def servers(kafka_port: int, cassandra_port: int, data: Path | None, env_file: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when both serve.")
+def servers(
+    kafka_port: int,
+    cassandra_port: int,
+    data: Path | None,
+    env_file: Path | None,
+    as_json: bool,
+) -> None:
     """Run a real Kafka and a real Cassandra until Ctrl-C or SIGTERM.
 
     Prints `ready` when both serve. The first run fetches them (about 100 MB) into your cache
@@ -57,17 +62,19 @@ def servers(kafka_port: int, cassandra_port: int, data: Path | None, env_file: P
 
     kafka = EmbeddedKafka(kafka_port, data=data and data / "kafka")
     cassandra = EmbeddedCassandra(cassandra_port, data=data and data / "cassandra")
-    try:
-        with _interrupted_by_signals():
+    with interrupted():
+        try:
             start_together(kafka, cassandra)
-            _announce(kafka, cassandra, data, env_file)
+            if env_file is not None:
+                _write(env_file, kafka, cassandra)
+            _announce(kafka, cassandra, data, as_json=as_json)
             _watch(kafka, cassandra)
-    except KeyboardInterrupt:
-        click.echo("Stopping")
-    finally:
-        if env_file is not None:
-            env_file.unlink(missing_ok=True)
-        close_together(kafka, cassandra)
+        except KeyboardInterrupt:
+            click.echo("Stopping", err=as_json)
+        finally:
+            if env_file is not None:
+                env_file.unlink(missing_ok=True)
+            close_together(kafka, cassandra)
 
 
 def _clear(env_file: Path) -> None:
@@ -86,45 +93,24 @@ def _not_writable(env_file: Path, why: str | None) -> ConfigurationError:
     )
 
 
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does; after it none of them interrupts."""
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):
-        signals.append(signal.SIGHUP)
-
-    def interrupt(*_: object) -> None:
-        # One is enough: a second must not break off the orderly stop.
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in signals:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-
-
 def _announce(
-    kafka: EmbeddedKafka, cassandra: EmbeddedCassandra, data: Path | None, env_file: Path | None
+    kafka: EmbeddedKafka, cassandra: EmbeddedCassandra, data: Path | None, *, as_json: bool
 ) -> None:
+    if as_json:
+        folders = [str(server.data) for server in (kafka, cassandra)]
+        serving = {"kafka": kafka.address, "cassandra": cassandra.address, "data": folders}
+        click.echo(json.dumps({**serving, "kept": data is not None}))
+        return
     click.echo(f"Kafka      {kafka.address}")
     click.echo(f"Cassandra  {cassandra.address}")
     kept = f"{data}, kept" if data else f"{kafka.data} and {cassandra.data}, thrown away at the end"
     click.echo(f"Data       {kept}")
-    if env_file is not None:
-        _write(
-            env_file,
-            f"WORDCOUNT_BROKER=kafka://{kafka.address}\nWORDCOUNT_CASSANDRA={cassandra.address}\n",
-        )
     click.echo("ready")
 
 
-def _write(env_file: Path, text: str) -> None:
+def _write(env_file: Path, kafka: EmbeddedKafka, cassandra: EmbeddedCassandra) -> None:
     """Write it whole: who sees the file sees both lines."""
+    text = f"WORDCOUNT_BROKER=kafka://{kafka.address}\nWORDCOUNT_CASSANDRA={cassandra.address}\n"
     part = env_file.with_name(f"{env_file.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
