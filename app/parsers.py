@@ -28,9 +28,11 @@ __all__ = [
     "identifier",
     "integer",
     "non_empty",
+    "origins",
     "positive_duration",
     "readable_file",
     "size",
+    "token",
     "topic",
     "ttl",
     "window",
@@ -156,6 +158,24 @@ def non_empty(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text
+
+
+def token(text: str) -> str:
+    """What the web server is asked with: what a Bearer token may hold, too long to be guessed."""
+    if re.fullmatch(r"[A-Za-z0-9._~+/-]{16,1024}=*", text) is None:
+        raise ValueError(
+            "must be 16 or more letters, digits and ._~+/-; `openssl rand -hex 16` makes one"
+        )
+    return text
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins (scheme://host:port) as browsers send them."""
+    found = tuple(part.strip().lower() for part in text.split(","))
+    for origin in found:
+        if re.fullmatch(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", origin) is None:
+            raise ValueError(f"{origin!r} is not an origin like https://dashboards.example:8443")
+    return found
 
 
 def address(default_port: int) -> Callable[[str], tuple[str, int]]:

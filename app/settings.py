@@ -27,11 +27,15 @@ ENV_FILE = PREFIX + "ENV_FILE"
 GroupingKey = Literal["none", "replica_set", "partition"]
 
 
+def _is_secret(variable: str) -> bool:
+    return variable.endswith(("PASSWORD", "TOKEN"))
+
+
 def _setting(
     variable: str, default: str | None, parse: Callable[[str], Any], help_text: str
 ) -> Any:
     return dataclasses.field(
-        repr=not variable.endswith("PASSWORD"),
+        repr=not _is_secret(variable),
         metadata={
             "variable": PREFIX + variable,
             "default": default,
@@ -191,6 +195,21 @@ class Settings:
         "WEB_HOST", "127.0.0.1", parse.non_empty, "address the web server listens on"
     )
     web_port: int = _setting("WEB_PORT", "6066", parse.integer(1, 65_535), "port of the web server")
+    web_token: str | None = _setting(
+        "WEB_TOKEN",
+        None,
+        parse.token,
+        "what whoever asks must know; needed where the web server does not listen on loopback",
+    )
+    web_token_file: Path | None = _setting(
+        "WEB_TOKEN_FILE", None, parse.readable_file, "file that holds the token"
+    )
+    web_cors: tuple[str, ...] | None = _setting(
+        "WEB_CORS", None, parse.origins, "other web sites whose pages may ask, ',' between them"
+    )
+    log_format: Literal["plain", "json"] = _setting(
+        "LOG_FORMAT", "plain", parse.choice("plain", "json"), "log lines: plain, or json objects"
+    )
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
@@ -221,6 +240,13 @@ class Settings:
         if self.cassandra_password_file is not None:
             return self.cassandra_password_file.read_text(encoding="utf-8").rstrip("\r\n")
         return self.cassandra_password
+
+    @property
+    def token(self) -> str | None:
+        """What whoever asks the web server must know, from its variable or its file."""
+        if self.web_token_file is not None:
+            return _token_in(self.web_token_file)
+        return self.web_token
 
     @property
     def partials(self) -> str:
@@ -256,6 +282,13 @@ class _Given(NamedTuple):
 
     text: str
     place: str = ""
+
+
+def _token_in(path: Path) -> str:
+    try:
+        return parse.token(path.read_text(encoding="utf-8").strip())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{PREFIX}WEB_TOKEN_FILE={path}: its token {error}") from None
 
 
 def _read_env_file(name: str) -> dict[str, _Given]:
@@ -305,7 +338,7 @@ def _value(metadata: Mapping[str, Any], given: Mapping[str, _Given]) -> Any:
     try:
         return cast("Callable[[str], Any]", metadata["parse"])(text)
     except ValueError as error:
-        shown = "***" if variable.endswith("PASSWORD") else text
+        shown = "***" if _is_secret(variable) else text
         raise ConfigurationError(f"{place}{variable}={shown}: {error}") from None
 
 
@@ -354,7 +387,12 @@ def _refuse_contradictions(settings: Settings) -> None:
             settings.cassandra_cert is not None and settings.cassandra_ca is None,
             "CASSANDRA_CERT: needs WORDCOUNT_CASSANDRA_CA, which turns TLS on",
         ),
+        (
+            settings.web_token is not None and settings.web_token_file is not None,
+            "WEB_TOKEN_FILE: is set beside WORDCOUNT_WEB_TOKEN; set one of them",
+        ),
     ]
     for wrong, what in contradictions:
         if wrong:
             raise ConfigurationError(PREFIX + what)
+    settings.token  # noqa: B018 - reading it checks the file

@@ -22,6 +22,7 @@ from app.preflight import (
     check_servers,
     claim_data_directory,
 )
+from app.web.access import check_exposure
 
 if TYPE_CHECKING:
     from faust.worker import Worker as FaustWorker
@@ -47,6 +48,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             # Kept, not closed: it holds until the process ends.
             self._claim = claim_data_directory(app.conf.datadir)
             if app.conf.web_enabled:
+                check_exposure(app.conf.web_bind, app.settings.token)
                 check_port(app.conf.web_bind, app.conf.web_port)
             asyncio.run(check_servers(app.settings))
             super().run_using_worker(*args, **kwargs)

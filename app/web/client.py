@@ -11,10 +11,14 @@ import click
 from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError
+from app.web.access import bearer
+from app.web.address import own_url
 from app.web.peers import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from app.settings import Settings
 
 __all__ = ["ask", "url_option"]
 
@@ -36,15 +40,15 @@ def ask(url: str | None, path: str, query: Mapping[str, str]) -> dict[str, Any]:
     Raises UnavailableError if no worker is there or if the workers don't get out of a rebalance,
     ConfigurationError if it is asked for what can't be.
     """
-    return asyncio.run(_ask(_base(url), path, query))
+    from app.settings import Settings
+
+    settings = Settings.read(os.environ)
+    return asyncio.run(_ask(_base(url, settings), path, query, settings.token))
 
 
-def _base(text: str | None) -> URL:
+def _base(text: str | None, settings: Settings) -> URL:
     if text is None:
-        from app.settings import Settings
-        from app.web.address import own_url
-
-        return own_url(Settings.read(os.environ))
+        return own_url(settings)
     try:
         url = URL(text if "://" in text else f"http://{text}")
     except ValueError:
@@ -54,13 +58,14 @@ def _base(text: str | None) -> URL:
     return url
 
 
-async def _ask(base: URL, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+async def _ask(base: URL, path: str, query: Mapping[str, str], token: str | None) -> dict[str, Any]:
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with aiohttp.ClientSession(timeout=timeout, headers=bearer(token)) as session:
         while True:
             try:
-                async with session.get((base / path).with_query(query)) as response:
+                target = (base / path).with_query(query)
+                async with session.get(target, allow_redirects=False) as response:
                     answer: Any = await response.json()
                     status = response.status
                     pause = float(response.headers.get("Retry-After", "1"))
@@ -76,6 +81,11 @@ async def _ask(base: URL, path: str, query: Mapping[str, str]) -> dict[str, Any]
             if status == 200 and isinstance(answer, dict):
                 return answer
             said = answer.get("error") if isinstance(answer, dict) else None
+            if status == 401:
+                raise ConfigurationError(
+                    f"the worker at {base} asks for a token; "
+                    f"{'set' if token is None else 'this is not its'} WORDCOUNT_WEB_TOKEN"
+                )
             if status == 400:
                 raise ConfigurationError(str(said))
             if status != 503 or asyncio.get_running_loop().time() + pause > deadline:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from yarl import URL
 
+from app.web.access import bearer
 from app.web.answers import NotServingError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Peers:
         """A worker's JSON answer. Raises NotServingError if there is none within the deadline."""
         target = (URL(url) / path).with_query(query)
         try:
-            async with self._connected().get(target) as response:
+            async with self._connected().get(target, allow_redirects=False) as response:
                 answer: dict[str, Any] = await response.json()
         except (ClientError, OSError, TimeoutError, ValueError) as error:
             raise NotServingError(f"the worker {url} does not answer ({reason(error)})") from None
@@ -72,6 +73,7 @@ class Peers:
     def _connected(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
+                headers=bearer(self._app.settings.token),
                 timeout=ClientTimeout(total=DEADLINE_SECONDS),
                 connector=TCPConnector(limit=64, limit_per_host=8),
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from aiohttp.web import AppRunner
 from faust.web.drivers import aiohttp as driver
 from mode import Service
 
+from app.web.access import Access, protect
 from app.web.contact import Contact
 from app.web.counts import Counts
 from app.web.ends import EndOffsets
@@ -76,6 +77,14 @@ class WebServer(driver.Web):
     async def _look(self) -> None:
         await self._local.lags()  # asks the broker whether it is there
         self._health.look()
+
+    async def on_start(self) -> None:
+        """Serve, to those who may ask."""
+        # Not before: the command line may have named other addresses than the settings.
+        conf, settings = self.app.conf, cast("Application", self.app).settings
+        names = {conf.web_bind, conf.canonical_url.host or ""}
+        protect(self.web_app, Access(settings.token, names, settings.web_cors or ()))
+        await super().on_start()
 
     async def on_stop(self) -> None:
         """Stop serving; close the connections to the other workers and to the broker."""

@@ -144,13 +144,13 @@ async def errors_as_json(
         if error.status < 400:
             raise
         response = _json({"error": error.reason}, error.status)
-        if allowed := error.headers.get("Allow"):
-            response.headers["Allow"] = allowed
+        for name in ("Allow", "WWW-Authenticate"):
+            if name in error.headers:
+                response.headers[name] = error.headers[name]
     except Exception:
         logger.exception("%s failed", request.path)
         response = _json({"error": "the worker has failed to answer; its log says why"}, 500)
     response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
 
 

@@ -42,6 +42,10 @@ PROMISED = {
     "COLUMNS": "word,window_start,count",
     "WEB_HOST": "127.0.0.1",
     "WEB_PORT": "6066",
+    "WEB_TOKEN": "",
+    "WEB_TOKEN_FILE": "",
+    "WEB_CORS": "",
+    "LOG_FORMAT": "plain",
 }
 """The defaults that users were promised; those of OUTPUT_ settings are whatever measures best."""
 
@@ -55,6 +59,7 @@ NONE_UNTIL_SET = {
     *("step_ms", "cassandra_datacenter", "cassandra_username", "cassandra_password"),
     *("cassandra_password_file", "cassandra_ca", "cassandra_cert", "cassandra_key"),
     *("output_batch_rows", "output_throughput", "output_ttl"),
+    *("web_token", "web_token_file", "web_cors"),
 }
 
 
@@ -190,6 +195,10 @@ BAD: list[tuple[str, str, str]] = [
     ("CASSANDRA_CA", "/", "is not a file that can be read"),
     ("CASSANDRA_CERT", "/nowhere", "is not a file that can be read"),
     ("CASSANDRA_KEY", "/nowhere", "is not a file that can be read"),
+    ("WEB_TOKEN_FILE", "/nowhere", "is not a file that can be read"),
+    ("WEB_CORS", "*", "is not an origin"),
+    ("WEB_CORS", "https://a.example/page", "is not an origin"),
+    ("LOG_FORMAT", "xml", "must be one of plain, json"),
     ("KEYSPACE", "my-keyspace", "must start with a letter"),
     ("TABLE", "w" * 49, "at most 48"),
     ("COLUMNS", "word,number", "names the field 'number'"),
@@ -256,6 +265,11 @@ def test_bad_value(name: str, text: str, why: str) -> None:
             },
             "CASSANDRA_PASSWORD_FILE",
             "CASSANDRA_PASSWORD",
+        ),
+        (
+            {"WEB_TOKEN": "sesame-sesame-sesame", "WEB_TOKEN_FILE": __file__},
+            "WEB_TOKEN_FILE",
+            "WEB_TOKEN",
         ),
     ],
 )
@@ -403,6 +417,36 @@ class TestPassword:
         with pytest.raises(ConfigurationError, match="PASSWORD_FILE") as refused:
             read(CASSANDRA_USERNAME="ali", CASSANDRA_PASSWORD_FILE=str(path))
         assert "same" not in str(refused.value)
+
+
+class TestToken:
+    """The web server's token, which nobody is told."""
+
+    def test_comes_from_its_variable_or_its_file(self, tmp_path: Path) -> None:
+        """A file's token is without the white space around it."""
+        path = tmp_path / "token"
+        path.write_text(" open-sesame-open\n\n", encoding="utf-8")
+        assert read(WEB_TOKEN_FILE=str(path)).token == "open-sesame-open"  # noqa: S105
+        assert read(WEB_TOKEN="sesame-sesame-16").token == "sesame-sesame-16"  # noqa: S105, S106
+        assert read().token is None
+
+    def test_is_in_no_representation(self) -> None:
+        """What logs or a debugger print of the settings lacks the token."""
+        settings = read(WEB_TOKEN="sesame-sesame-16")  # noqa: S106
+        assert "sesame" not in repr(settings)
+        assert "sesame" not in str(settings)
+
+    @pytest.mark.parametrize("token", ["sesame", "sesame sesame sesame", "sésame-sésame-sésame"])
+    def test_that_can_be_guessed_or_sent_nowhere_is_refused(
+        self, token: str, tmp_path: Path
+    ) -> None:
+        """It is long enough and fits a header, wherever it comes from; the error lacks it."""
+        path = tmp_path / "token"
+        path.write_text(token, encoding="utf-8")
+        for settings in ({"WEB_TOKEN": token}, {"WEB_TOKEN_FILE": str(path)}):
+            with pytest.raises(ConfigurationError, match="must be 16 or more letters") as refused:
+                read(**settings)
+            assert "same" not in str(refused.value)
 
 
 def test_topics_carry_the_id() -> None:
