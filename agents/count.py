@@ -47,6 +47,7 @@ class Counter:
         while (blocks := await lane.take(min(pending.seconds_left, EXPIRY_SECONDS))) is not None:
             if blocks:
                 await in_thread(partial(pending.add, blocks))
+                self._metrics.gathered(len(blocks))
             if pending.due:
                 await self._checkpoint(lane, pending)
                 pending = self._nothing_pending()

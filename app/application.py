@@ -250,6 +250,13 @@ class Application(faust.App):
         except Exception as error:
             self.fail(error)
 
+    def recovery_remaining(self) -> int:
+        """Records of the changelog that recovery has still to read; 0 when there is none."""
+        if not self.in_recovery:
+            return 0
+        remaining = cast("TableManager", self.tables).recovery.active_remaining()
+        return sum(max(0, records) for records in remaining.values())
+
     def _is_recovered(self) -> bool:
         """Whether the recovery that has ended is that of the present assignment."""
         recovery = cast("TableManager", self.tables).recovery

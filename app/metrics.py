@@ -23,10 +23,12 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Tally(NamedTuple):
-    """How many lines and messages were split, and how many messages were late or rejected."""
+    """What `split` did: blocks, lines, messages and words counted; messages late or rejected."""
 
+    blocks: int
     lines: int
     messages: int
+    words: int
     late: int
     rejected: int
 
@@ -46,8 +48,15 @@ class Metrics:
         def histogram(name: str, text: str) -> Histogram:
             return Histogram(f"wordcount_{name}", text, registry=registry, buckets=_SECONDS)
 
+        self.blocks = Counter(
+            "wordcount_blocks",
+            "Blocks that a stage has worked on: what one fetch brought of one partition",
+            ["stage"],
+            registry=registry,
+        )
         self.lines = counter("lines", "Lines split into words")
         self.messages = counter("messages", "Messages of lines split into words")
+        self.words = counter("words", "Words counted, once in each window that they belong to")
         self.late = counter("late_messages", "Messages that came too late for their windows")
         self.rejected = counter("rejected_messages", "Messages that are not UTF-8")
         self.expired_words = counter(
@@ -69,10 +78,16 @@ class Metrics:
 
     def split(self, tally: Tally) -> None:
         """Count what the agent `split` has committed."""
+        self.blocks.labels("split").inc(tally.blocks)
         self.lines.inc(tally.lines)
         self.messages.inc(tally.messages)
+        self.words.inc(tally.words)
         self.late.inc(tally.late)
         self.rejected.inc(tally.rejected)
+
+    def gathered(self, blocks: int) -> None:
+        """Count blocks of partial counts that the agent `count` has taken in."""
+        self.blocks.labels("count").inc(blocks)
 
     def checkpointed(self, rows: int, refused_words: int) -> None:
         """Count what a checkpoint has changed, and the words that came after their retention."""

@@ -65,7 +65,14 @@ def split_blocks(
         if messages:
             partition = TopicPartition(settings.partials, owner)
             outgoing.append(Outgoing(partition, [Record(None, message) for message in messages]))
-    tally = Tally(count_lines(values), len(values), len(judged.late), len(bad))
+    tally = Tally(
+        blocks=len(blocks),
+        lines=count_lines(values),
+        messages=len(values),
+        words=sum(int(counts.to_numpy().sum()) for _, _, counts in counted),
+        late=len(judged.late),
+        rejected=len(bad),
+    )
     return Split(outgoing, judged.watermark, tally)
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.stores.base import SerializedStore
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+)
 from yarl import URL
 
 from app.errors import UnavailableError
@@ -39,6 +47,8 @@ Put = tuple[bytes, bytes | None]
 
 OFFSET = b"offset"
 """Key of the changelog offset that the rows stand at; shorter than any key of a window."""
+
+_SIZES = ("rocksdb.live-sst-files-size", "rocksdb.cur-size-all-mem-tables")
 
 CACHE_BYTES = 64 << 20
 MEMTABLE_BYTES = 16 << 20
@@ -100,6 +110,14 @@ class CountStore(SerializedStore[bytes, bytes]):
             if prefix == b"\xff" * PREFIX_BYTES:
                 return
             iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each open database, standby copies too: its files and what is in memory."""
+        found = {}
+        for partition, database in list(self._databases.items()):
+            with contextlib.suppress(DbClosedError):  # by a rebalance, meanwhile
+                found[partition] = sum(database.property_int_value(name) or 0 for name in _SIZES)
+        return found
 
     # What Faust's recovery uses
 

@@ -3,9 +3,10 @@
 Ready: the lanes work, the broker has answered lately, and Cassandra has taken what was flushed. Not
 ready is a worker that recovers, rebalances, waits for a server or stops: that passes by itself.
 
-Live: the event loop runs, as the answer itself shows, and no lane holds blocks that it has not
-moved on from for a minute, while the broker answers and nobody waits for Cassandra. A worker that
-is not alive should be killed: its partitions go to others, and nothing is counted twice.
+Live: the event loop runs, as the answer itself shows, and no lane has had work for a minute, blocks
+that it holds or records that the consumer does not bring it, without committing any, while the
+broker answers and nobody waits for Cassandra. A worker that is not alive should be killed: its
+partitions go to others, and nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from app.application import Application
     from app.web.contact import Contact
+    from app.web.local import Lag
     from app.web.tracker import LaneTracker
 
 __all__ = ["Health"]
@@ -73,11 +77,13 @@ class Health:
             for lane in self._tracker.stuck(STUCK_SECONDS)
         ]
 
-    def look(self) -> None:
-        """Take note of where the lanes are; call it every few seconds."""
+    def look(self, lags: Iterable[Lag] = ()) -> None:
+        """Take note of where the lanes are, and of their `lags`; call it every few seconds."""
         # To wait for a server is right, however long it takes.
         waiting = not self._broker_seen() or self.unflushed_seconds() > STUCK_SECONDS / 2
-        self._tracker.look(excused=waiting)
+        # Nothing is brought to lanes that don't work yet.
+        behind = {(lag.topic, lag.partition) for lag in lags if lag.records and self._working()}
+        self._tracker.look(behind, excused=waiting)
 
     def unflushed_seconds(self) -> float:
         """Age of the oldest change that Cassandra lacks; 0 if it has all."""

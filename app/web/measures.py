@@ -74,6 +74,19 @@ class Measures(Collector):
             "Age of the oldest change that Cassandra lacks",
             value=self._health.unflushed_seconds(),
         )
+        state = GaugeMetricFamily(
+            "wordcount_state_bytes",
+            "Size of the table's local copy, standby partitions too",
+            labels=["partition"],
+        )
+        for partition, size in app.table.store.sizes().items():
+            state.add_metric([str(partition)], size)
+        yield state
+        yield GaugeMetricFamily(
+            "wordcount_recovery_remaining_records",
+            "Records of the changelog that recovery has still to read",
+            value=app.recovery_remaining(),
+        )
         yield GaugeMetricFamily(
             "wordcount_recovering",
             "1 while the table is recovered from its changelog",

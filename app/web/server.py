@@ -75,8 +75,7 @@ class WebServer(driver.Web):
 
     @Service.timer(LOOK_SECONDS)
     async def _look(self) -> None:
-        await self._local.lags()  # asks the broker whether it is there
-        self._health.look()
+        self._health.look(await self._local.lags())
 
     async def on_start(self) -> None:
         """Serve, to those who may ask."""

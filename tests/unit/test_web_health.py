@@ -10,6 +10,7 @@ import pytest
 
 from app.web.contact import Contact
 from app.web.health import Health
+from app.web.local import Lag
 from app.web.tracker import LaneTracker
 
 
@@ -22,7 +23,11 @@ class Bench:
         self.lane: Any = SimpleNamespace(partition=0, committed=(5, ""), expected=5)
         self.working = frozenset({0})
         self.stage: Any = SimpleNamespace(
-            name="count", lanes={0: self.lane}, generation=3, working=lambda: self.working
+            name="count",
+            topic="partials",
+            lanes={0: self.lane},
+            generation=3,
+            working=lambda: self.working,
         )
         self.app: Any = SimpleNamespace(
             failure=None,
@@ -40,12 +45,12 @@ class Bench:
         self.health = Health(self.app, tracker, self.contact)
         self.health.look()
 
-    def later(self, seconds: float, *, broker: bool = True) -> None:
+    def later(self, seconds: float, *, broker: bool = True, lag: int | None = 0) -> None:
         """Look again after so many seconds, in which the broker answered or not."""
         self.now += seconds
         if broker:
             self.contact.answered()
-        self.health.look()
+        self.health.look([Lag("partials", 0, lag)])
 
 
 @pytest.fixture
@@ -109,3 +114,21 @@ def test_a_lane_stuck_for_no_reason_means_death(bench: Bench) -> None:
     bench.later(2)
     bench.later(61)
     assert bench.health.not_live() == ["count-0 has committed nothing for 60 s"]
+
+
+def test_a_consumer_that_brings_nothing_means_death(bench: Bench) -> None:
+    """The topic grows, the broker answers, and nothing comes in for a minute."""
+    bench.later(2, lag=7)
+    bench.later(61, lag=7)
+    assert bench.health.not_live() == ["count-0 has committed nothing for 60 s"]
+
+
+def test_nothing_is_brought_to_a_worker_that_recovers(bench: Bench) -> None:
+    """However long recovery takes, its lag is no reason to kill it; nor is one that is unknown."""
+    bench.later(2, lag=None)
+    bench.later(600, lag=None)
+    assert bench.health.not_live() == []
+    bench.stage.generation = -1
+    bench.later(2, lag=7)
+    bench.later(600, lag=7)
+    assert bench.health.not_live() == []

@@ -26,7 +26,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
         self.lane = self.new_lane()
-        self.stage: Any = SimpleNamespace(name="split", lanes={3: self.lane})
+        self.stage: Any = SimpleNamespace(name="split", topic="lines", lanes={3: self.lane})
         self.tracker = LaneTracker([self.stage], self.clock)
         self.tracker.look()
 
@@ -34,10 +34,10 @@ class Bench:
         """A lane of partition 3."""
         return SimpleNamespace(partition=3, committed=(committed, ""), expected=expected)
 
-    def later(self, seconds: float, *, excused: bool = False) -> None:
+    def later(self, seconds: float, *, excused: bool = False, behind: bool = False) -> None:
         """Look again after so many seconds."""
         self.clock.now += seconds
-        self.tracker.look(excused=excused)
+        self.tracker.look([("lines", 3)] if behind else [], excused=excused)
 
     @property
     def idle(self) -> float:
@@ -81,6 +81,17 @@ def test_a_lane_with_work_that_commits_nothing_gets_stuck(bench: Bench) -> None:
     bench.later(2)
     assert bench.tracker.stuck(60) == ["split-3"]
     bench.lane.committed = (10, "")
+    bench.later(2)
+    assert bench.tracker.stuck(60) == []
+
+
+def test_a_lane_that_is_brought_nothing_of_what_is_there_gets_stuck(bench: Bench) -> None:
+    """A consumer that hangs leaves its lanes empty while the topic grows."""
+    bench.later(2, behind=True)
+    bench.later(59, behind=True)
+    assert bench.tracker.stuck(60) == []
+    bench.later(2, behind=True)
+    assert bench.tracker.stuck(60) == ["split-3"]
     bench.later(2)
     assert bench.tracker.stuck(60) == []
 
