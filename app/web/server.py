@@ -63,7 +63,10 @@ class WebServer(driver.Web):
         self.counts = Counts(app, windows, self._local, self._peers)
         self.status = Status(app, metrics, self._health, self._local, self._peers)
         measures = Measures(app, metrics, self._health, self._local)
-        views = Views(self.counts, self._local, self.status, self._health, measures)
+        protected = app.settings.token is not None
+        views = Views(
+            self.counts, self._local, self.status, self._health, measures, protected=protected
+        )
         self.web_app.middlewares.append(errors_as_json)
         self.web_app.add_routes(views.routes())
         self._runner = AppRunner(

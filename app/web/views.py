@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from app.web.answers import BadRequestError, NotServingError
+from app.web.openapi import document
 from app.web.times import parse_time
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class Views:
         status: Status,
         health: Health,
         measures: Measures,
+        *,
+        protected: bool = False,
     ) -> None:
         self._counts = counts
         self._local = local
         self._status = status
         self._health = health
         self._measures = measures
+        self._protected = protected
 
     def routes(self) -> list[web.RouteDef]:
         """Every path and its handler."""
@@ -57,6 +61,7 @@ class Views:
             web.get("/api/words/{word:.*}", self.word),
             web.get("/api/windows", self.windows),
             web.get("/api/status", self.status),
+            web.get("/api/openapi.json", self.openapi),
             web.get("/api/local/top", self.local_top),
             web.get("/api/local/word", self.local_word),
             web.get("/api/local/windows", self.local_windows),
@@ -87,6 +92,10 @@ class Views:
     async def status(self, _: web.Request) -> web.Response:
         """`/api/status`."""
         return _json(await self._status.all())
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """`/api/openapi.json`."""
+        return _json(document(protected=self._protected))
 
     async def local_top(self, request: web.Request) -> web.Response:
         """Top words of this worker's partitions."""

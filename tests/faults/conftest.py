@@ -9,7 +9,7 @@ import pytest
 from tests.faults.scenario import Scenario
 from tests.faults.servers import Servers
 from tests.faults.text import Shape
-from tests.faults.worker import ROOT
+from tests.workers import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import os
 import re
 import shutil
 import signal
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from app.embedded.ports import free_port
-from app.embedded.process import Process
+from tests.workers import is_ready, start_worker
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-__all__ = ["Worker"]
+    from app.embedded.process import Process
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["Worker"]
 
 READY_SECONDS = 90.0
 """Longest time that a worker may take to get to work."""
@@ -59,24 +56,17 @@ class Worker:
 
     def start(self, point: str = "") -> None:
         """Start it; `point` is where it is to end or to halt."""
-        command = [sys.executable, "-m", "faust", "-A", "app", "--datadir", str(self.data)]
-        # The path: so that a copy of the project tests itself, not the one that is installed.
-        environ = {
-            **os.environ,
-            **self._environ,
-            "FAULTPOINTS": point,
-            "PYTHONPATH": str(ROOT),
-        }
         self._say(f"start {point}")
-        self._process = Process([*command, "worker"], self.log, environ)
+        environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
+        self._process = start_worker(self.data, self.log, environ)
         self._started = time.monotonic()
         self.wanted = True
 
     async def until_ready(self) -> None:
         """Wait until it says that it does its work."""
-        url = f"http://127.0.0.1:{self._environ['WORDCOUNT_WEB_PORT']}/health/ready"
+        url = f"http://127.0.0.1:{self._environ['WORDCOUNT_WEB_PORT']}"
         deadline = time.monotonic() + READY_SECONDS
-        while not await asyncio.to_thread(_answers, url):
+        while not await asyncio.to_thread(is_ready, url):
             assert time.monotonic() < deadline, f"worker {self.number} is not ready: {self.log}"
             await asyncio.sleep(0.1)
 
@@ -183,11 +173,3 @@ class Worker:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%H:%M:%S')} ==== {what}\n")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http, by this test
-            return bool(response.status == 200)
-    except (OSError, http.client.HTTPException):
-        return False

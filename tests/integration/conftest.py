@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import os
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,16 +14,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cassandra.cluster import Cluster, Session
 
 from app.embedded.ports import free_port
-from app.embedded.process import Process
+from app.web.access import bearer
+from tests.workers import faust, get, is_ready, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
+    from app.embedded.process import Process
     from tests.conftest import Servers
-
-FAUST = (sys.executable, "-m", "faust", "-A", "app")
 
 
 @pytest.fixture(scope="session")
@@ -66,22 +61,16 @@ async def create_topic(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Awai
 class RunningWorker:
     """A worker process that a test has started."""
 
-    def __init__(self, process: Process, port: int, output: Path) -> None:
+    def __init__(self, process: Process, port: int, output: Path, token: str | None = None) -> None:
         self.process = process
+        self.headers = bearer(token)
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self.output = output
 
-    def get(self, path: str, seconds: float = 5.0) -> tuple[int, Any]:
+    def get(self, path: str, seconds: float = 5.0, **headers: str) -> tuple[int, Any]:
         """Status and body of an answer, JSON read; (0, None) if nobody answers."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=seconds) as response:  # noqa: S310 - http
-                return response.status, _body(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, _body(error)
-        except (OSError, http.client.HTTPException):
-            return 0, None
+        return get(self.url + path, seconds, {**self.headers, **headers})
 
     def json(self, path: str) -> Any:
         """The JSON of an answer with status 200; None if there is none now."""
@@ -100,7 +89,7 @@ class RunningWorker:
     @property
     def ready(self) -> bool:
         """Whether it says that it does its work."""
-        return self.get("/health/ready")[0] == 200
+        return is_ready(self.url)
 
     def stop(self, seconds: float = 30.0) -> int:
         """End it by SIGTERM; its exit status."""
@@ -146,11 +135,11 @@ class Stream:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
         return {**kept, **self._environ, **more}
 
-    def run(self, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, port: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `faust -A app …` to its end; `port` is that of the worker it should ask."""
-        more = {"WORDCOUNT_WEB_PORT": str(port)} if port else {}
+        more |= {"WORDCOUNT_WEB_PORT": str(port)} if port else {}
         return subprocess.run(
-            [*FAUST, *arguments],
+            faust(*arguments),
             env=self.environ(**more),
             capture_output=True,
             text=True,
@@ -158,16 +147,19 @@ class Stream:
             timeout=60,
         )
 
-    def start(self, *, ready: bool = True) -> RunningWorker:
-        """Start a worker with a data directory of its own, and wait until it is ready."""
+    def start(self, *, ready: bool = True, app: str = "app", **more: str) -> RunningWorker:
+        """Start a worker with a data directory of its own, and wait until it is ready.
+
+        `app` is what holds the application, `more` its environment besides the stream's.
+        """
         if not self.workers:
             schema = self.run("schema", "--apply")
             assert schema.returncode == 0, schema.stderr
         number, port = len(self.workers), free_port()
         output = self._folder / f"worker-{number}.log"
-        command = [*FAUST, "--datadir", str(self._folder / f"data-{number}"), "worker"]
-        process = Process(command, output, self.environ(WORDCOUNT_WEB_PORT=str(port)))
-        worker = RunningWorker(process, port, output)
+        environ = self.environ(WORDCOUNT_WEB_PORT=str(port), **more)
+        process = start_worker(self._folder / f"data-{number}", output, environ, app)
+        worker = RunningWorker(process, port, output, environ.get("WORDCOUNT_WEB_TOKEN"))
         self.workers.append(worker)
         if ready:
             worker.wait_until(lambda: worker.ready)
@@ -198,11 +190,6 @@ class Stream:
             if worker.process.running:
                 worker.process.resume()
                 worker.process.kill()
-
-
-def _body(response: Any) -> Any:
-    content = response.read()
-    return json.loads(content) if "json" in response.headers["Content-Type"] else content.decode()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,104 @@
+"""Two workers that ask for a token, as those do that listen elsewhere than on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKEN = "a-token-of-these-tests"  # noqa: S105 - a test's own
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+LINES = 120
+
+
+@pytest.fixture(scope="module")
+def guarded(new_stream: Callable[[str], Any]) -> Iterator[Any]:
+    """A stream whose two workers ask for a token and have counted some lines."""
+    stream = new_stream("web_token").configure(web_token=TOKEN, print=0)
+    workers = [stream.start(), stream.start()]
+    now = time.time_ns() // 1_000_000
+    asyncio.run(stream.produce((f"again w{n} <script>", now) for n in range(LINES)))
+
+    def counted() -> bool:
+        answers = [worker.json("/api/words/again") for worker in workers]
+        return all(
+            answer and sum(window["count"] for window in answer["windows"]) == LINES
+            for answer in answers
+        )
+
+    workers[0].wait_until(counted)
+    yield stream
+    stream.close()
+
+
+def test_workers_show_each_other_the_token(guarded: Any) -> None:
+    """Answers over all workers are there, whichever is asked; without the token there is none."""
+    for worker in guarded.workers:
+        assert worker.json("/api/top?n=1")["words"] == [{"word": "<script>", "count": LINES}]
+        assert len(worker.json("/api/status")["workers"]) == 2
+        for path in ("/api/top", "/api/local/status", "/metrics", "/api/openapi.json"):
+            status, answer = worker.get(path, Authorization="")
+            assert (status, set(answer)) == (401, {"error"})
+        assert worker.get("/health/ready", Authorization="")[0] == 200
+
+
+def test_commands_show_it_too(guarded: Any) -> None:
+    """They take it from the settings; without it they name the setting, with status 2."""
+    url = guarded.workers[0].url
+    done = guarded.run("top", "--url", url)
+    assert (done.returncode, "<script>" in done.stdout) == (0, True)
+    for token, remedy in (("", "set WORDCOUNT_WEB_TOKEN"), ("wrong" * 4, "this is not its")):
+        done = guarded.run("status", "--url", url, WORDCOUNT_WEB_TOKEN=token)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert remedy in done.stderr
+
+
+def test_nobody_is_told_the_token(guarded: Any) -> None:
+    """It stands in no answer, no metric and no log."""
+    for worker in guarded.workers:
+        for path in ("/api/status", "/api/openapi.json", "/metrics", "/api/local/status"):
+            assert TOKEN not in str(worker.get(path))
+        assert TOKEN not in worker.output.read_text()
+
+
+def test_the_description_of_the_web_is_sound(guarded: Any) -> None:
+    """/api/openapi.json is OpenAPI 3.1, and says that a token is needed."""
+    described = guarded.workers[0].json("/api/openapi.json")
+    assert list(OpenAPIV31SpecValidator(described).iter_errors()) == []
+    assert described["security"]
+
+
+def test_the_web_keeps_what_its_description_promises(guarded: Any, tmp_path: Path) -> None:
+    """Schemathesis asks all that it allows, and what it does not allow: it finds no fault."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            *("--config-file", CONFIG, "run", f"{guarded.workers[0].url}/api/openapi.json"),
+            *("--header", f"Authorization: Bearer {TOKEN}", "--checks", "all", "--seed", "1"),
+            *("--phases", "examples,coverage,fuzzing", "--max-examples", "25"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No issues found" in done.stdout
+
+
+def test_a_worker_beyond_loopback_does_not_start_without_a_token(stream: Any) -> None:
+    """It ends at once, with status 2 and one line that names the remedy."""
+    done = stream.configure(web_host="0.0.0.0").run("worker")  # noqa: S104 - refused
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: the web server would listen on 0.0.0.0")
+    assert "Traceback" not in done.stderr
