@@ -7,7 +7,6 @@ when it is first asked for: importing a part (`from app.text import …`) makes 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,13 +77,12 @@ def _add_commands() -> None:
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from app.errors import WordCountError
+    from app.errors import WordCountError, end_with
 
     try:
         application = create_app()
     except WordCountError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(error.exit_status) from None
+        end_with(error)
     _add_commands()
     globals()["app"] = application
     return application

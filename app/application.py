@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +19,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from yarl import URL
 
-from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.errors import ConfigurationError, UnavailableError, WordCountError, exit_status, say
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
 from app.kafka.transport import BlockSchema, BlockTransport
@@ -127,7 +126,7 @@ class Application(faust.App):
             canonical_url=_canonical_url(settings),
             web_bind=settings.web_host,
             web_port=settings.web_port,
-            logging_config=config("INFO"),
+            logging_config=config("INFO", settings.log_format),
         )
         self.settings = settings
         self.offsets = CommittedOffsets(settings.id, settings.broker)
@@ -331,8 +330,8 @@ class Application(faust.App):
 
     def _end(self) -> None:
         if self.failure is not None:
-            print(f"Error: {self.failure}", file=sys.stderr, flush=True)  # noqa: T201 - the end
-            os._exit(getattr(self.failure, "exit_status", 1))
+            say(self.failure, as_json=self.settings.log_format == "json")
+            os._exit(exit_status(self.failure))
         os._exit(0)
 
     async def flush(self) -> None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationError", "UnavailableError", "WordCountError"]
+import json
+import sys
+from datetime import UTC, datetime
+from typing import NoReturn
+
+__all__ = [
+    "ConfigurationError",
+    "UnavailableError",
+    "WordCountError",
+    "end_with",
+    "exit_status",
+    "say",
+]
 
 
 class WordCountError(Exception):
@@ -23,3 +35,23 @@ class ConfigurationError(WordCountError):
 
 class UnavailableError(WordCountError):
     """Something outside this process is missing or refuses: a server, a port, a disk."""
+
+
+def exit_status(error: BaseException) -> int:
+    """What a process ends with that `error` has stopped."""
+    return error.exit_status if isinstance(error, WordCountError) else 1
+
+
+def say(error: BaseException, *, as_json: bool = False) -> None:
+    """Write the one line of an error that stops the process to standard error."""
+    line = f"Error: {error}"
+    if as_json:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": now, "level": "error", "logger": "app", "message": str(error)})
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the last line
+
+
+def end_with(error: BaseException, *, as_json: bool = False) -> NoReturn:
+    """Say the error and end the process with its status."""
+    say(error, as_json=as_json)
+    sys.exit(exit_status(error))

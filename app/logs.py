@@ -1,4 +1,4 @@
-"""Logging: plain lines on stderr; Faust and the clients are quiet unless something is wrong.
+"""Logging: lines on stderr, plain or JSON; Faust and the clients are quiet unless things go wrong.
 
 That Kafka is away, the application says itself, once (app/kafka/watch.py). Its clients would say it
 at every try, and Faust with a traceback.
@@ -6,9 +6,11 @@ at every try, and Faust with a traceback.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from aiokafka.errors import KafkaError
 
@@ -18,6 +20,9 @@ __all__ = ["config"]
 
 REPEAT_SECONDS = 10.0
 """The same message is not said again within this time."""
+
+REMEMBERED = 1000
+"""Most messages that are known as said."""
 
 
 class OneLine(logging.Formatter):
@@ -31,6 +36,23 @@ class OneLine(logging.Formatter):
         return super().format(record)
 
 
+class JsonLine(logging.Formatter):
+    """One JSON object a line: time (ISO 8601 with Z), level, logger, message, error if there is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        said = {
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and not isinstance(record.exc_info[1], WordCountError):
+            said["error"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
 class Seldom(logging.Filter):
     """Lets a message through once in a while, and then says how often it was held back."""
 
@@ -41,6 +63,8 @@ class Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to say `record`."""
         place = (record.name, record.lineno, str(record.msg))
+        if len(self._said) > REMEMBERED:  # libraries put what changes into the message itself
+            self._said.clear()
         last, held = self._said.get(place, (-REPEAT_SECONDS, 0))
         now = time.monotonic()
         if now - last < REPEAT_SECONDS:
@@ -63,10 +87,18 @@ class Unexpected(logging.Filter):
         return not kafka and "Reraising original exception" not in text
 
 
-def config(level: str) -> dict[str, Any]:
-    """A configuration for logging.config.dictConfig; `level` is that of the application's own."""
+def config(level: str, form: Literal["plain", "json"] = "plain") -> dict[str, Any]:
+    """A configuration for logging.config.dictConfig; `level` is that of the application's own.
+
+    Frameworks say errors only, unless `level` is DEBUG: Faust's news are tables of partitions.
+    """
     own = {"level": level, "propagate": True}
-    framework = {"level": "ERROR", "filters": ["unexpected"], "propagate": True}
+    debug = level == "DEBUG"
+    framework = {
+        "level": "INFO" if debug else "ERROR",
+        "filters": ["unexpected"],
+        "propagate": True,
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -75,13 +107,14 @@ def config(level: str) -> dict[str, Any]:
                 "()": OneLine,
                 "format": "%(asctime)s %(levelname)s %(message)s",
                 "datefmt": "%H:%M:%S",
-            }
+            },
+            "json": {"()": JsonLine},
         },
         "filters": {"seldom": {"()": Seldom}, "unexpected": {"()": Unexpected}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
-                "formatter": "line",
+                "formatter": "json" if form == "json" else "line",
                 "filters": ["seldom", "unexpected"],
                 "stream": "ext://sys.stderr",
             }
@@ -90,6 +123,6 @@ def config(level: str) -> dict[str, Any]:
         "loggers": {
             **dict.fromkeys(("app", "agents", "tables"), own),
             **dict.fromkeys(("asyncio", "cassandra", "faust", "mode"), framework),
-            "aiokafka": {"level": "CRITICAL", "propagate": True},
+            "aiokafka": {"level": "WARNING" if debug else "CRITICAL", "propagate": True},
         },
     }

@@ -1,13 +1,12 @@
-"""The one place where an error becomes one line on the terminal and an exit status."""
+"""Commands that end with one line and an exit status, whatever goes wrong."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from app.errors import WordCountError
+from app.errors import WordCountError, end_with
 
 __all__ = ["WordCountCommand"]
 
@@ -23,6 +22,5 @@ class WordCountCommand(click.Command):
         try:
             return super().invoke(ctx)
         except WordCountError as error:
-            click.echo(f"Error: {error}", err=True)
             # Not ctx.exit(): Faust's group would run on to its own end of a command.
-            sys.exit(error.exit_status)
+            end_with(error)

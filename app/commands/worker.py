@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging.config
-import sys
 import warnings
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 from aiokafka.errors import KafkaError
+from click.core import ParameterSource
 from faust.cli import worker as stock
 from faust.exceptions import AlreadyConfiguredWarning
 
 from app.application import gone_while_starting
-from app.errors import WordCountError
+from app.errors import WordCountError, end_with
 from app.logs import config
 from app.preflight import (
     check_data_directory,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["worker"]
 
+logger = logging.getLogger(__name__)
+
 
 class worker(stock.worker):  # noqa: N801 - the class's name is the command's
     """Start a worker: it takes its share of the partitions, counts, and saves to Cassandra."""
@@ -42,7 +45,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         """Check what the worker needs, run it until it is stopped, and exit with a status."""
         app = cast("Application", self.app)
         self._init_worker_options(*self.args, **self.kwargs)
-        logging.config.dictConfig(config("INFO"))
+        logging.config.dictConfig(dict(app.conf.logging_config))
         try:
             check_data_directory(app.conf.datadir)
             # Kept, not closed: it holds until the process ends.
@@ -53,39 +56,47 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             asyncio.run(check_servers(app.settings))
             super().run_using_worker(*args, **kwargs)
         except WordCountError as error:
-            _stop(error)
+            self._stop(error)
         except SystemExit as ended:
             if app.failure is not None:
-                _stop(app.failure)
+                self._stop(app.failure)
             cause = ended.__context__
             if isinstance(cause, WordCountError):
-                _stop(cause)
+                self._stop(cause)
             if isinstance(cause, KafkaError):
-                _stop(gone_while_starting(app.settings))
+                self._stop(gone_while_starting(app.settings))
             raise
+
+    def _stop(self, error: BaseException) -> NoReturn:
+        end_with(error, as_json=cast("Application", self.app).settings.log_format == "json")
 
     def _init_worker_options(self, *args: Any, **options: Any) -> None:
         # Faust warns of every option that is set again, even to what it was.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AlreadyConfiguredWarning)
             super()._init_worker_options(*args, **options)
+            app = cast("Application", self.app)
+            app.conf.logging_config = config(self._level(), app.settings.log_format)
+
+    def _level(self) -> str:
+        """The level asked for; INFO where Faust's own default would say no news."""
+        root = click.get_current_context().find_root()
+        given = root.get_parameter_source("loglevel") is not ParameterSource.DEFAULT
+        return self.loglevel.upper() if given else "INFO"
 
     def on_worker_created(self, worker: Worker) -> None:
         """Say what starts, in a line."""
         cast("FaustWorker", worker).spinner = None
-        click.echo(_banner(cast("Application", self.app)), err=True)
+        logger.info("%s", _banner(cast("Application", self.app)))
 
 
 def _banner(app: Application) -> str:
     settings = app.settings
     contact = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
-    web = f", http://{app.conf.web_bind}:{app.conf.web_port}/" if app.conf.web_enabled else ""
+    token = " (asks for the token)" if settings.token is not None else ""
+    web = f"; {str(app.conf.canonical_url).rstrip('/')}/{token}" if app.conf.web_enabled else ""
     return (
-        f"{settings.id}: Kafka {', '.join(settings.broker)} topic {settings.lines}"
+        f"wordcount-stream {version('wordcount-stream')}, {settings.id}:"
+        f" Kafka {', '.join(settings.broker)} topic {settings.lines}"
         f" → Cassandra {contact} {settings.keyspace}.{settings.table}{web}"
     )
-
-
-def _stop(error: BaseException) -> NoReturn:
-    click.echo(f"Error: {error}", err=True)
-    sys.exit(error.exit_status if isinstance(error, WordCountError) else 1)

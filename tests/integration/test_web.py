@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -32,6 +34,9 @@ ODD_WORDS = (
     "\u202eturned",
 )
 PARTITIONS = 4
+ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "docker" / "grafana" / "wordcount.json"
+WEB = ROOT / "docs" / "web.md"
 
 
 def iso(ms: int) -> str:
@@ -205,8 +210,56 @@ def test_metrics_are_prometheus_text(counted: Counted) -> None:
     assert values["wordcount_rebalances_total"] >= 3
     assert values["wordcount_rows_flushed_total"] >= sum(map(len, counted.windows.values()))
     assert values["process_resident_memory_bytes"] > 0
+    assert values["wordcount_words_total"] == sum(c.total() for c in counted.windows.values())
+    assert values["wordcount_blocks_total"] >= 2 * PARTITIONS
+    assert values["wordcount_state_bytes"] > 0
+    assert values["wordcount_checkpoint_seconds_count"] >= PARTITIONS
+    assert values["wordcount_recovery_remaining_records"] == 0
     for name in ("lag_records-lines", "lag_records-partials", "rows_waiting", "recovering"):
         assert values[f"wordcount_{name}"] == 0
+
+
+def test_metrics_have_the_names_and_units_that_prometheus_wants(counted: Counted) -> None:
+    """Counters end in _total, everything with a unit in its base unit, and all have a help text."""
+    _, text = counted.workers[0].get("/metrics")
+    for family in text_string_to_metric_families(text):
+        assert family.documentation, family.name
+        assert not re.search(r"_(ms|us|milliseconds|minutes|kb|mb|percent)(_|$)", family.name)
+        if family.name.startswith("wordcount_"):
+            assert family.type in ("counter", "gauge", "histogram")
+        for sample in family.samples:
+            if family.type == "counter":
+                assert sample.name.endswith(("_total", "_created"))
+            if family.type == "histogram":
+                assert family.name.endswith(("_seconds", "_bytes", "_rows"))
+
+
+def test_every_metric_of_the_dashboard_is_there(counted: Counted) -> None:
+    """What docker/grafana/wordcount.json asks Prometheus for, workers tell."""
+    _, text = counted.workers[0].get("/metrics")
+    told = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
+    asked = [
+        target["expr"]
+        for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+        for target in panel.get("targets", ())
+    ]
+    names = {name for expr in asked for name in re.findall(r"\b(?:wordcount|process)_\w+", expr)}
+    assert len(asked) > 20
+    assert names - told == set()
+
+
+def test_the_documented_metrics_are_those_there_are(counted: Counted) -> None:
+    """docs/web.md has a line for each metric, and none that there is not."""
+    _, text = counted.workers[0].get("/metrics")
+    families = text_string_to_metric_families(text)
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if family.name.startswith("wordcount_")
+    }
+    rows = re.findall(r"^\| (`wordcount_.*?) \|", WEB.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`(wordcount_\w+)", row)}
+    assert names == documented
 
 
 def test_workers_that_do_their_work_are_live_and_ready(counted: Counted) -> None:

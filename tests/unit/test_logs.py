@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import logging.config
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,25 @@ class TestOneLine:
         assert text.endswith("KeyError: 'x'")
 
 
+class TestJsonLine:
+    """The format for programs."""
+
+    def test_is_one_object_a_line(self) -> None:
+        """Time, level, logger and text, whatever is in it."""
+        said = logs.JsonLine().format(record("lost\n%s", "\u2028\x1b"))
+        assert "\n" not in said
+        read = json.loads(said)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", read.pop("time"))
+        assert read == {"level": "warning", "logger": "app.x", "message": "lost\n\u2028\x1b"}
+
+    def test_carries_the_traceback_of_an_unexpected_error_only(self) -> None:
+        """What the application raises says all in its message."""
+        unexpected = json.loads(logs.JsonLine().format(record("x", error=raised(KeyError("k")))))
+        assert unexpected["error"].startswith("Traceback")
+        expected = raised(UnavailableError("Kafka is away"))
+        assert "error" not in json.loads(logs.JsonLine().format(record("x", error=expected)))
+
+
 class TestSeldom:
     """The filter of what was said already."""
 
@@ -93,6 +114,13 @@ class TestSeldom:
         assert seldom.filter(record("lost"))
         assert seldom.filter(record("found"))
         assert seldom.filter(record("lost", line=2))
+
+    def test_remembers_a_bounded_number_of_messages(self) -> None:
+        """A library whose every message is another one does not fill the memory."""
+        seldom = logs.Seldom()
+        for number in range(3 * logs.REMEMBERED):
+            assert seldom.filter(record(f"offset {number}"))
+        assert len(seldom._said) <= logs.REMEMBERED + 1
 
     def test_takes_a_percent_sign_for_what_it_is(self, clock: Callable[[float], None]) -> None:
         """A message without arguments may hold a percent sign."""
@@ -181,3 +209,28 @@ class TestConfig:
         for number in range(5):
             logging.getLogger("app.kafka.writer").warning("transaction failed: %s", number)
         assert stderr.getvalue().count("\n") == 1
+
+    def test_shows_what_frameworks_do_for_debugging(
+        self, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """At DEBUG Faust's own news appear, its tables of partitions among them; not before."""
+        logging.getLogger("faust.tables").info("partitions: | topic | {0-3} |")
+        assert stderr.getvalue() == ""
+        monkeypatch.setattr(sys, "stderr", stderr)
+        logging.config.dictConfig(logs.config("DEBUG"))
+        logging.getLogger("faust.tables").info("partitions: | topic | {0-3} |")
+        assert "| topic |" in stderr.getvalue()
+
+    def test_writes_json_where_that_is_set(
+        self, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Frameworks' errors are objects too."""
+        monkeypatch.setattr(sys, "stderr", stderr)
+        logging.config.dictConfig(logs.config("INFO", "json"))
+        logging.getLogger("app.x").info("one")
+        logging.getLogger("faust.x").error("two", exc_info=raised(KeyError("x")))
+        said = [json.loads(line) for line in stderr.getvalue().splitlines()]
+        assert [(line["level"], line["message"]) for line in said] == [
+            ("info", "one"),
+            ("error", "two"),
+        ]

@@ -1,0 +1,60 @@
+"""The application, to be stalled on purpose, with health that loses patience within seconds.
+
+As long as there is a file of a stall's name in the directory STALLS, the worker stalls: `loop`
+blocks the event loop, `consumer` keeps what is fetched from the lanes, `recovery` keeps the
+changelog from recovery, `commit` lets no transaction begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app import create_app
+from app.commands.worker import worker as _worker  # noqa: F401 - the command, with its checks
+from app.kafka.transport import BlockConsumer
+from app.kafka.writer import PartitionWriter
+from app.web import health
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+health.STUCK_SECONDS = 4.0
+health.SEEN_SECONDS = 5.0
+
+STALLS = Path(os.environ["STALLS"])
+
+_getmany, _commit = BlockConsumer.getmany, PartitionWriter.commit
+
+
+async def _until_over(stall: str) -> None:
+    while (STALLS / stall).exists():  # noqa: ASYNC110 - another process makes the file
+        await asyncio.sleep(0.05)
+
+
+async def getmany(self: BlockConsumer, timeout: float) -> AsyncIterator[Any]:
+    """Fetch, once neither of the stalls is on that applies now."""
+    await _until_over("recovery" if self.app.in_recovery else "consumer")
+    async for fetched in _getmany(self, timeout):
+        yield fetched
+
+
+async def commit(self: PartitionWriter, *args: Any) -> Any:
+    """Commit, once the stall is over."""
+    await _until_over("commit")
+    return await _commit(self, *args)
+
+
+BlockConsumer.getmany = getmany
+PartitionWriter.commit = commit
+app = create_app()
+
+
+@app.timer(0.1)
+async def block_the_loop() -> None:
+    """Sleep where nothing may sleep."""
+    while (STALLS / "loop").exists():
+        time.sleep(0.05)  # noqa: ASYNC251 - that is the stall

@@ -1,0 +1,139 @@
+"""Health under stalls made on purpose, on a worker that loses patience within seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.embedded import EmbeddedKafka
+from tests.conftest import Servers
+from tests.integration.conftest import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from app.embedded import EmbeddedCassandra
+
+APP = "tests.integration.stalling"
+
+
+class Stalled:
+    """A stream on a Kafka of its own, and what its workers are stalled by."""
+
+    def __init__(self, kafka: EmbeddedKafka, stream: Stream, folder: Path) -> None:
+        self.kafka = kafka
+        self.stream = stream
+        self.folder = folder
+        self.worker: Any = None
+
+    def start(self, *, ready: bool = True) -> Any:
+        """Start a worker with no local rows."""
+        self.worker = self.stream.start(ready=ready, app=APP, STALLS=str(self.folder))
+        return self.worker
+
+    def begin(self, stall: str) -> None:
+        """Stall, until `end`."""
+        (self.folder / stall).touch()
+
+    def end(self, stall: str) -> None:
+        """Go on."""
+        (self.folder / stall).unlink()
+
+    async def produce(self, lines: int = 20) -> None:
+        """Write lines of now."""
+        now = time.time_ns() // 1_000_000
+        await self.stream.produce((f"line {number}", now) for number in range(lines))
+
+    def health(self) -> tuple[int, int, str]:
+        """Status of live and of ready, and the reasons of both."""
+        live, ready = (self.worker.get(f"/health/{name}", 2) for name in ("live", "ready"))
+        reasons = [
+            reason for _, body in (live, ready) for reason in (body or {"reasons": []})["reasons"]
+        ]
+        return live[0], ready[0], "; ".join(reasons)
+
+    def until(self, live: int, ready: int, reason: str = "") -> None:
+        """Wait until health says so."""
+
+        def told() -> bool:
+            found = self.health()
+            return found[:2] == (live, ready) and reason in found[2]
+
+        self.worker.wait_until(told, 90)
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        _, text = self.worker.get("/metrics")
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        )
+
+
+@pytest.fixture(scope="module")
+def stalled(
+    cassandra: EmbeddedCassandra, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stalled]:
+    folder = tmp_path_factory.mktemp("stalls")
+    with EmbeddedKafka() as kafka:
+        stream = Stream(Servers(kafka, cassandra), "web_stalls", folder)
+        stream.configure(partitions=2, print=0)
+        yield Stalled(kafka, stream, folder)
+        stream.close()
+
+
+async def test_a_blocked_event_loop_is_told_by_silence(stalled: Stalled) -> None:
+    """Nobody answers a probe in time; once the loop runs again the worker is live and ready."""
+    worker = stalled.start()
+    assert stalled.health() == (200, 200, "")
+    stalled.begin("loop")
+    worker.wait_until(lambda: worker.get("/health/live", 1)[0] == 0)
+    stalled.end("loop")
+    stalled.until(200, 200)
+
+
+@pytest.mark.parametrize("stall", ["consumer", "commit"])
+async def test_a_lane_that_does_not_go_on_means_that_the_worker_is_not_alive(
+    stalled: Stalled, stall: str
+) -> None:
+    """Be it that nothing is brought to it or that it commits nothing: a restart would help."""
+    stalled.begin(stall)
+    await stalled.produce()
+    stalled.until(503, 200, "has committed nothing for 4 s")
+    stalled.end(stall)
+    stalled.until(200, 200)
+
+
+async def test_a_worker_without_kafka_is_alive_and_not_ready(stalled: Stalled) -> None:
+    """To wait for Kafka is right: nobody may kill it. When Kafka is back it is ready by itself."""
+    stalled.kafka.kill()
+    stalled.until(200, 503, "no broker has answered for 5 s")
+    stalled.kafka.start()
+    stalled.until(200, 200)
+    await stalled.produce()
+    stalled.worker.wait_until(lambda: stalled.metric("wordcount_lag_records") == 0)
+
+
+async def test_a_worker_that_recovers_is_alive_and_not_ready(stalled: Stalled) -> None:
+    """However long it takes; the metrics say what is left to do."""
+    assert stalled.worker.stop() == 0
+    stalled.begin("recovery")
+    worker = stalled.start(ready=False)
+    stalled.until(200, 503, "the worker is recovering")
+    began = time.monotonic()
+    assert stalled.metric("wordcount_recovering") == 1
+    assert stalled.metric("wordcount_ready") == 0
+    assert stalled.metric("wordcount_recovery_remaining_records") > 0
+    worker.wait_until(lambda: stalled.health()[0] != 200 or time.monotonic() > began + 7)
+    assert stalled.health()[0] == 200
+    stalled.end("recovery")
+    stalled.until(200, 200)
+    assert stalled.metric("wordcount_recovering") == 0
+    assert stalled.metric("wordcount_recovery_remaining_records") == 0
+    assert worker.json("/api/words/line")["windows"]
