@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,10 @@ from app.commands.errors import WordCountCommand
 from app.errors import UnavailableError
 from app.parsers import duration_ms
 from app.settings import Settings
+from app.signals import asked_to_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from app.embedded.process import Process
 
@@ -50,7 +50,7 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
 
     stop = threading.Event()
     kafka, cassandra = EmbeddedKafka(), EmbeddedCassandra()
-    with _stopped_by_signals(stop), ExitStack() as stack:
+    with asked_to_end(stop.set), ExitStack() as stack:
         click.echo("Starting Kafka and Cassandra", err=True)
         stack.callback(close_together, kafka, cassandra)
         start_together(kafka, cassandra)
@@ -80,20 +80,6 @@ def _seconds(duration: str) -> float:
         return duration_ms(duration) / 1000
     except ValueError as error:
         raise click.UsageError(f"--for {duration}: {error}") from None
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on Ctrl-C and SIGTERM instead of breaking off."""
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _command(*arguments: str) -> list[str]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,9 @@ import click
 
 from app.commands.errors import WordCountCommand
 from app.errors import ConfigurationError
+from app.signals import interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.embedded import EmbeddedCassandra, EmbeddedKafka, EmbeddedServer
 
 __all__ = ["servers"]
@@ -57,17 +54,17 @@ def servers(kafka_port: int, cassandra_port: int, data: Path | None, env_file: P
 
     kafka = EmbeddedKafka(kafka_port, data=data and data / "kafka")
     cassandra = EmbeddedCassandra(cassandra_port, data=data and data / "cassandra")
-    try:
-        with _interrupted_by_signals():
+    with interrupted():
+        try:
             start_together(kafka, cassandra)
             _announce(kafka, cassandra, data, env_file)
             _watch(kafka, cassandra)
-    except KeyboardInterrupt:
-        click.echo("Stopping")
-    finally:
-        if env_file is not None:
-            env_file.unlink(missing_ok=True)
-        close_together(kafka, cassandra)
+        except KeyboardInterrupt:
+            click.echo("Stopping")
+        finally:
+            if env_file is not None:
+                env_file.unlink(missing_ok=True)
+            close_together(kafka, cassandra)
 
 
 def _clear(env_file: Path) -> None:
@@ -84,28 +81,6 @@ def _not_writable(env_file: Path, why: str | None) -> ConfigurationError:
     return ConfigurationError(
         f"--env-file {env_file}: can't be written ({why}); name a file in a directory you can write"
     )
-
-
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does; after it none of them interrupts."""
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):
-        signals.append(signal.SIGHUP)
-
-    def interrupt(*_: object) -> None:
-        # One is enough: a second must not break off the orderly stop.
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in signals:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def _announce(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from app.signals import asked_to_end
 from app.sources.flow import dated, paced
 
 if TYPE_CHECKING:
@@ -114,12 +114,11 @@ async def _acknowledge(source: Source, delivery: Delivery) -> None:
 
 @contextmanager
 def stopped_by_signals(source: Source, on_stop: Callable[[], bool]) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM stop the source, the second raise GivenUp in the body.
+    """Let the first signal to end stop the source, the second raise GivenUp in the body.
 
     `on_stop` is called at the first; if it returns False, there is nothing to wait for, and the
     first does what the second would.
     """
-    loop = asyncio.get_running_loop()
     body = asyncio.current_task()
     given_up = False
 
@@ -132,15 +131,10 @@ def stopped_by_signals(source: Source, on_stop: Callable[[], bool]) -> Iterator[
         given_up = True
         body.cancel()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
     try:
-        yield
+        with asked_to_end(stop):
+            yield
     except asyncio.CancelledError:
         if given_up:
             raise GivenUp from None
         raise
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
