@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.commands.completion import completion
 from app.commands.count import count
 from app.commands.demo import demo
 from app.commands.produce import produce
@@ -17,4 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-COMMANDS: tuple[click.Command, ...] = (demo, count, produce, schema, servers, status, top)
+COMMANDS: tuple[click.Command, ...] = (
+    completion,
+    demo,
+    count,
+    produce,
+    schema,
+    servers,
+    status,
+    top,
+)

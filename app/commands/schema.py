@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ __all__ = ["schema"]
     show_default=True,
     help="Copies of every row: of the keyspace, when it is created.",
 )
-def schema(apply_it: bool, replication_factor: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def schema(apply_it: bool, replication_factor: int, as_json: bool) -> None:
     """Print the keyspace and the table of the counts as CQL, or create them.
 
     With WORDCOUNT_CASSANDRA_DATACENTER the keyspace is replicated in that data centre. What is
@@ -36,16 +38,18 @@ def schema(apply_it: bool, replication_factor: int) -> None:
 
     settings = Settings.read(os.environ)
     if apply_it:
-        asyncio.run(_apply(settings, replication_factor))
+        lines = asyncio.run(_apply(settings, replication_factor))
     else:
-        for statement in statements(settings, replication_factor):
-            click.echo(f"{statement};")
+        lines = [f"{statement};" for statement in statements(settings, replication_factor)]
+    if as_json:
+        click.echo(json.dumps({"done" if apply_it else "statements": lines}))
+    else:
+        click.echo("\n".join(lines))
 
 
-async def _apply(settings: Settings, replication_factor: int) -> None:
+async def _apply(settings: Settings, replication_factor: int) -> list[str]:
     from app.cassandra.schema import apply
     from app.cassandra.session import connect
 
     async with await connect(settings) as session:
-        for line in await apply(session, settings, replication_factor):
-            click.echo(line)
+        return list(await apply(session, settings, replication_factor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from pathlib import Path
@@ -38,7 +39,14 @@ _SECONDS_BETWEEN_CHECKS = 0.2
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for the WORDCOUNT_BROKER and WORDCOUNT_CASSANDRA lines; there while both serve.",
 )
-def servers(kafka_port: int, cassandra_port: int, data: Path | None, env_file: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when both serve.")
+def servers(
+    kafka_port: int,
+    cassandra_port: int,
+    data: Path | None,
+    env_file: Path | None,
+    as_json: bool,
+) -> None:
     """Run a real Kafka and a real Cassandra until Ctrl-C or SIGTERM.
 
     Prints `ready` when both serve. The first run fetches them (about 100 MB) into your cache
@@ -57,10 +65,12 @@ def servers(kafka_port: int, cassandra_port: int, data: Path | None, env_file: P
     with interrupted():
         try:
             start_together(kafka, cassandra)
-            _announce(kafka, cassandra, data, env_file)
+            if env_file is not None:
+                _write(env_file, kafka, cassandra)
+            _announce(kafka, cassandra, data, as_json=as_json)
             _watch(kafka, cassandra)
         except KeyboardInterrupt:
-            click.echo("Stopping")
+            click.echo("Stopping", err=as_json)
         finally:
             if env_file is not None:
                 env_file.unlink(missing_ok=True)
@@ -84,22 +94,23 @@ def _not_writable(env_file: Path, why: str | None) -> ConfigurationError:
 
 
 def _announce(
-    kafka: EmbeddedKafka, cassandra: EmbeddedCassandra, data: Path | None, env_file: Path | None
+    kafka: EmbeddedKafka, cassandra: EmbeddedCassandra, data: Path | None, *, as_json: bool
 ) -> None:
+    if as_json:
+        folders = [str(server.data) for server in (kafka, cassandra)]
+        serving = {"kafka": kafka.address, "cassandra": cassandra.address, "data": folders}
+        click.echo(json.dumps({**serving, "kept": data is not None}))
+        return
     click.echo(f"Kafka      {kafka.address}")
     click.echo(f"Cassandra  {cassandra.address}")
     kept = f"{data}, kept" if data else f"{kafka.data} and {cassandra.data}, thrown away at the end"
     click.echo(f"Data       {kept}")
-    if env_file is not None:
-        _write(
-            env_file,
-            f"WORDCOUNT_BROKER=kafka://{kafka.address}\nWORDCOUNT_CASSANDRA={cassandra.address}\n",
-        )
     click.echo("ready")
 
 
-def _write(env_file: Path, text: str) -> None:
+def _write(env_file: Path, kafka: EmbeddedKafka, cassandra: EmbeddedCassandra) -> None:
     """Write it whole: who sees the file sees both lines."""
+    text = f"WORDCOUNT_BROKER=kafka://{kafka.address}\nWORDCOUNT_CASSANDRA={cassandra.address}\n"
     part = env_file.with_name(f"{env_file.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -1,8 +1,9 @@
-"""`faust -A app status`: the running workers and what each partition waits for."""
+"""`faust -A app status`: whether all is well, and what each partition waits for."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ import click
 
 from app.commands.errors import WordCountCommand
 from app.commands.table import Column, show
+from app.console import shown
 from app.web.client import ask, url_option
 from app.web.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["status"]
+__all__ = ["status", "troubles"]
 
 _COLUMNS = (
     Column("partition", right=True),
@@ -34,22 +36,63 @@ _COLUMNS = (
 @click.option("--json", "as_json", is_flag=True, help="Print the worker's JSON.")
 @url_option
 def status(as_json: bool, url: str | None) -> None:
-    """Print the state of each partition: its worker, lags, last checkpoint and last flush.
+    """Print whether all is well, and the state of each partition.
 
-    Lags are in messages; checkpoint and flush say how long ago the last one was.
+    First what is not well: partitions without a worker, workers that do not answer or are not
+    ready. Then how far behind the lines and Cassandra are. Then each partition: its worker, lags in
+    messages, and how long ago its last checkpoint and last flush were.
+
+    The exit status is 0 if all is well, 1 if not.
     """
     answer = ask(url, "api/status", {})
+    wrong = troubles(answer)
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
-        return
-    show(_COLUMNS, list(_rows(answer, time.time())))
+    else:
+        _show(answer, wrong)
+    if wrong:
+        sys.exit(1)
+
+
+def troubles(answer: Mapping[str, Any]) -> list[str]:
+    """What is not as it should be, a line each."""
+    owned = {own["partition"] for worker in answer["workers"] for own in worker["partitions"]}
+    missing = [str(number) for number in range(answer["partitions"]) if number not in owned]
+    found = [silent["reason"] for silent in answer["silent"]]
+    if missing:
+        found.append(f"no worker owns partition{'s' * (len(missing) > 1)} {', '.join(missing)}")
     for worker in answer["workers"]:
-        click.echo(
-            f"{worker['url']} {worker['state']}: since its start {worker['lines']:,} lines, "
-            f"{worker['late']:,} late and {worker['rejected']:,} rejected messages"
-        )
-    for worker in answer["silent"]:
-        click.echo(worker["reason"])
+        found.extend(f"{worker['url']}: {reason}" for reason in worker.get("reasons", ()))
+    return found
+
+
+def _show(answer: Mapping[str, Any], wrong: list[str]) -> None:
+    verdict = "not all is well" if wrong else "all is well"
+    click.secho(f"{answer['id']}: {verdict}", fg="red" if wrong else "green", bold=True)
+    for line in wrong:
+        click.secho(f"  {shown(line, 200)}", fg="red")
+    for name, text in _summary(answer):
+        click.echo(f"{name:<10} {text}")
+    click.echo()
+    show(_COLUMNS, list(_rows(answer, time.time())))
+
+
+def _summary(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    workers = answer["workers"]
+    partitions = [own for worker in workers for own in worker["partitions"]]
+    working = sum(worker["state"] == "working" for worker in workers)
+    yield "workers", f"{len(workers) + len(answer['silent'])}, {working} of them working"
+    yield "partitions", f"{len(partitions)} of {answer['partitions']} owned"
+    lags = (_total(partitions, "lines_lag"), _total(partitions, "partials_lag"))
+    yield "lag", f"{lags[0]} messages of lines, {lags[1]} of partial counts"
+    oldest = max((worker["unflushed_seconds"] for worker in workers), default=0.0)
+    since = f", for {_seconds(oldest)}" if oldest else ""
+    yield "Cassandra", f"{_total(partitions, 'rows_waiting')} rows wait for it{since}"
+    lines, late, rejected = (
+        sum(worker[name] for worker in workers) for name in ("lines", "late", "rejected")
+    )
+    messages = f"{late:,} late and {rejected:,} rejected messages"
+    yield "counted", f"{lines:,} lines since the workers' start; {messages}"
 
 
 def _rows(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, ...]]:
@@ -75,14 +118,20 @@ def _rows(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, ...]]:
         )
 
 
+def _total(partitions: list[Any], name: str) -> str:
+    values = [own[name] for own in partitions]
+    return "?" if None in values else f"{sum(values):,}"
+
+
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
 def _age(moment: str | None, now: float) -> str:
-    if moment is None:
-        return "-"
-    seconds = max(0.0, now - parse_time(moment) / 1000)
+    return "-" if moment is None else _seconds(max(0.0, now - parse_time(moment) / 1000))
+
+
+def _seconds(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -105,6 +105,7 @@ _SCHEMAS: Schema = {
             "id": {"type": "string"},
             "url": {"type": "string"},
             "state": _STATE,
+            "reasons": {**_REASONS, "description": "Why it is not ready; empty if it is"},
             "generation": {"type": "integer", "description": "of the consumer group"},
             "lines": _COUNT,
             "late": _COUNT,

@@ -42,6 +42,7 @@ class Status:
             "id": app.settings.id,
             "url": str(app.conf.canonical_url),
             "state": self._health.state,
+            "reasons": self._health.not_ready(),
             "generation": app.consumer_generation_id,
             "lines": total(metrics.lines),
             "late": total(metrics.late),

@@ -321,11 +321,16 @@ class TestCommands:
         unknown = counted.stream.run("count", "never-seen", port=port)
         assert (unknown.returncode, len(unknown.stdout.splitlines())) == (0, 1)
 
-    def test_status_prints_a_line_for_each_partition(self, counted: Counted) -> None:
-        """`status` says who owns each partition, its state, lags and ages."""
+    def test_status_says_that_all_is_well_and_tells_of_each_partition(
+        self, counted: Counted
+    ) -> None:
+        """`status` sums up; then who owns each partition, its state, lags and ages."""
         done = counted.stream.run("status", port=counted.workers[0].port)
         assert (done.returncode, done.stderr) == (0, "")
-        lines = [line.split() for line in done.stdout.splitlines()[1 : PARTITIONS + 1]]
+        assert done.stdout.startswith(f"{counted.stream.name}: all is well\n")
+        assert "\nlag        0 messages of lines, 0 of partial counts\n" in done.stdout
+        assert "\x1b" not in done.stdout
+        lines = [line.split() for line in done.stdout.splitlines()[-PARTITIONS:]]
         assert [line[0] for line in lines] == [str(number) for number in range(PARTITIONS)]
         assert {line[1] for line in lines} == {worker.url for worker in counted.workers}
         assert {tuple(line[2:5]) for line in lines} == {("working", "0", "0")}
