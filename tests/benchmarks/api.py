@@ -1,0 +1,236 @@
+"""The web's answers while a worker joins and another is killed: right or none, and how soon.
+
+    python -m tests.benchmarks.api [--requests 10000]
+
+Two workers have counted a text. Then questions go to all workers that are there, some at a time,
+while a third worker joins and one of the first two is killed: whatever is answered with 200 must be
+what the text counts to. The end is a line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aiohttp
+import click
+
+from tests.integration.conftest import Stream
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import RunningWorker
+
+__all__ = ["Report", "Text", "ask_through_a_rebalance", "count_text"]
+
+MINUTE = 60_000
+AT_ONCE = 16
+"""Questions under way at once."""
+
+LONGEST_SECONDS = 20.0
+"""How long an answer may take before it is none."""
+
+
+class Text:
+    """Lines in two windows that have ended, and what they count to."""
+
+    def __init__(self, lines: int = 2000) -> None:
+        newest = (time.time_ns() // 1_000_000 // MINUTE - 4) * MINUTE
+        self.starts = (newest, newest - MINUTE)
+        self.counts = {start: Counter[str]() for start in self.starts}
+        self.lines: list[tuple[str, int]] = []
+        rng = random.Random(1)
+        for start in reversed(self.starts):
+            for _ in range(lines):
+                words = [f"w{int(rng.paretovariate(0.7)) % 2000}" for _ in range(8)]
+                self.counts[start].update(words)
+                self.lines.append((" ".join(words), start + rng.randrange(MINUTE)))
+
+    def most_common(self, start: int, n: int) -> dict[str, int]:
+        """The first words of a window, in order, and their counts."""
+        ranked = sorted(self.counts[start].items(), key=lambda item: (-item[1], item[0]))
+        return dict(ranked[:n])
+
+    def question(self, rng: random.Random) -> tuple[str, Any]:
+        """A path, and what its answer must hold."""
+        kind = rng.choice(("top", "word", "windows"))
+        if kind == "top":
+            start, n = rng.choice(self.starts), rng.choice((1, 20, 1000))
+            ranked = self.most_common(start, n).items()
+            words = [{"word": word, "count": count} for word, count in ranked]
+            return f"/api/top?n={n}&window={start}", words
+        if kind == "windows":
+            totals = [(_iso(s), self.counts[s].total(), len(self.counts[s])) for s in self.starts]
+            return "/api/windows", totals
+        word = f"w{rng.randrange(2100)}"
+        found = [(_iso(s), self.counts[s][word]) for s in self.starts if word in self.counts[s]]
+        return f"/api/words/{quote(word)}", found
+
+
+def told(path: str, answer: Any) -> Any:
+    """What of an answer must be right; whether a window is final changes by itself."""
+    if path.startswith("/api/top"):
+        return answer["words"]
+    if path == "/api/windows":
+        return [(w["start"], w["words"], w["distinct"]) for w in answer["windows"]]
+    return [(w["start"], w["count"]) for w in answer["windows"]]
+
+
+@dataclass
+class Report:
+    """What became of the questions; times in seconds."""
+
+    right: list[float] = field(default_factory=list)
+    unavailable: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    cut_off: int = 0
+
+    @property
+    def asked(self) -> int:
+        """Questions that were answered, or should have been."""
+        return len(self.right) + len(self.unavailable) + len(self.wrong)
+
+    def figures(self) -> dict[str, Any]:
+        """Counts, and quantiles in milliseconds."""
+        return {
+            "requests": self.asked,
+            "right": len(self.right),
+            "unavailable_503": len(self.unavailable),
+            "wrong": len(self.wrong),
+            "cut_off_by_the_kill": self.cut_off,
+            "right_ms": _quantiles(self.right),
+            "all_ms": _quantiles(self.right + self.unavailable),
+        }
+
+
+async def count_text(stream: Stream, text: Text) -> None:
+    """Start two workers and let them count the text."""
+    workers = [await asyncio.to_thread(stream.start) for _ in range(2)]
+    await stream.produce(text.lines)
+    total = sum(counts.total() for counts in text.counts.values())
+
+    def counted() -> bool:
+        answers = [worker.json("/api/windows") for worker in workers]
+        return all(
+            answer and sum(window["words"] for window in answer["windows"]) == total
+            for answer in answers
+        )
+
+    await asyncio.to_thread(workers[0].wait_until, counted)
+
+
+async def ask_through_a_rebalance(
+    stream: Stream, text: Text, requests: int, per_second: float = math.inf
+) -> Report:
+    """Ask at least so many questions, and until the workers have got over it all."""
+    report, there = Report(), list(stream.workers)
+    changing = asyncio.create_task(_change(stream, there))
+    rng = random.Random(2)
+
+    async def ask() -> None:
+        while report.asked < requests or not changing.done():
+            worker = rng.choice(there)
+            began = time.monotonic()
+            await _ask(session, worker, text.question(rng), report, there)
+            await asyncio.sleep(max(0.0, began + AT_ONCE / per_second - time.monotonic()))
+
+    timeout = aiohttp.ClientTimeout(total=LONGEST_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
+    await changing
+    return report
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    worker: RunningWorker,
+    question: tuple[str, Any],
+    report: Report,
+    there: list[RunningWorker],
+) -> None:
+    path, expected = question
+    began = time.monotonic()
+    try:
+        async with session.get(worker.url + path) as response:
+            answer, status = await response.json(), response.status
+            orderly = "Retry-After" in response.headers and set(answer) == {"error"}
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        if worker in there:
+            report.wrong.append(f"{path}: {error!r}")
+        else:
+            report.cut_off += 1  # it was killed over this question
+        return
+    seconds = time.monotonic() - began
+    if status == 200 and told(path, answer) == expected:
+        report.right.append(seconds)
+    elif status == 503 and orderly:
+        report.unavailable.append(seconds)
+    else:
+        report.wrong.append(f"{path}: {status} {answer!r:.200}, not {expected!r:.200}")
+
+
+async def _change(stream: Stream, there: list[RunningWorker]) -> None:
+    """Let a third worker join; kill the second; wait until the others have taken over."""
+    third = await asyncio.to_thread(stream.start, ready=False)
+    await asyncio.to_thread(third.wait_until, lambda: third.get("/health/live")[0] == 200)
+    there.append(third)
+    await asyncio.to_thread(third.wait_until, lambda: third.ready)
+    victim = there.pop(1)
+    await asyncio.to_thread(victim.process.kill)
+    for worker in there:
+        await asyncio.to_thread(worker.wait_until, lambda w=worker: w.json("/api/top") is not None)
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _quantiles(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds) or [0.0]
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {
+        name: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
+        for name, share in shares.items()
+    }
+
+
+@click.command()
+@click.option("--requests", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--per-second", type=float, default=math.inf, help="Most questions a second.")
+def main(requests: int, per_second: float) -> None:
+    """Ask through a rebalance, on servers of its own, and print what came of it."""
+    from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
+    from tests.conftest import Servers
+
+    servers = Servers(EmbeddedKafka(), EmbeddedCassandra())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            start_together(*servers)
+            stream = Stream(servers, "api", Path(folder)).configure(print=0)
+            report = asyncio.run(_run(stream, requests, per_second))
+            stream.close()
+        finally:
+            close_together(*servers)
+    click.echo(json.dumps(report.figures()))
+    for line in report.wrong[:10]:
+        click.echo(line, err=True)
+    raise SystemExit(1 if report.wrong else 0)
+
+
+async def _run(stream: Stream, requests: int, per_second: float) -> Report:
+    text = Text()
+    await count_text(stream, text)
+    return await ask_through_a_rebalance(stream, text, requests, per_second)
+
+
+if __name__ == "__main__":
+    main()
