@@ -57,12 +57,15 @@ class Peers:
         target = (URL(url) / path).with_query(query)
         try:
             async with self._connected().get(target, allow_redirects=False) as response:
-                answer: dict[str, Any] = await response.json()
+                answer: Any = await response.json()
         except (ClientError, OSError, TimeoutError, ValueError) as error:
             raise NotServingError(f"the worker {url} does not answer ({reason(error)})") from None
+        if not isinstance(answer, dict):
+            raise NotServingError(f"what answers at {url} is no worker")
         if response.status != 200:
             raise NotServingError(f"the worker {url} says: {answer.get('error', response.reason)}")
-        return answer
+        found: dict[str, Any] = answer
+        return found
 
     async def close(self) -> None:
         """Close the connections."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,8 @@ LINES = 120
 
 @pytest.fixture(scope="module")
 def guarded(new_stream: Callable[[str], Any]) -> Iterator[Any]:
-    """A stream whose two workers ask for a token and have counted some lines."""
-    stream = new_stream("web_token").configure(web_token=TOKEN, print=0)
+    """A stream whose two workers ask for a token, log JSON, and have counted some lines."""
+    stream = new_stream("web_token").configure(web_token=TOKEN, log_format="json", print=0)
     workers = [stream.start(), stream.start()]
     now = time.time_ns() // 1_000_000
     asyncio.run(stream.produce((f"again w{n} <script>", now) for n in range(LINES)))
@@ -68,6 +70,17 @@ def test_nobody_is_told_the_token(guarded: Any) -> None:
         for path in ("/api/status", "/api/openapi.json", "/metrics", "/api/local/status"):
             assert TOKEN not in str(worker.get(path))
         assert TOKEN not in worker.output.read_text()
+
+
+def test_the_log_is_json_from_the_banner_on(guarded: Any) -> None:
+    """Each line is an object; the first says what starts; Faust's tables are not among them."""
+    for worker in guarded.workers:
+        lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
+        assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
+        banner = lines[0]["message"]
+        assert banner.startswith(f"wordcount-stream {version('wordcount-stream')}, web_token: ")
+        assert banner.endswith(f"; {worker.url}/ (asks for the token)")
+        assert not any("│" in line["message"] or "┌" in line["message"] for line in lines)
 
 
 def test_the_description_of_the_web_is_sound(guarded: Any) -> None:
