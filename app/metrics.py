@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "Tally", "count_lines", "total"]
 
 logger = logging.getLogger(__name__)
+
+# Else each counter and histogram has a series more, of when it was made.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the client has no types
 
 _NEWLINE = ord("\n")
 

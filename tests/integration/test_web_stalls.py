@@ -129,7 +129,7 @@ async def test_a_worker_that_recovers_is_alive_and_not_ready(stalled: Stalled) -
     began = time.monotonic()
     assert stalled.metric("wordcount_recovering") == 1
     assert stalled.metric("wordcount_ready") == 0
-    assert stalled.metric("wordcount_recovery_remaining_records") > 0
+    worker.wait_until(lambda: stalled.metric("wordcount_recovery_remaining_records") > 0)
     worker.wait_until(lambda: stalled.health()[0] != 200 or time.monotonic() > began + 7)
     assert stalled.health()[0] == 200
     stalled.end("recovery")
