@@ -17,6 +17,18 @@ class WordCountCommand(click.Command):
     Use it as `@click.command(cls=WordCountCommand)`.
     """
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As click does; `Usage:` then names the application, without which Faust is lost."""
+        if parent is not None:
+            parent.find_root().info_name = "faust -A app"
+        return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a WordCountError becomes one line on stderr, never a traceback."""
         try:
