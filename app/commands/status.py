@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.commands.errors import WordCountCommand
-from app.commands.table import Column, show
+from app.commands.table import Column, say, show
 from app.console import shown
 from app.web.client import ask, url_option
 from app.web.times import parse_time
@@ -68,9 +68,9 @@ def troubles(answer: Mapping[str, Any]) -> list[str]:
 
 def _show(answer: Mapping[str, Any], wrong: list[str]) -> None:
     verdict = "not all is well" if wrong else "all is well"
-    click.secho(f"{answer['id']}: {verdict}", fg="red" if wrong else "green", bold=True)
+    say(f"{answer['id']}: {verdict}", "red" if wrong else "green")
     for line in wrong:
-        click.secho(f"  {shown(line, 200)}", fg="red")
+        say(f"  {shown(line, 200)}", "red")
     for name, text in _summary(answer):
         click.echo(f"{name:<10} {text}")
     click.echo()

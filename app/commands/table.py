@@ -1,7 +1,8 @@
-"""Tables on standard output: drawn on a terminal, plain aligned text elsewhere."""
+"""Lines and tables on standard output: coloured and drawn on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from app.console import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Column", "show"]
+__all__ = ["Column", "say", "show"]
 
 
 CELLS = 100
@@ -25,6 +26,11 @@ class Column(NamedTuple):
 
     name: str
     right: bool = False
+
+
+def say(text: str, colour: str) -> None:
+    """Print a line, coloured on a terminal unless NO_COLOR is set."""
+    click.secho(text, fg=colour, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
