@@ -56,6 +56,7 @@ def draw(name: str, command: str, output: str) -> None:
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     for line in output.rstrip().splitlines():
         console.print(Text.from_ansi(_last_state(line)))
+    console.print()  # rich cuts the lowest line a little short
     svg = console.export_svg(title="", code_format=FORMAT, unique_id=name)
     FOLDER.mkdir(parents=True, exist_ok=True)
     lines = "\n".join(line.rstrip() for line in svg.splitlines())
@@ -117,7 +118,8 @@ def _draw_all(stream: Stream, folder: Path) -> None:
         draw(name, f"faust -A app {shown}", f"{output.replace(str(folder), '/data')}")
         print(f"{name}: status {status}")  # noqa: T201 - a script's own words
 
-    stream.configure(lines="lines", print=0)
+    stream.lines = "lines"
+    stream.configure(lines=stream.lines, keyspace="streaming_test", print=0)
     environ = stream.environ()
     shot("schema", "schema")
     shot("schema-apply", "schema", "--apply")
