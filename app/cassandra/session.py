@@ -80,6 +80,11 @@ class CassandraSession:
         """Prepare a CQL text. Raises the driver's exceptions."""
         return await _in_thread(lambda: self.driver.prepare(cql))
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the driver holds any node to be up; a node that hangs is so for half a minute."""
+        return any(host.is_up is not False for host in self.cluster.metadata.all_hosts())
+
     async def close(self) -> None:
         """Close all connections; requests under way fail. Closing twice does nothing."""
         await _in_thread(self.cluster.shutdown)

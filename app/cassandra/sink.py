@@ -36,6 +36,11 @@ class CassandraSink:
             raise RuntimeError("the sink is not open")
         return await self._writer.write(rows, timeout_s=timeout_s)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether a node of Cassandra is there, as far as is known."""
+        return self._session is None or self._session.reachable
+
     async def close(self) -> None:
         """Disconnect."""
         session, self._session = self._session, None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class NullSink:
     """Acknowledges everything at once."""
 
+    reachable = True
+
     def __init__(self, settings: Settings) -> None:
         pass
 
