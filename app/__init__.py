@@ -32,6 +32,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.settings import Settings
     from app.web.server import WebServer
     from app.windows import Windows
+    from tables.resave import Resaver
     from tables.word_counts import WordCounts
 
     settings = Settings.read(environ)
@@ -50,14 +51,18 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     )
     application.tables.add(table)
     application.table = table
-    application.sink = CassandraSink(settings)
-    application.flusher = Flusher(table, application.sink, metrics)
+    application.sink = CassandraSink(settings, metrics.cassandra)
+    metrics.cassandra.watch(application.sink.nodes)
+    application.flusher = Flusher(table, application.sink, metrics, settings.top_words)
 
     splitter = Splitter(settings, windows, metrics)
     counter = Counter(settings, table, metrics)
     application.add_stage("split", settings.lines, splitter.split_lines)
     application.add_stage("count", settings.partials, counter.count_partials)
     application.add_timer(settings.flush_interval_ms, application.flush)
+    if settings.resave:
+        resaver = Resaver(table, application.sink, settings.top_words)
+        application.add_timer(1000, lambda: application.guard(resaver.save_owned))
     web = application.web = WebServer(application, windows, metrics)
     console = Console(application, web, settings.print, Printer().write)
     application.add_timer(settings.flush_interval_ms, console.print_top)

@@ -198,7 +198,7 @@ class Application(faust.App):
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._opened = -1
         await self._close_lanes()
-        self.table.forget()
+        await self.table.forget()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -209,7 +209,7 @@ class Application(faust.App):
         # Before recovery: what it reads of the changelog is final only once zombies are fenced.
         try:
             await self._close_lanes()
-            self.table.forget()
+            await self.table.forget()
             if not self.should_stop:
                 await self._open_lanes(assigned)
         except Exception as error:
@@ -241,7 +241,7 @@ class Application(faust.App):
             counted = [stage for stage in self.stages if stage.topic == self.table.source]
             await self.table.load([partition for stage in counted for partition in stage.lanes])
             if not self._is_recovered():
-                self.table.forget()  # the next rebalance has begun meanwhile
+                await self.table.forget()  # the next rebalance has begun meanwhile
                 return
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
@@ -336,12 +336,17 @@ class Application(faust.App):
 
     async def flush(self) -> None:
         """Flush once, unless the application is stopping; an error that won't pass stops it."""
+        await self.guard(self.flusher.flush_counts)
+
+    async def guard(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Do some work, unless the application is stopping; an error that won't pass stops it."""
         if self.should_stop:
             return
         try:
-            await self.flusher.flush_counts()
+            await work()
         except Exception as error:
-            self.fail(error)
+            if not self.should_stop:  # else the last flush comes to the same
+                self.fail(error)
 
     async def _last_flush(self) -> None:
         try:

@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.cassandra.nodes import Nodes
     from app.cassandra.results import WriteResult
 
-__all__ = ["Metrics", "Tally", "count_lines", "total"]
+__all__ = ["CassandraMetrics", "Metrics", "Tally", "count_lines", "total"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the client has no 
 _NEWLINE = ord("\n")
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_BATCH_ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_BATCH_BYTES = tuple(1 << power for power in range(8, 18))
 
 
 class Tally(NamedTuple):
@@ -73,8 +76,16 @@ class Metrics:
         )
         self.checkpoint_seconds = histogram("checkpoint_seconds", "Time a checkpoint took")
         self.flush_seconds = histogram("flush_seconds", "Time a flush took")
-        self.batches = counter("batches", "Batches written to Cassandra")
-        self.retries = counter("write_retries", "Writes to Cassandra tried again")
+        self.top_rows_flushed = counter(
+            "top_rows_flushed", "Ranks of top words that Cassandra acknowledged"
+        )
+        self.rows_superseded = counter(
+            "rows_superseded", "Rows left out of a flush since it had a newer count of them"
+        )
+        self.rows_existing = counter(
+            "rows_existing", "Rows not written since they were there (OUTPUT_IF_NOT_EXISTS)"
+        )
+        self.cassandra = CassandraMetrics(registry)
         self._last_flush = gauge(
             "last_flush_timestamp_seconds", "When Cassandra had taken all that was to be flushed"
         )
@@ -102,18 +113,87 @@ class Metrics:
                 refused_words,
             )
 
-    def flushed(self, result: WriteResult) -> None:
-        """Count what a flush did."""
+    def flushed(self, result: WriteResult, *, complete: bool) -> None:
+        """Count what a flush did; `complete`: it left nothing unwritten."""
         self.rows_flushed.inc(result.rows)
         self.rows_unwritten.inc(len(result.unwritten))
-        self.batches.inc(result.batches)
-        self.retries.inc(result.retries)
-        if not result.unwritten:
+        self.rows_superseded.inc(result.superseded)
+        self.rows_existing.inc(result.existing)
+        if complete:
             self._last_flush.set_to_current_time()
+
+    def top_flushed(self, result: WriteResult) -> None:
+        """Count the ranks that a flush brought to the table of top words."""
+        self.top_rows_flushed.inc(result.rows)
 
     def last_flush_seconds(self) -> float:
         """When Cassandra had last taken all that was to be flushed (Unix time); 0: not yet."""
         return _value(self._last_flush)
+
+
+class CassandraMetrics:
+    """What goes to Cassandra, request by request, as it happens; an Observer of writes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"wordcount_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float]) -> Histogram:
+            return Histogram(f"wordcount_{name}", text, registry=registry, buckets=buckets)
+
+        self.batches = counter("batches", "Batches written to Cassandra")
+        self.bytes = counter("written_bytes", "Bytes of batches written, as Cassandra counts them")
+        self.retries = counter("write_retries", "Writes to Cassandra tried again")
+        self.failures = counter("write_failures", "Writes that failed, by kind of fault", "kind")
+        self.waiting = counter(
+            "write_waiting_seconds",
+            "Time that batches waited for OUTPUT_THROUGHPUT and after faults, summed over batches",
+        )
+        self.writing = counter(
+            "write_seconds", "Time that requests were under way, summed over requests"
+        )
+        self.batch_rows = histogram("batch_rows", "Rows of a batch", _BATCH_ROWS)
+        self.batch_bytes = histogram("batch_bytes", "Bytes of a batch", _BATCH_BYTES)
+        self.batch_seconds = histogram("batch_seconds", "Time until a batch was taken", _SECONDS)
+        self._nodes = Gauge(
+            "wordcount_cassandra_nodes",
+            "Nodes as the driver sees them",
+            ["state"],
+            registry=registry,
+        )
+        self._reconnections = Gauge(
+            "wordcount_cassandra_reconnections",
+            "Times that the driver found a node again",
+            registry=registry,
+        )
+
+    def watch(self, nodes: Nodes) -> None:
+        """Show the state of the nodes."""
+        self._nodes.labels("up").set_function(lambda: nodes.count()[0])
+        self._nodes.labels("down").set_function(lambda: nodes.count()[1])
+        self._reconnections.set_function(lambda: nodes.reconnections)
+
+    def acknowledged(self, rows: int, size: int, seconds: float) -> None:
+        """Count a batch that Cassandra has taken."""
+        self.batches.inc()
+        self.bytes.inc(size)
+        self.batch_rows.observe(rows)
+        self.batch_bytes.observe(size)
+        self.batch_seconds.observe(seconds)
+        self.writing.inc(seconds)
+
+    def failed(self, kind: str, seconds: float) -> None:
+        """Count a request that failed."""
+        self.failures.labels(kind).inc()
+        self.writing.inc(seconds)
+
+    def retried(self) -> None:
+        """Count a request that is sent again."""
+        self.retries.inc()
+
+    def waited(self, seconds: float) -> None:
+        """Count the time that a batch waits."""
+        self.waiting.inc(seconds)
 
 
 def total(counter: Counter) -> int:

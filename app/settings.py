@@ -143,6 +143,19 @@ class Settings:
         parse.columns,
         f"what is written, field:column to rename; fields: {', '.join(FIELDS)}",
     )
+    top_words: int = _setting(
+        "TOP_WORDS",
+        "0",
+        parse.integer(0, 1000),
+        "top words of each window and partition that go to a table of their own; 0: none",
+    )
+    top_table: str = _setting("TOP_TABLE", "top_words", parse.identifier, "that table")
+    resave: bool = _setting(
+        "RESAVE",
+        "false",
+        parse.boolean,
+        "after the start write all rows again, for a table that lost some: true, false",
+    )
     output_consistency: str = _setting(
         "OUTPUT_CONSISTENCY", "LOCAL_QUORUM", parse.consistency, "consistency level of writes"
     )
@@ -369,6 +382,14 @@ def _refuse_contradictions(settings: Settings) -> None:
         (
             window is None and settings.output_ttl == "window",
             "OUTPUT_TTL=window: WORDCOUNT_WINDOW=none has no end to expire with",
+        ),
+        (
+            settings.top_words > 0 and settings.top_table == settings.table,
+            "TOP_TABLE: is WORDCOUNT_TABLE; the top words need a table of their own",
+        ),
+        (
+            settings.top_words > 0 and settings.output_if_not_exists,
+            "TOP_WORDS: ranks change, which WORDCOUNT_OUTPUT_IF_NOT_EXISTS forbids; unset one",
         ),
         (
             settings.cassandra_password is not None

@@ -87,6 +87,13 @@ class Windows:
         return self.step_ms or self.window_ms or 0
 
     @property
+    def open_windows(self) -> int:
+        """How many windows lines may count in at a time."""
+        if self.window_ms is None:
+            return 1
+        return -(-(self.window_ms + self.grace_ms) // self.hop_ms)
+
+    @property
     def future_ms(self) -> int:
         """How far ahead of the wall clock a line may be and still move the watermark."""
         return max(self.window_ms or 0, self.grace_ms, _HOUR)

@@ -61,7 +61,7 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
 def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: int) -> None:
     """Take in a step whose transaction has committed, at `offset` of the changelog."""
     own = table.owned[partition]
-    with own.lock:
+    with own.changing():
         table.store.write(partition, removal.puts, offset)
         own.expired = removal.bound
         own.tops.pop(removal.start, None)

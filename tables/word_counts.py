@@ -7,6 +7,7 @@ prepared (`merge`), written to the changelog by the lane's transaction, then app
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import threading
@@ -27,7 +28,7 @@ from tables.store import CountStore
 from tables.top import TopWords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from faust.types import StoreT
 
@@ -35,11 +36,18 @@ if TYPE_CHECKING:
     from app.windows import Windows
     from tables.store import Put
 
-__all__ = ["Change", "Partition", "WindowChange", "WordCounts"]
+__all__ = ["Change", "ForgottenError", "Partition", "WindowChange", "WordCounts"]
 
 
 UNFLUSHED_ROWS = 1_000_000
 """Rows that may wait for Cassandra before counting does."""
+
+SPARE_TOPS = 16
+"""Windows whose top words are kept beside those that are open, for each partition."""
+
+
+class ForgottenError(Exception):
+    """A change came when its partition was owned no more."""
 
 
 class WindowChange(NamedTuple):
@@ -95,6 +103,24 @@ class Partition:
     lock: threading.Lock = field(default_factory=threading.Lock)
     _since: int = field(default_factory=lambda: time.time_ns() // 1000)
     _taken: tuple[int, int] = (0, 0)
+    _closed: bool = False
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock for a change; raises ForgottenError once the partition is owned no more.
+
+        Recovery may have gone past the change by then, and other owners further: it would bring
+        back what was.
+        """
+        with self.lock:
+            if self._closed:
+                raise ForgottenError
+            yield
+
+    def close(self) -> None:
+        """Take no more changes."""
+        with self.lock:
+            self._closed = True
 
     def take_unflushed(self) -> dict[bytes, tuple[int, int]]:
         """Hand over the rows that Cassandra lacks: key → (count, version)."""
@@ -171,7 +197,7 @@ class WordCounts(faust.Table[bytes, bytes]):
     def apply(self, partition: int, change: Change, offset: int) -> None:
         """Take in a change whose transaction has committed, at `offset` of the changelog."""
         own = self.owned[partition]
-        with own.lock:
+        with own.changing():
             self.store.write(partition, change.puts, offset)
             if own.flushed >= own.version:
                 own._since = change.version  # noqa: SLF001 - the table and its partitions are one
@@ -231,9 +257,11 @@ class WordCounts(faust.Table[bytes, bytes]):
                         own.unflushed[key] = (count, version)
         return own
 
-    def forget(self) -> None:
-        """Own nothing any more: the group rebalances."""
-        self.owned = {}
+    async def forget(self) -> None:
+        """Own nothing any more: the group rebalances. Waits for a change that is being applied."""
+        owned, self.owned = self.owned, {}
+        for own in owned.values():
+            await in_thread(own.close)
 
     # Back-pressure
 
@@ -250,6 +278,12 @@ class WordCounts(faust.Table[bytes, bytes]):
     def flushed(self) -> None:
         """Let those go on that wait for room."""
         self._room.set()
+
+    def top_of(self, partition: int, start: int, n: int) -> tuple[int, list[tuple[str, int]]]:
+        """The version of a partition, and the first `n` words of a window in it."""
+        own = self.owned[partition]
+        with own.lock:
+            return own.version, self._top(partition, own, start).first(n)
 
     # Questions, of the partitions that this worker owns
 
@@ -283,7 +317,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         return totals
 
     def _top(self, partition: int, own: Partition, start: int) -> TopWords:
-        top = own.tops.get(start)
+        top = own.tops.pop(start, None)
         if top is None:
             top = TopWords()
             words, counts = [], []
@@ -291,7 +325,9 @@ class WordCounts(faust.Table[bytes, bytes]):
                 words.append(key[rows.PREFIX_BYTES :].decode())
                 counts.append(rows.decode_row(value)[0])
             top.update(words, np.array(counts, np.int64))
-            own.tops[start] = top
+            while len(own.tops) >= self.ranges.open_windows + SPARE_TOPS:
+                del own.tops[next(iter(own.tops))]
+        own.tops[start] = top  # the one asked for last stands last
         return top
 
     def rows_of(self, partition: int, start: int) -> Iterable[tuple[bytes, bytes]]:

@@ -6,7 +6,14 @@ import random
 import re
 from collections.abc import Mapping
 
-from cassandra import CoordinationFailure, DriverException, OperationTimedOut, Timeout, Unavailable
+from cassandra import (
+    CoordinationFailure,
+    DriverException,
+    InvalidRequest,
+    OperationTimedOut,
+    Timeout,
+    Unavailable,
+)
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionBusy, ConnectionException
 from cassandra.pool import NoConnectionsAvailable
@@ -19,7 +26,7 @@ from cassandra.protocol import (
     TruncateError,
 )
 
-__all__ = ["DRIVER_ERRORS", "backoff_s", "describe", "is_passing", "kind"]
+__all__ = ["DRIVER_ERRORS", "backoff_s", "describe", "is_about_schema", "is_passing", "kind"]
 
 _PASSING = (
     NoHostAvailable,
@@ -47,6 +54,17 @@ _LONGEST_WAIT_S = 2.0
 def is_passing(error: BaseException) -> bool:
     """Whether the same write may well succeed later: nodes down, slow, starting or overloaded."""
     return isinstance(error, _PASSING)
+
+
+_OF_SCHEMA = re.compile(
+    r"does not exist|unconfigured table|unknown (keyspace|table|identifier)|undefined",
+    re.IGNORECASE,
+)
+
+
+def is_about_schema(error: BaseException) -> bool:
+    """Whether a node refuses a write for a schema that it has not heard of, or not yet."""
+    return isinstance(error, InvalidRequest) and bool(_OF_SCHEMA.search(str(error)))
 
 
 def kind(error: BaseException) -> str:

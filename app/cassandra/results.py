@@ -4,14 +4,43 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from app.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from app.cassandra.rows import Row
+__all__ = ["Observer", "Unobserved", "WriteRefusedError", "WriteResult"]
 
-__all__ = ["WriteRefusedError", "WriteResult"]
+
+class Observer(Protocol):
+    """Who is told of each request as it ends, while a write goes on."""
+
+    def acknowledged(self, rows: int, size: int, seconds: float) -> None:
+        """Cassandra has taken a batch of so many rows and bytes, in so many seconds."""
+
+    def failed(self, kind: str, seconds: float) -> None:
+        """A request has failed, after so many seconds."""
+
+    def retried(self) -> None:
+        """A request is sent again."""
+
+    def waited(self, seconds: float) -> None:
+        """A batch has to wait, for the limit of throughput or after a fault."""
+
+
+class Unobserved:
+    """An observer that looks away."""
+
+    def acknowledged(self, rows: int, size: int, seconds: float) -> None:
+        """Do nothing."""
+
+    def failed(self, kind: str, seconds: float) -> None:
+        """Do nothing."""
+
+    def retried(self) -> None:
+        """Do nothing."""
+
+    def waited(self, seconds: float) -> None:
+        """Do nothing."""
 
 
 @dataclass(slots=True)
@@ -38,7 +67,7 @@ class WriteResult:
     waiting_s: float = 0.0
     writing_s: float = 0.0
     elapsed_s: float = 0.0
-    unwritten: list[Row] = field(default_factory=list)
+    unwritten: list[Any] = field(default_factory=list)
     last_fault: str | None = None
 
     @property
@@ -59,7 +88,7 @@ class WriteRefusedError(ConfigurationError):
         self,
         message: str,
         result: WriteResult,
-        rows: list[Row] | None = None,
+        rows: list[Any] | None = None,
         *,
         only_rows: bool = False,
     ) -> None:

@@ -9,15 +9,17 @@ from cassandra.metadata import protect_name
 from cassandra.query import UNSET_VALUE
 
 from app.cassandra.columns import CodecError, codec, key_part
-from app.cassandra.schema import MAX_TTL_S
+from app.cassandra.replicas import replica_groups
+from app.cassandra.schema import MAX_TTL_S, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from app.cassandra.schema import TableShape
+    from app.cassandra.session import CassandraSession
     from app.settings import Settings
 
-__all__ = ["Row", "RowEncoder"]
+__all__ = ["CELL_BYTES", "ROW_BYTES", "TTL_BYTES", "Row", "RowEncoder", "ttl_of_window", "using"]
 
 
 class Row(NamedTuple):
@@ -36,20 +38,22 @@ class Row(NamedTuple):
 
 _PLACES = {"word": 0, "window_start": 1, "window_end": 2, "count": 3, "updated_at": 4}
 
-# How Cassandra 5 measures a row of a batch, found by the sizes that it logs: these and the values
-# that are not in the partition key. Rows that share a partition are measured a little lower.
 MAX_KEY_BYTES = 65_535
 """Longest value of a primary key that Cassandra takes."""
 
-_ROW_BYTES = 50
-_CELL_BYTES = 20  # of each column outside the primary key
-_TTL_BYTES = 12
+# How Cassandra 5 measures a row of a batch, found by the sizes that it logs: these and the values
+# that are not in the partition key. Rows that share a partition are measured a little lower.
+ROW_BYTES = 50
+CELL_BYTES = 20
+"""Of each column outside the primary key."""
+TTL_BYTES = 12
 
 
 class RowEncoder:
     """Turns rows into the bound values of `cql`, in the order of its markers."""
 
     def __init__(self, settings: Settings, shape: TableShape) -> None:
+        self._settings = settings
         self._columns: list[tuple[int, Callable[[Any], bytes], Any, str]] = []
         key = (*shape.partition_key, *shape.clustering)
         null = UNSET_VALUE if settings.output_ignore_nulls else None
@@ -62,15 +66,21 @@ class RowEncoder:
             missing = _KEY if column.name in key else null
             self._columns.append((_PLACES[field], encode, missing, column.name))
         names = [column.name for _, column in shape.written]
-        self._table = shape.name
+        self.name = shape.name
         self._word_place = [place for place, *_ in self._columns].index(_PLACES["word"])
         self._key_places = [names.index(name) for name in shape.partition_key]
-        self._fixed_bytes = _ROW_BYTES + _CELL_BYTES * (len(names) - len(key))
+        self._fixed_bytes = ROW_BYTES + CELL_BYTES * (len(names) - len(key))
         if settings.output_ttl is not None:
-            self._fixed_bytes += _TTL_BYTES
+            self._fixed_bytes += TTL_BYTES
         self._stamp = None if settings.output_if_not_exists else codec("updated_at", "timestamp")
         self._ttl_of_window = settings.retention_ms if settings.output_ttl == "window" else None
         self.cql = _insert(settings, shape, names)
+        self.statements = (self.cql,)
+        self.identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
+        # Rows come window by window: those of a partition that holds windows do not come together.
+        self.neighbours: Callable[[Row], Hashable] | None = None
+        if self._key_places == [self._word_place] and len(key) > 1:
+            self.neighbours = itemgetter(0)
 
     def encode(self, row: Row, now_ms: int) -> list[Any]:
         """The values of `row`, written at `now_ms`. Raises CodecError naming word and column."""
@@ -87,13 +97,17 @@ class RowEncoder:
             size = len(values[self._word_place])
             raise CodecError(
                 f"word {row.word[:40]!r}… has {size} bytes, a key holds {MAX_KEY_BYTES} "
-                f"(column {self._columns[self._word_place][3]} of {self._table})"
+                f"(column {self._columns[self._word_place][3]} of {self.name})"
             )
         if self._stamp is not None:
             values.append(self._stamp(row.timestamp_us))
         if self._ttl_of_window is not None:
-            values.append(self._ttl(row, now_ms, self._ttl_of_window))
+            values.append(ttl_of_window(row, now_ms, self._ttl_of_window))
         return values
+
+    def which(self, row: Row) -> int:
+        """There is one statement."""
+        return 0
 
     def routing_key(self, values: list[Any]) -> bytes:
         """The bytes of the partition key, of which the driver computes the row's token."""
@@ -113,26 +127,40 @@ class RowEncoder:
         except TypeError:  # a column without a value, which is rare
             return self._fixed_bytes + sum(len(v) for v in written if isinstance(v, bytes))
 
+    def grouping(self, session: CassandraSession) -> Callable[[Row, bytes], Hashable]:
+        """By WORDCOUNT_OUTPUT_BATCH_GROUPING_KEY."""
+        key = self._settings.output_batch_grouping_key
+        if key == "partition":
+            return lambda _, routing_key: routing_key
+        group_of = None
+        if key == "replica_set":
+            group_of = replica_groups(session, self._settings.keyspace)
+        if group_of is None:
+            return lambda _, __: 0
+        return lambda _, routing_key: group_of(routing_key)
+
+    async def check(self, session: CassandraSession) -> None:
+        """Raise ConfigurationError if the table is gone or does not fit any more."""
+        await check(session, self._settings)
+
     def _misfit(self, row: Row, place: int, column: str, why: str) -> CodecError:
         shown = "" if place == 0 else f" {row[place]}"
         return CodecError(
             f"word {row.word[:100]!r}: {_FIELDS[place]}{shown} {why} "
-            f"(column {column} of {self._table})"
+            f"(column {column} of {self.name})"
         )
-
-    @staticmethod
-    def _ttl(row: Row, now_ms: int, retention_ms: int) -> bytes:
-        if row.window_end_ms is None:
-            raise CodecError(f"word {row.word[:100]!r}: a window without an end never expires")
-        left_s = -((now_ms - row.window_end_ms - retention_ms) // 1000)
-        return min(max(left_s, 1), MAX_TTL_S).to_bytes(4, "big")
 
 
 _FIELDS = {place: field for field, place in _PLACES.items()}
 _KEY: Any = object()  # stands for "there must be a value"
 
-identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
-"""What makes a row one row of the table: its word and the start of its window."""
+
+def ttl_of_window(row: Any, now_ms: int, retention_ms: int) -> bytes:
+    """The seconds that `row` has left of its window and the retention, as bound to TTL."""
+    if row.window_end_ms is None:
+        raise CodecError(f"word {row.word[:100]!r}: a window without an end never expires")
+    left_s: int = -((now_ms - row.window_end_ms - retention_ms) // 1000)
+    return min(max(left_s, 1), MAX_TTL_S).to_bytes(4, "big")
 
 
 def _of_microseconds(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -141,17 +169,20 @@ def _of_microseconds(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
 
 def _insert(settings: Settings, shape: TableShape, names: list[str]) -> str:
     """The INSERT. A conditional one must not carry a timestamp: Paxos gives it its own."""
-    using = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]
-    if settings.output_ttl == "window":
-        using.append("TTL ?")
-    elif settings.output_ttl is not None:
-        using.append(f"TTL {max(1, -(-settings.output_ttl // 1000))}")
     parts = [
         f"INSERT INTO {shape.name} ({', '.join(map(protect_name, names))})",
         f"VALUES ({', '.join('?' * len(names))})",
     ]
     if settings.output_if_not_exists:
         parts.append("IF NOT EXISTS")
-    if using:
-        parts.append(f"USING {' AND '.join(using)}")
-    return " ".join(parts)
+    return " ".join([*parts, *using(settings)])
+
+
+def using(settings: Settings) -> list[str]:
+    """The USING of an INSERT, if there is anything to use."""
+    options = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]
+    if settings.output_ttl == "window":
+        options.append("TTL ?")
+    elif settings.output_ttl is not None:
+        options.append(f"TTL {max(1, -(-settings.output_ttl // 1000))}")
+    return [f"USING {' AND '.join(options)}"] if options else []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.cassandra.session import CassandraSession
     from app.settings import Settings
 
-__all__ = ["Column", "TableShape", "apply", "check", "fit", "statements"]
+__all__ = ["Column", "TableShape", "apply", "check", "check_top", "fit", "statements"]
 
 APPLY = "run: faust -A app schema --apply"
 MAX_TTL_S = 630_720_000
@@ -26,6 +26,15 @@ MAX_TTL_S = 630_720_000
 
 _DEFAULT_TYPES = {"word": "text", "count": "bigint"}  # all others: timestamp
 _WINDOW_FIELDS = ("window_start", "window_end")
+
+_TOP = {
+    "window_start": ("timestamp", "partition_key"),
+    "partition": ("int", "clustering"),
+    "rank": ("int", "clustering"),
+    "word": ("text", "regular"),
+    "count": ("bigint", "regular"),
+}
+"""Columns of the table of the top words, in order of its key: types and kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +63,8 @@ class TableShape:
         return f"{protect_name(self.keyspace)}.{protect_name(self.table)}"
 
 
-def statements(settings: Settings, replication_factor: int = 1) -> tuple[str, str]:
-    """CQL that makes the keyspace and the table where they are missing.
+def statements(settings: Settings, replication_factor: int = 1) -> tuple[str, ...]:
+    """CQL that makes the keyspace and the tables where they are missing.
 
     With a data centre in the settings its nodes get `replication_factor` copies, else any nodes.
     """
@@ -75,10 +84,16 @@ def statements(settings: Settings, replication_factor: int = 1) -> tuple[str, st
     key = [columns["word"]] if window is None else [columns["word"], window]
     lines.append(f"PRIMARY KEY ({', '.join(map(protect_name, key))})")
     order = f" WITH CLUSTERING ORDER BY ({protect_name(window)} DESC)" if window else ""
-    return (
+    made = (
         f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {{'class': {strategy}}}",
         f"CREATE TABLE IF NOT EXISTS {keyspace}.{table} ({', '.join(lines)}){order}",
     )
+    if not settings.top_words:
+        return made
+    top_table = protect_name(settings.top_table)
+    top = ", ".join(f"{name} {kind}" for name, (kind, _) in _TOP.items())
+    columns_and_key = f"({top}, PRIMARY KEY (window_start, partition, rank))"
+    return (*made, f"CREATE TABLE IF NOT EXISTS {keyspace}.{top_table} {columns_and_key}")
 
 
 async def apply(
@@ -89,13 +104,17 @@ async def apply(
     Raises ConfigurationError for a table that is there and does not fit, and for what Cassandra
     refuses; UnavailableError while it can't be asked.
     """
-    keyspace_there, columns = await _read(session, settings)
-    cql = statements(settings, replication_factor)
-    table = f"{settings.keyspace}.{settings.table}"
+    keyspace_there, columns = await _read(session, settings, settings.table)
+    things = [
+        (f"keyspace {settings.keyspace}", keyspace_there),
+        (f"table {settings.keyspace}.{settings.table}", bool(columns)),
+    ]
+    if settings.top_words:
+        _, columns = await _read(session, settings, settings.top_table)
+        things.append((f"table {settings.keyspace}.{settings.top_table}", bool(columns)))
     done = []
-    for thing, there, statement in (
-        (f"keyspace {settings.keyspace}", keyspace_there, cql[0]),
-        (f"table {table}", bool(columns), cql[1]),
+    for (thing, there), statement in zip(
+        things, statements(settings, replication_factor), strict=True
     ):
         if there:
             done.append(f"{thing} is there already")
@@ -109,6 +128,8 @@ async def apply(
         else:
             done.append(f"{thing} made")
     await check(session, settings)
+    if settings.top_words:
+        await check_top(session, settings)
     return done
 
 
@@ -118,12 +139,37 @@ async def check(session: CassandraSession, settings: Settings) -> TableShape:
     Raises ConfigurationError with everything that does not fit and the remedy in one line;
     UnavailableError while Cassandra can't be asked.
     """
-    keyspace_there, columns = await _read(session, settings)
+    return fit(settings, await _existing(session, settings, settings.table))
+
+
+async def check_top(session: CassandraSession, settings: Settings) -> None:
+    """Raise as `check` does when the table of the top words is missing or another one."""
+    there = {c.name: c for c in await _existing(session, settings, settings.top_table)}
+    wrong = [
+        f"column {name} must be {kind}{' in' if role != 'regular' else ' outside'} the primary key"
+        for name, (kind, role) in _TOP.items()
+        if name not in there or (there[name].type, there[name].kind) != (kind, role)
+    ]
+    wrong += [
+        f"column {name} is in the primary key and is not written"
+        for name, column in there.items()
+        if name not in _TOP and column.kind in ("partition_key", "clustering")
+    ]
+    if wrong:
+        raise ConfigurationError(
+            f"table {settings.keyspace}.{settings.top_table} does not fit: {'; '.join(wrong)}; "
+            f"name another WORDCOUNT_TOP_TABLE and {APPLY}"
+        )
+
+
+async def _existing(session: CassandraSession, settings: Settings, table: str) -> list[Column]:
+    """The columns of a table that must be there."""
+    keyspace_there, columns = await _read(session, settings, table)
     if not keyspace_there:
         raise ConfigurationError(f"keyspace {settings.keyspace} is missing; {APPLY}")
     if not columns:
-        raise ConfigurationError(f"table {settings.keyspace}.{settings.table} is missing; {APPLY}")
-    return fit(settings, columns)
+        raise ConfigurationError(f"table {settings.keyspace}.{table} is missing; {APPLY}")
+    return columns
 
 
 def fit(settings: Settings, columns: Iterable[Column]) -> TableShape:
@@ -211,8 +257,10 @@ def _wrong_key(
         )
 
 
-async def _read(session: CassandraSession, settings: Settings) -> tuple[bool, list[Column]]:
-    """Whether the keyspace is there, and the columns of the table (none: no table)."""
+async def _read(
+    session: CassandraSession, settings: Settings, table: str
+) -> tuple[bool, list[Column]]:
+    """Whether the keyspace is there, and the columns of a table (none: no table)."""
     try:
         keyspaces = await session.execute(
             "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s",
@@ -221,7 +269,7 @@ async def _read(session: CassandraSession, settings: Settings) -> tuple[bool, li
         rows = await session.execute(
             "SELECT column_name, type, kind, position FROM system_schema.columns "
             "WHERE keyspace_name = %s AND table_name = %s",
-            (settings.keyspace, settings.table),
+            (settings.keyspace, table),
         )
     except DRIVER_ERRORS as error:
         raise _cannot("read the schema", error) from None

@@ -48,6 +48,9 @@ CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 5.0
 """Longest wait for an answer, in seconds; more than the server's own 2 s for a write."""
 
+AGREEMENT_TIMEOUT_S = 5.0
+"""Longest wait for nodes to agree on the schema, in seconds."""
+
 _T = TypeVar("_T")
 
 
@@ -80,10 +83,13 @@ class CassandraSession:
         """Prepare a CQL text. Raises the driver's exceptions."""
         return await _in_thread(lambda: self.driver.prepare(cql))
 
-    @property
-    def reachable(self) -> bool:
-        """Whether the driver holds any node to be up; a node that hangs is so for half a minute."""
-        return any(host.is_up is not False for host in self.cluster.metadata.all_hosts())
+    async def schema_agreed(self) -> bool:
+        """Whether all nodes that are up have one schema; waits up to 5 s for it."""
+        ask = self.cluster.control_connection.wait_for_schema_agreement
+        try:
+            return bool(await _in_thread(lambda: ask(wait_time=AGREEMENT_TIMEOUT_S)))
+        except Exception:  # whatever keeps the driver from asking: nobody has said so
+            return False
 
     async def close(self) -> None:
         """Close all connections; requests under way fail. Closing twice does nothing."""
@@ -247,6 +253,8 @@ def _explain(
         causes += error.errors.values()
     for cause in causes:
         if isinstance(cause, AuthenticationFailed) or "AuthenticationFailed" in repr(cause):
+            if "Unable to perform authentication" in str(cause):  # its own tables are away
+                break
             user = settings.cassandra_username
             return ConfigurationError(
                 f"Cassandra at {where} refuses the user {user!r}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cassandra import Unauthorized
@@ -12,18 +13,27 @@ from cassandra.protocol import ServerError
 
 from app.cassandra.batching import Batcher
 from app.cassandra.columns import CodecError
-from app.cassandra.faults import DRIVER_ERRORS, backoff_s, describe, is_passing, kind
-from app.cassandra.replicas import replica_groups
+from app.cassandra.faults import (
+    DRIVER_ERRORS,
+    backoff_s,
+    describe,
+    is_about_schema,
+    is_passing,
+    kind,
+)
 from app.cassandra.requests import Item, request
-from app.cassandra.results import WriteRefusedError, WriteResult
-from app.cassandra.rows import Row, RowEncoder, identity
-from app.cassandra.schema import TableShape, check
+from app.cassandra.results import Observer, Unobserved, WriteRefusedError, WriteResult
+from app.cassandra.rows import Row, RowEncoder
+from app.cassandra.schema import check, check_top
 from app.cassandra.session import REQUEST_TIMEOUT_S, CassandraSession, completion
+from app.cassandra.throughput import Throughput
+from app.cassandra.top import TopEncoder
 from app.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
+    from app.cassandra.target import Target
     from app.settings import Settings
 
 __all__ = ["CassandraWriter", "Row", "WriteRefusedError", "WriteResult"]
@@ -39,64 +49,73 @@ _MOST_REFUSED = 20
 
 
 class CassandraWriter:
-    """Writes rows to the table of the settings; made by `create`."""
+    """Writes rows to one table; made by `create` and `create_top`."""
 
     def __init__(
-        self, session: CassandraSession, settings: Settings, shape: TableShape, prepared: Any
+        self,
+        session: CassandraSession,
+        settings: Settings,
+        target: Target,
+        prepared: Sequence[Any],
+        throughput: Throughput | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.session = session
         self.settings = settings
-        self.shape = shape
-        self.encoder = RowEncoder(settings, shape)
+        self.target = target
         self.prepared = prepared
-        self._free_at = 0.0
+        self.throughput = throughput or Throughput(settings.output_throughput)
+        self.observer = observer or Unobserved()
 
     @classmethod
-    async def create(cls, session: CassandraSession, settings: Settings) -> CassandraWriter:
-        """Check the table and prepare the INSERT.
+    async def create(
+        cls, session: CassandraSession, settings: Settings, observer: Observer | None = None
+    ) -> CassandraWriter:
+        """A writer of the table of the counts.
 
         Raises ConfigurationError when the table does not fit, UnavailableError when Cassandra can't
         be asked.
         """
-        shape = await check(session, settings)
-        try:
-            prepared = await session.prepare(RowEncoder(settings, shape).cql)
-        except DRIVER_ERRORS as error:
-            if is_passing(error):
-                raise UnavailableError(
-                    f"Cassandra can't prepare writes now: {describe(error)}; try again"
-                ) from None
-            raise WriteRefusedError(
-                f"Cassandra refuses writes to {shape.name}: {describe(error)}", WriteResult()
-            ) from None
-        return cls(session, settings, shape, prepared)
+        target = RowEncoder(settings, await check(session, settings))
+        return cls(session, settings, target, await _prepare(session, target), None, observer)
 
-    async def write(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> WriteResult:
+    async def create_top(self) -> CassandraWriter:
+        """A writer of the table of the top words, beside this one; raises as `create` does."""
+        session, settings = self.session, self.settings
+        await check_top(session, settings)
+        target = TopEncoder(settings)
+        prepared = await _prepare(session, target)
+        return CassandraWriter(session, settings, target, prepared, self.throughput, self.observer)
+
+    async def write(self, rows: Sequence[Any], *, timeout_s: float | None = None) -> WriteResult:
         """Upsert `rows`; the result says which of them Cassandra did not acknowledge.
 
-        Of rows of the same word and window only the newest is written. Passing faults are tried
+        Of rows that are one row of the table only the newest is written. Passing faults are tried
         again as the settings say; when nothing gets through any more, or `timeout_s` seconds are
         over, the rest comes back as `unwritten`. Raises WriteRefusedError for what will never be
         written, after writing what can be.
         """
         return await _Write(self, rows, timeout_s).run()
 
-    def turn_s(self, rows: int) -> float:
-        """Seconds until `rows` more rows may be sent; counts them as sent."""
-        rate = self.settings.output_throughput
-        if rate is None:
-            return 0.0
-        now = time.monotonic()
-        turn = max(now, self._free_at)
-        self._free_at = turn + rows / rate
-        return turn - now
+
+async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
+    try:
+        return [await session.prepare(cql) for cql in target.statements]
+    except DRIVER_ERRORS as error:
+        if is_passing(error):
+            raise UnavailableError(
+                f"Cassandra can't prepare writes now: {describe(error)}; try again"
+            ) from None
+        raise WriteRefusedError(
+            f"Cassandra refuses writes to {target.name}: {describe(error)}", WriteResult()
+        ) from None
 
 
 class _Write:
     """One call of `write`: its progress, and what it has learnt about the state of Cassandra."""
 
     def __init__(
-        self, writer: CassandraWriter, rows: Sequence[Row], timeout_s: float | None
+        self, writer: CassandraWriter, rows: Sequence[Any], timeout_s: float | None
     ) -> None:
         self.writer = writer
         self.settings = writer.settings
@@ -104,8 +123,9 @@ class _Write:
         self.result = WriteResult()
         self.started = time.monotonic()
         self.deadline = None if timeout_s is None else self.started + timeout_s
-        self.todo: dict[tuple[Any, ...], Row] = {}
-        self.refused: list[tuple[Row, str]] = []
+        self.target = writer.target
+        self.todo: dict[Hashable, Any] = {}
+        self.refused: list[tuple[Any, str]] = []
         self.failing = 0  # batches given up since a request last succeeded
         self.stopped = False
         self.fatal: str | None = None
@@ -113,7 +133,7 @@ class _Write:
 
     async def run(self) -> WriteResult:
         await self._keep_newest()
-        batches = self._batches()
+        batches = self._batches(await self._side_by_side())
         concurrency = min(self.settings.output_concurrent_writes, max(1, len(self.todo)))
         workers = [asyncio.ensure_future(self._work(batches)) for _ in range(concurrency)]
         try:
@@ -129,7 +149,7 @@ class _Write:
         return self.result
 
     async def _keep_newest(self) -> None:
-        todo = self.todo
+        todo, identity = self.todo, self.target.identity
         for number, row in enumerate(self.rows, 1):
             key = identity(row)
             other = todo.setdefault(key, row)
@@ -140,41 +160,44 @@ class _Write:
             if number % (10 * _BREATH_ROWS) == 0:
                 await asyncio.sleep(0)
 
-    def _batches(self) -> Iterator[list[Item] | None]:
+    async def _side_by_side(self) -> list[Any]:
+        """The rows, those of a partition one after the other: for Cassandra they are one write."""
+        together = self.target.neighbours
+        if together is None:
+            return list(self.todo.values())
+        partitions: dict[Hashable, list[Any]] = {}
+        for number, row in enumerate(self.todo.values(), 1):
+            partitions.setdefault(together(row), []).append(row)
+            if number % (10 * _BREATH_ROWS) == 0:
+                await asyncio.sleep(0)
+        return list(chain.from_iterable(partitions.values()))
+
+    def _batches(self, rows: list[Any]) -> Iterator[list[Item] | None]:
         """Batches in the order in which they fill; None now and then, to let others have a turn."""
-        settings, encoder = self.settings, self.writer.encoder
+        settings, target, prepared = self.settings, self.target, self.writer.prepared
         batcher: Batcher[Item] = Batcher(
             max_rows=1 if settings.output_if_not_exists else settings.output_batch_rows,
             max_bytes=settings.output_batch_bytes,
             max_open=settings.output_batch_grouping_buffer,
         )
-        group_of = self._grouping()
+        group_of = target.grouping(self.writer.session)
         now_ms = int(time.time() * 1000)
-        for number, row in enumerate(list(self.todo.values()), 1):
+        for number, row in enumerate(rows, 1):
             if number % _BREATH_ROWS == 0:
                 now_ms = int(time.time() * 1000)
                 yield None
             try:
-                values = encoder.encode(row, now_ms)
+                values = target.encode(row, now_ms)
             except CodecError as error:
                 self.refused.append((row, str(error)))
                 continue
-            routing_key, size = encoder.routing_key(values), encoder.size(values)
-            item = Item(row, values, routing_key, size)
-            batch = batcher.add(group_of(routing_key), item, size)
+            routing_key, size = target.routing_key(values), target.size(values)
+            item = Item(row, prepared[target.which(row)], values, routing_key, size)
+            batch = batcher.add(group_of(row, routing_key), item, size)
             if batch is not None:
                 yield batch.items
         for batch in batcher.drain():
             yield batch.items
-
-    def _grouping(self) -> Callable[[bytes], Any]:
-        key = self.settings.output_batch_grouping_key
-        if key == "partition":
-            return bytes
-        by_replicas = None
-        if key == "replica_set":
-            by_replicas = replica_groups(self.writer.session, self.settings.keyspace)
-        return by_replicas or (lambda _: 0)
 
     async def _work(self, batches: Iterator[list[Item] | None]) -> None:
         for items in batches:
@@ -183,13 +206,14 @@ class _Write:
             if items is None:
                 await asyncio.sleep(0)
             else:
-                await self._pause(self.writer.turn_s(len(items)))
+                await self._pause(self.writer.throughput.turn_s(len(items)))
                 await self._send(items)
 
     async def _pause(self, seconds: float) -> None:
         left_s = self._left_s()
         if seconds > 0 and left_s > 0:
             self.result.waiting_s += min(seconds, left_s)
+            self.writer.observer.waited(min(seconds, left_s))
             await asyncio.sleep(min(seconds, left_s))
 
     def _left_s(self) -> float:
@@ -197,7 +221,7 @@ class _Write:
 
     async def _send(self, items: list[Item]) -> None:
         """Write `items`, trying again while it may help; what is not acknowledged stays to do."""
-        statement = request(self.writer.prepared, self.settings.keyspace, items)
+        statement = request(self.settings.keyspace, items)
         retries = 0
         while not self.stopped:
             left_s = self._left_s()
@@ -212,26 +236,32 @@ class _Write:
                 answer = await completion(response)
             except DRIVER_ERRORS as error:
                 self.result.failures[kind(error)] += 1
+                self.writer.observer.failed(kind(error), time.monotonic() - began)
                 self.result.last_fault = describe(error)
-                if is_passing(error):
+                if is_passing(error) or await self._lags(error):
                     retries += 1
                     if retries > (0 if self.failing else self.settings.output_retries):
                         await self._give_up(error)
                         return
                     self.result.retries += 1
+                    self.writer.observer.retried()
                     await self._pause(backoff_s(retries))
                     continue
-                await self._find_refused(items, error)
+                if not self.stopped:
+                    await self._find_refused(items, error)
                 return
             finally:
                 self.result.writing_s += time.monotonic() - began
-            self._acknowledge(items, answer)
+            self._acknowledge(items, answer, time.monotonic() - began)
             return
 
-    def _acknowledge(self, items: list[Item], answer: Any) -> None:
+    def _acknowledge(self, items: list[Item], answer: Any, seconds: float) -> None:
         self.failing = 0
+        size = sum(item.size for item in items)
         self.result.batches += 1
-        self.result.bytes += sum(item.size for item in items)
+        self.result.bytes += size
+        self.writer.observer.acknowledged(len(items), size, seconds)
+        identity = self.target.identity
         for item in items:
             del self.todo[identity(item.row)]
         if answer and not answer[0][0]:  # [applied] of a conditional insert
@@ -246,6 +276,13 @@ class _Write:
         self.failing += 1
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
+
+    async def _lags(self, error: Exception) -> bool:
+        """Whether the table is there and only the node that was asked does not know it yet."""
+        if not is_about_schema(error):
+            return False
+        await self._check_table()
+        return not self.stopped
 
     async def _find_refused(self, items: list[Item], error: Exception) -> None:
         """Cassandra refuses a batch for good: ask whether it is the table, else which row it is."""
@@ -269,8 +306,11 @@ class _Write:
         if self.checked:
             return
         self.checked = True
+        if not await self.writer.session.schema_agreed():
+            self.checked = False  # whom it asks might not know what the others do
+            return
         try:
-            await check(self.writer.session, self.settings)
+            await self.target.check(self.writer.session)
         except ConfigurationError as unfit:
             self._stop(str(unfit))
         except UnavailableError:
@@ -281,7 +321,7 @@ class _Write:
         self.fatal = self.fatal or why
 
     def _refusal(self) -> WriteRefusedError:
-        table = self.writer.shape.name
+        table = self.target.name
         if self.fatal is not None:
             what = f"writes to {table} are refused: {self.fatal}"
         else:

@@ -28,7 +28,7 @@ STUCK_SECONDS = 60.0
 """How long a lane may stand still with work to do."""
 
 SEEN_SECONDS = 15.0
-"""How long ago the broker may have answered last; it is asked every few seconds."""
+"""How long ago the broker may have answered last, or a node of Cassandra have been up."""
 
 UNFLUSHED_SECONDS = 60.0
 """How long Cassandra may leave changed rows untaken, beyond the flush interval."""
@@ -64,6 +64,8 @@ class Health:
             reasons = [f"the worker has failed: {self._app.failure}"]
         if not self._broker_seen():
             reasons.append(f"no broker has answered for {SEEN_SECONDS:.0f} s")
+        if (away := self._app.sink.nodes.none_up_seconds()) > SEEN_SECONDS:
+            reasons.append(f"no node of Cassandra has been up for {away:.0f} s")
         if (age := self.unflushed_seconds()) > self._patience():
             reasons.append(f"Cassandra has not taken changed rows for {age:.0f} s")
         return reasons

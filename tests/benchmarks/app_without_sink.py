@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from faust.cli.faust import cli
 
-from app.cassandra.results import WriteResult
+from app.cassandra.nodes import Nodes
+from app.cassandra.results import Observer, WriteResult
 from app.kafka.topics import ensure_topics
 
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 class NullSink:
     """Acknowledges everything at once."""
 
-    reachable = True
-
-    def __init__(self, settings: Settings) -> None:
-        pass
+    def __init__(self, settings: Settings, observer: Observer | None = None) -> None:
+        self.nodes = Nodes()
 
     async def open(self) -> None:
         """Do nothing."""

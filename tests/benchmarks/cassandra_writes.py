@@ -1,56 +1,64 @@
 """Rows a second into an embedded Cassandra, by grouping key, batch bytes and concurrent writes.
 
-Run it with `python tests/benchmarks/cassandra_writes.py [rows]`; it prints one line a combination
-and compares it with one row a statement.
+`python -m tests.benchmarks.cassandra_writes` prints one line a combination, compares the defaults
+with one row a statement and, if the extra `bench` is installed, with spark-cassandra-connector on
+the same rows, and writes the table and the plot to build/. `--rows N --runs N --no-spark` as said.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import importlib.util
 import itertools
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
+from operator import attrgetter
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 import psutil
+from cassandra.concurrent import execute_concurrent_with_args
 
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
 from app.cassandra.session import connect
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
+from app.embedded.java import find_java
 from app.settings import Settings
+from tests.benchmarks.cassandra_plot import draw
+from tests.benchmarks.jars import SPARK, jars_of
+from tests.benchmarks.report import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
     from app.cassandra.session import CassandraSession
 
-SINGLE = ("one row each", "", "128")
-COMBINATIONS = {
-    SINGLE: {"OUTPUT_BATCH_ROWS": "1", "OUTPUT_CONCURRENT_WRITES": "128"},
-    ("10 rows each", "", "16"): {"OUTPUT_BATCH_ROWS": "10", "OUTPUT_CONCURRENT_WRITES": "16"},
-} | {
-    (key, size, concurrent): {
-        "OUTPUT_BATCH_GROUPING_KEY": key,
-        "OUTPUT_BATCH_BYTES": size,
-        "OUTPUT_CONCURRENT_WRITES": concurrent,
-    }
-    for key, size, concurrent in itertools.product(
-        ("replica_set", "partition"),
-        ("1KiB", "4KiB", "5KiB", "16KiB"),
-        ("1", "8", "16", "32"),
-    )
-}
+KEYS = ("none", "replica_set", "partition")
+SIZES = ("1KiB", "2KiB", "5KiB", "16KiB")
+AT_ONCE = ("1", "4", "16", "32")
 WINDOWS = 20
+CONCURRENCY = 128
+"""Single statements under way at once: more gain nothing."""
+
+_FULL_COMPILER = ("-XX:TieredStopAtLevel=4",)
+Combination = tuple[str, str, str]
 
 
-def rows_of(count: int, started_ms: int) -> list[Row]:
-    """`count` rows of as many words in 20 windows each, as a burst over 20 minutes leaves them."""
+def rows_of(count: int, started_ms: int, windows: int = WINDOWS) -> list[Row]:
+    """`count` rows of as many words in `windows` windows each, one minute a window."""
     return [
-        Row(f"word{number // WINDOWS:07d}", start, start + 60_000, number, started_ms * 1000)
+        Row(f"word{number // windows:07d}", start, start + 60_000, number, started_ms * 1000)
         for number in range(count)
-        for start in [started_ms + 60_000 * (number % WINDOWS)]
+        for start in [started_ms + 60_000 * (number % windows)]
     ]
 
 
@@ -68,63 +76,216 @@ class Cost(NamedTuple):
     server_us: float
 
 
-def cpu_s(process: psutil.Process) -> float:
-    """Seconds of CPU that a process has used."""
+class Bench:
+    """Measures against one server; every write begins with an empty table."""
+
+    def __init__(self, session: CassandraSession, server: EmbeddedCassandra) -> None:
+        self.session = session
+        self.server = server
+        self.table = "streaming_test.words"
+
+    async def write(self, options: dict[str, str], rows: list[Row]) -> Cost:
+        """Write `rows` by the application's writer."""
+        writer = await CassandraWriter.create(
+            self.session, settings_of(self.server.address, options)
+        )
+
+        async def write() -> None:
+            result = await writer.write(rows)
+            if result.retries or not result.complete:
+                raise SystemExit(f"{len(result.unwritten)} rows left: {result.last_fault}")
+
+        return await self._timed(write, len(rows))
+
+    async def write_plainly(self, rows: list[Row]) -> Cost:
+        """Write `rows` as the driver's own documentation does: one a statement, many at once."""
+        prepared = await self.session.prepare(
+            f"INSERT INTO {self.table} (word, window_start, count) VALUES (?, ?, ?) "
+            "USING TIMESTAMP ?"
+        )
+        values = [(r.word, r.window_start_ms, r.count, r.timestamp_us) for r in rows]
+
+        async def write() -> None:
+            await asyncio.to_thread(
+                execute_concurrent_with_args,
+                self.session.driver,
+                prepared,
+                values,
+                concurrency=CONCURRENCY,
+            )
+
+        return await self._timed(write, len(rows))
+
+    async def _timed(self, write: Callable[[], Awaitable[None]], count: int) -> Cost:
+        await self.session.execute(f"TRUNCATE {self.table}", timeout_s=30)
+        processes = psutil.Process(), psutil.Process(self.server.pid)
+        cpu = [_cpu_s(process) for process in processes]
+        began = time.perf_counter()
+        await write()
+        seconds = time.perf_counter() - began
+        used = [_cpu_s(process) - before for process, before in zip(processes, cpu, strict=True)]
+        return Cost(count / seconds, *(cpu / count * 1e6 for cpu in used))
+
+    async def grid(self, rows: list[Row], runs: int) -> dict[Combination, Cost]:
+        """Every combination: the median of so many runs, taken in turn."""
+        costs: dict[Combination, list[Cost]] = {}
+        for _ in range(runs):
+            for key, size, number in itertools.product(KEYS, SIZES, AT_ONCE):
+                options = {
+                    "OUTPUT_BATCH_GROUPING_KEY": key,
+                    "OUTPUT_BATCH_BYTES": size,
+                    "OUTPUT_CONCURRENT_WRITES": number,
+                }
+                costs.setdefault((key, size, number), []).append(await self.write(options, rows))
+        return {name: _median(of_name) for name, of_name in costs.items()}
+
+    async def compare(self, rows: list[Row], runs: int) -> dict[str, Cost]:
+        """The defaults and one row a statement, in turn; both write the same rows."""
+        single = {"OUTPUT_BATCH_ROWS": "1", "OUTPUT_CONCURRENT_WRITES": str(CONCURRENCY)}
+        ways: dict[str, Callable[[], Awaitable[Cost]]] = {
+            "this app, by default": lambda: self.write({}, rows),
+            "this app, rows in order of windows": lambda: self.write(
+                {}, sorted(rows, key=attrgetter("window_start_ms"))
+            ),
+            "this app, batches of 16 KiB": lambda: self.write(
+                {"OUTPUT_BATCH_BYTES": "16KiB"}, rows
+            ),
+            "this app, one row a statement": lambda: self.write(single, rows),
+            "plain driver, one row a statement": lambda: self.write_plainly(rows),
+        }
+        costs: dict[str, list[Cost]] = {name: [] for name in ways}
+        for _ in range(runs):
+            for name, way in ways.items():
+                costs[name].append(await way())
+        return {name: _median(of_name) for name, of_name in costs.items()}
+
+
+def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> float:
+    """Rows a second by spark-cassandra-connector with its defaults; two writes warm up."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = {
+            "rows": count,
+            "windows": windows,
+            "times": runs + 2,
+            "started_ms": int(time.time()) * 1000,
+            "keyspace": "streaming_test",
+            "settings": {
+                "spark.jars": ",".join(str(jar) for jar in jars_of(SPARK)),
+                "spark.driver.memory": "2g",
+                "spark.driver.host": "127.0.0.1",
+                "spark.ui.enabled": "false",
+                "spark.ui.showConsoleProgress": "false",
+                "spark.sql.session.timeZone": "UTC",
+                "spark.local.dir": folder,
+                "spark.sql.warehouse.dir": folder,
+                "spark.cassandra.connection.host": server.host,
+                "spark.cassandra.connection.port": str(server.port),
+            },
+        }
+        script = Path(__file__).with_name("spark_writes.py")
+        done = subprocess.run(
+            [sys.executable, str(script), json.dumps(given)],
+            env={
+                **os.environ,
+                "JAVA_HOME": str(find_java().resolve().parent.parent),
+                "SPARK_LOCAL_IP": "127.0.0.1",
+                "PYSPARK_PYTHON": sys.executable,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return median(count / one["seconds"] for one in said[2:])
+
+
+async def bench(server: EmbeddedCassandra, given: argparse.Namespace) -> None:
+    """Measure, print, write and draw."""
+    started_ms = int(time.time()) * 1000
+    rows = rows_of(given.rows, started_ms)
+    async with await connect(settings_of(server.address, {})) as session:
+        await apply(session, settings_of(server.address, {}))
+        measured = Bench(session, server)
+        for _ in range(4):  # let the server's compiler see the work first
+            await measured.write({}, rows)
+            await measured.write({"OUTPUT_BATCH_ROWS": "1"}, rows[: given.rows // 4])
+        grid = {} if given.no_grid else await measured.grid(rows, given.runs)
+        same = {
+            windows: await measured.compare(
+                rows_of(given.same_rows, started_ms, windows), given.runs
+            )
+            for windows in (WINDOWS, 1)
+        }
+        if not given.no_spark and importlib.util.find_spec("pyspark"):
+            for windows, costs in same.items():
+                rate = await asyncio.to_thread(spark, server, given.same_rows, windows, given.runs)
+                costs["spark-cassandra-connector"] = Cost(rate, 0.0, 0.0)
+            found = await session.execute(f"SELECT count(*) FROM {measured.table}", timeout_s=60)
+            if found[0][0] < given.same_rows:
+                raise SystemExit("Spark has not written all rows")
+    text = "\n".join(_lines(grid, same))
+    click.echo(text)
+    given.output.mkdir(parents=True, exist_ok=True)
+    (given.output / "cassandra_writes.md").write_text(text + "\n", encoding="utf-8")
+    if grid:
+        on = machine()
+        title = (
+            f"Rows/s into one embedded Cassandra 5 by the bytes of a batch; {on['cpus']} CPUs for "
+            f"it and the writer; {given.rows:,} rows, {WINDOWS} windows a word"
+        )
+        others = {
+            f"{given.same_rows:,} rows, {windows} window{'s' if windows > 1 else ''} a word": {
+                name: cost.rate for name, cost in costs.items()
+            }
+            for windows, costs in same.items()
+        }
+        rates = {name: cost.rate for name, cost in grid.items()}
+        draw(given.output / "cassandra_writes.png", rates, others, title)
+
+
+def _lines(grid: dict[Combination, Cost], same: dict[int, dict[str, Cost]]) -> Iterator[str]:
+    """Tables of both parts, as Markdown."""
+    yield "| grouping | bytes | at once | rows/s | µs of CPU a row: writer | server |"
+    yield "|---|---|---|---|---|---|"
+    for (key, size, number), cost in grid.items():
+        yield (
+            f"| {key} | {size} | {number} | {cost.rate:,.0f} | {cost.client_us:.1f} "
+            f"| {cost.server_us:.1f} |"
+        )
+    for windows, costs in same.items():
+        single = costs["this app, one row a statement"]
+        yield ""
+        yield f"| {windows} windows a word | rows/s | times | µs of CPU a row: writer | server |"
+        yield "|---|---|---|---|---|"
+        for name, cost in costs.items():
+            used = (f"{us:.1f}" if us else "" for us in (cost.client_us, cost.server_us))
+            yield (
+                f"| {name} | {cost.rate:,.0f} | {cost.rate / single.rate:.1f} "
+                f"| {' | '.join(used)} |"
+            )
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(*map(median, zip(*costs, strict=True)))
+
+
+def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-async def measure(
-    session: CassandraSession, server: EmbeddedCassandra, options: dict[str, str], count: int
-) -> Cost:
-    """Write `count` rows into an empty table."""
-    settings = settings_of(server.address, options)
-    writer = await CassandraWriter.create(session, settings)
-    await session.execute(f"TRUNCATE {writer.shape.name}", timeout_s=30)
-    rows = rows_of(count, int(time.time()) * 1000)
-    processes = psutil.Process(), psutil.Process(server.pid)
-    cpu = [cpu_s(process) for process in processes]
-    began = time.perf_counter()
-    result = await writer.write(rows)
-    seconds = time.perf_counter() - began
-    used = [cpu_s(process) - before for process, before in zip(processes, cpu, strict=True)]
-    if result.retries or not result.complete:
-        raise SystemExit(f"{len(result.unwritten)} rows were not written: {result.last_fault}")
-    return Cost(count / seconds, *(cpu / count * 1e6 for cpu in used))
-
-
-async def bench(server: EmbeddedCassandra, count: int) -> None:
-    """Print the table: of each combination the median of five runs, taken in turn."""
-    settings = settings_of(server.address, {})
-    async with await connect(settings) as session:
-        await apply(session, settings)
-        for _ in range(5):  # let the server's compiler see the work first
-            await measure(session, server, {}, count)
-        costs: dict[tuple[str, str, str], list[Cost]] = {name: [] for name in COMBINATIONS}
-        for _ in range(5):
-            for name, options in COMBINATIONS.items():
-                rows = max(1000, count // 4) if name == SINGLE else count
-                costs[name].append(await measure(session, server, options, rows))
-    medians = {name: Cost(*map(median, zip(*runs, strict=True))) for name, runs in costs.items()}
-    single = medians[SINGLE]
-    click.echo(f"{'':33} {'':16} µs of CPU a row: times less")
-    click.echo(
-        f"{'grouping':14} {'bytes':>6} {'at once':>7} {'rows/s':>8} {'times':>6} "
-        f"{'client':>7} {'server':>7} {'both':>6}"
-    )
-    for (key, size, at_once), cost in medians.items():
-        both = (single.client_us + single.server_us) / (cost.client_us + cost.server_us)
-        click.echo(
-            f"{key:14} {size:>6} {at_once:>7} {cost.rate:>8,.0f} {cost.rate / single.rate:>6.1f} "
-            f"{cost.client_us:>7.1f} {cost.server_us:>7.1f} {both:>6.1f}"
-        )
-
-
 def main() -> None:
     """Measure on a server of its own."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    with EmbeddedCassandra() as server:
-        asyncio.run(bench(server, count))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=20_000, help="of each write of the grid")
+    parser.add_argument("--same-rows", type=int, default=60_000, help="of each write compared")
+    parser.add_argument("--runs", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--no-grid", action="store_true")
+    parser.add_argument("--no-spark", action="store_true")
+    parser.add_argument("--output", type=Path, default=Path("build"))
+    given = parser.parse_args()
+    with EmbeddedCassandra(heap="1g", java_options=_FULL_COMPILER) as server:
+        asyncio.run(bench(server, given))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ SESSION_SECONDS = 4.0
 SETTLED_SECONDS = 2.0
 """How long nothing may change once all counts are there."""
 
+TOP_WORDS = 5
+"""Ranks of each partition in the table of top words."""
+
 POINT_SECONDS = 30.0
 """How long a worker may take to come by the place where it is to end."""
 
@@ -130,6 +133,7 @@ class Scenario:
             "WORDCOUNT_CHECKPOINT_INTERVAL": "300ms",
             "WORDCOUNT_FLUSH_INTERVAL": "400ms",
             "WORDCOUNT_PRINT": "0",
+            "WORDCOUNT_TOP_WORDS": str(TOP_WORDS),
             # Faust's own settings.
             "BROKER_SESSION_TIMEOUT": str(SESSION_SECONDS),
             "BROKER_HEARTBEAT_INTERVAL": "1",
@@ -282,6 +286,7 @@ class Scenario:
             raise DifferentError("Cassandra can't be asked")
         self._note(rows)
         self.report.rows = len(rows)
+        tops = await asyncio.to_thread(self.servers.top_words, self.name)
         late, rejected = [
             await self.servers.count_records(f"{self.name}-{topic}", self.shape.partitions)
             for topic in ("late", "rejected")
@@ -293,12 +298,25 @@ class Scenario:
             self._fail("some rows were higher once", self.highest)
         if self.fallen:
             self._fail(f"{len(self.fallen)} counts fell: {'; '.join(self.fallen[:10])}", rows)
+        wrong = [start for start, top in self._tops().items() if tops[start][:TOP_WORDS] != top]
+        if wrong:
+            self._fail(f"top words differ in {wrong}: {tops[wrong[0]][:TOP_WORDS]}", rows)
         if (late, rejected) != (self.expected.late, self.expected.rejected):
             self._fail(
                 f"late, rejected: {late}, {rejected}; "
                 f"expected {self.expected.late}, {self.expected.rejected}",
                 rows,
             )
+
+    def _tops(self) -> dict[int, list[tuple[str, int]]]:
+        """The first words of each window by the text."""
+        words: dict[int, list[tuple[str, int]]] = {}
+        for (start, word), count in self.expected.counts.items():
+            words.setdefault(start, []).append((word, count))
+        return {
+            start: sorted(of_window, key=lambda item: (-item[1], item[0]))[:TOP_WORDS]
+            for start, of_window in words.items()
+        }
 
     def _check_workers(self) -> None:
         troubles = [trouble for worker in self.pool for trouble in worker.troubles]

@@ -68,6 +68,11 @@ class Servers:
             "word text, window_start timestamp, count bigint, PRIMARY KEY (word, window_start)"
             ") WITH CLUSTERING ORDER BY (window_start DESC)"
         )
+        self._change(
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.top_words ("
+            "window_start timestamp, partition int, rank int, word text, count bigint, "
+            "PRIMARY KEY (window_start, partition, rank))"
+        )
 
     def drop_table(self, keyspace: str) -> None:
         """Drop the keyspace with its table."""
@@ -94,6 +99,14 @@ class Servers:
             return {(start, word): count for word, start, count in found}
         except _AWAY:
             return None
+
+    def top_words(self, keyspace: str) -> dict[int, list[tuple[str, int]]]:
+        """Each window's words in the table of top words, all partitions' ranks merged."""
+        query = f"SELECT toUnixTimestamp(window_start), word, count FROM {keyspace}.top_words"
+        tops: dict[int, list[tuple[str, int]]] = {}
+        for start, word, count in self._session.execute(query, timeout=60):
+            tops.setdefault(start, []).append((word, count))
+        return {start: sorted(top, key=_by_count) for start, top in tops.items()}
 
     async def make_topic(self, name: str, partitions: int) -> None:
         """Make a topic."""
@@ -154,6 +167,10 @@ class Servers:
             return count
         finally:
             await consumer.stop()
+
+
+def _by_count(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, message: Message) -> asyncio.Future[Any]:

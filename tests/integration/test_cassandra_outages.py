@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cassandra.protocol import StartupMessage
 
-from app.cassandra.results import WriteResult
+from app.cassandra.results import Unobserved, WriteResult
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
 from app.cassandra.session import CassandraSession, connect
@@ -17,7 +19,9 @@ from app.embedded import EmbeddedCassandra
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tests.integration.conftest import Stream
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,17 @@ def crash_and_restart(server: EmbeddedCassandra) -> None:
     server.start()
 
 
+class FirstAnswer(Unobserved):
+    """Tells when Cassandra has taken a batch."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+
+    def acknowledged(self, rows: int, size: int, seconds: float) -> None:
+        """Take note."""
+        self.came.set()
+
+
 async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     server: EmbeddedCassandra, unique: str
 ) -> None:
@@ -107,11 +122,11 @@ async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     settings = settings_of(server, unique, OUTPUT_RETRIES="0", OUTPUT_BATCH_ROWS="5")
     async with await connect(settings) as session:
         await apply(session, settings)
-        writer = await CassandraWriter.create(session, settings)
+        first = FirstAnswer()
+        writer = await CassandraWriter.create(session, settings, first)
         write = asyncio.ensure_future(writer.write(rows_of(100_000, 1)))
-        async with asyncio.timeout(30):
-            while not await stored(session, unique):
-                assert not write.done()
+        async with asyncio.timeout(60):
+            await first.came.wait()
         await asyncio.to_thread(server.kill)
         result = await write
     assert result.rows > 0
@@ -169,3 +184,115 @@ async def test_a_server_that_hangs_is_reported_in_time(
             assert time.monotonic() < deadline
             result = await writer.write(rows_of(1_000, 2), timeout_s=10.0)
         assert await stored(session, unique) == {row.word: 2 for row in rows_of(1_000, 2)}
+
+
+START = 1_700_000_040_000
+"""A minute of event time, ms."""
+
+
+async def counted(stream: Stream, server: EmbeddedCassandra, expected: Counter[str]) -> None:
+    """Return once the counts of `expected` are in Cassandra, and no others."""
+    settings = settings_of(server, stream.name)
+    deadline = time.monotonic() + 90
+    async with await connect(settings) as session:
+        while (found := await stored(session, stream.name)) != expected:
+            assert time.monotonic() < deadline, found
+
+
+async def test_an_outage_is_printed_measured_and_made_good(
+    server: EmbeddedCassandra, stream: Stream
+) -> None:
+    """Cassandra is killed under a worker: it says so once, counts on, and says when all is well."""
+    stream.configure(cassandra=server.address, flush_interval="200ms", output_retries=1)
+    worker = stream.start()
+    await stream.produce([("green tea", START)] * 100)
+    await counted(stream, server, Counter(green=100, tea=100))
+    await asyncio.to_thread(server.kill)
+    await stream.produce([("black tea", START)] * 50)
+
+    def says(line: str) -> bool:
+        return line in worker.output.read_text()
+
+    def measures(line: str) -> bool:
+        return line in worker.get("/metrics")[1]
+
+    def wait(condition: Callable[[], bool]) -> Any:
+        return asyncio.to_thread(worker.wait_until, condition)
+
+    await wait(lambda: says(f"Cassandra's node {server.address} is gone"))
+    await wait(lambda: says("Cassandra has not taken 2 rows ("))
+    await wait(lambda: measures('cassandra_nodes{state="down"} 1.0'))
+    await wait(lambda: measures("wordcount_rows_waiting 2.0"))
+    assert measures('wordcount_write_failures_total{kind="NoHostAvailable"}')
+    await asyncio.to_thread(server.start)
+    await counted(stream, server, Counter(green=100, tea=150, black=50))
+    await wait(lambda: says("Cassandra has taken all rows again"))
+    await wait(lambda: says(f"Cassandra's node {server.address} is back"))
+    await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
+    assert measures("wordcount_cassandra_reconnections 1.0")
+    assert worker.stop() == 0
+    log = worker.output.read_text()
+    assert log.count("has not taken") == log.count("has taken all") == 1
+    assert "Traceback" not in log
+
+
+async def test_a_table_dropped_under_a_worker_is_filled_again(
+    server: EmbeddedCassandra, stream: Stream
+) -> None:
+    """It stops with one line and status 2; made anew, the table gets every row again."""
+    stream.configure(cassandra=server.address, flush_interval="200ms", top_words=5, resave="false")
+    worker = stream.start()
+    await stream.produce([("green tea", START)] * 100)
+    await counted(stream, server, Counter(green=100, tea=100))
+    async with await connect(settings_of(server, stream.name)) as session:
+        await session.execute(f"DROP TABLE {stream.name}.words", timeout_s=60)
+    await stream.produce([("black", START)] * 50)
+    deadline = time.monotonic() + 60
+    while worker.process.running:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    assert worker.process.exit_status == 2
+    assert worker.output.read_text().rstrip().rpartition("\n")[2] == (
+        f"Error: writes to {stream.name}.words are refused: table {stream.name}.words is missing; "
+        "run: faust -A app schema --apply"
+    )
+    assert stream.run("schema", "--apply").returncode == 0
+    stream.configure(resave="true").start()
+    await counted(stream, server, Counter(green=100, tea=100, black=50))
+
+
+@pytest.fixture(scope="module")
+def slow_cassandra() -> Iterator[EmbeddedCassandra]:
+    """A server that takes no more than 100 requests a second."""
+    limits = {
+        "native_transport_rate_limiting_enabled": True,
+        "native_transport_max_requests_per_second": 100,
+    }
+    with EmbeddedCassandra(settings=limits) as server:
+        yield server
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+async def test_an_overloaded_server_is_given_time(
+    slow_cassandra: EmbeddedCassandra,
+    unique: str,
+    says_so: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether it reads more slowly, as it does by default, or refuses: every row is written."""
+    settings = settings_of(slow_cassandra, unique, OUTPUT_BATCH_ROWS="1", OUTPUT_RETRIES="30")
+    if says_so:
+
+        def startup(cqlversion: str, options: dict[str, str]) -> StartupMessage:
+            return StartupMessage(cqlversion, {**options, "THROW_ON_OVERLOAD": "1"})
+
+        monkeypatch.setattr("cassandra.connection.StartupMessage", startup)
+    async with await connect(settings) as session:
+        await apply(session, settings)
+        writer = await CassandraWriter.create(session, settings)
+        result = await writer.write(rows_of(250, 1))
+        assert result.complete
+        assert (result.failures["Overloaded"] > 0) == says_so, result.failures
+        assert result.elapsed_s > 1
+        await asyncio.sleep(1)  # the limit is on reading, too
+        assert len(await stored(session, unique)) == 250

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -12,16 +13,18 @@ import pytest
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
 from app.cassandra.session import connect
+from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.embedded import EmbeddedCassandra
 from app.errors import ConfigurationError, WordCountError
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from app.cassandra.session import CassandraSession
+    from tests.integration.conftest import Stream
 
 PASSWORD = "cassandra"  # noqa: S105  # of every fresh Cassandra
 WRONG_PASSWORD = "hunter2-secret"  # noqa: S105  # opens nothing
@@ -229,3 +232,93 @@ async def test_a_user_without_the_right_to_write_is_said(
 async def write_one(session: CassandraSession, settings: Settings) -> None:
     writer = await CassandraWriter.create(session, settings)
     await writer.write([Row("tea", 0, 60_000, 1, 1)])
+
+
+async def test_a_worker_with_a_password_and_a_certificate_keeps_them_to_itself(
+    server: EmbeddedCassandra,
+    certificates: Path,
+    tmp_path: Path,
+    stream: Stream,
+) -> None:
+    """It counts; the password stands in no log, no answer and no metric."""
+    settings = settings_of(server, certificates, KEYSPACE=stream.name)
+    async with await connect(settings) as session:
+        await session.execute(
+            "CREATE ROLE IF NOT EXISTS counter WITH PASSWORD = 'sesame-4711' AND LOGIN = true "
+            "AND SUPERUSER = true"
+        )
+    (tmp_path / "password").write_text("sesame-4711\n")
+    stream.configure(
+        cassandra=server.address,
+        cassandra_username="counter",
+        cassandra_password_file=tmp_path / "password",
+        cassandra_ca=certificates / "ca.pem",
+        cassandra_cert=certificates / "client.crt",
+        cassandra_key=certificates / "client.key",
+        flush_interval="200ms",
+    )
+    worker = await asyncio.to_thread(stream.start)
+    await stream.produce([("green tea", 1_700_000_040_000)] * 100)
+    async with await connect(settings) as session:
+        query = f"SELECT word, count FROM {stream.name}.words"
+        found: set[tuple[str, int]] = set()
+        async with asyncio.timeout(60):
+            while found != {("green", 100), ("tea", 100)}:
+                found = {tuple(row) for row in await session.execute(query)}
+    answers = [
+        json.dumps(worker.get(path))
+        for path in ("/", "/metrics", "/api/status", "/api/top", "/api/windows", "/health/ready")
+    ]
+    assert await asyncio.to_thread(worker.stop) == 0
+    assert "sesame" not in worker.output.read_text() + "".join(answers)
+
+
+async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
+    server: EmbeddedCassandra, certificates: Path, unique: str
+) -> None:
+    """Cassandra comes back and the password is another; set right again, writing goes on."""
+    admin = settings_of(server, certificates, KEYSPACE=unique)
+    async with await connect(admin) as session:
+        await apply(session, admin)
+        await session.execute(
+            f"CREATE ROLE {unique} WITH PASSWORD = 'first' AND LOGIN = true AND SUPERUSER = true"
+        )
+    own = settings_of(
+        server,
+        certificates,
+        KEYSPACE=unique,
+        CASSANDRA_USERNAME=unique,
+        CASSANDRA_PASSWORD="first",  # noqa: S106
+        OUTPUT_RETRIES="1",
+    )
+    rows = [Row("tea", 0, 60_000, 1, 1)]
+    sink = CassandraSink(own)
+    await sink.open()
+    try:
+        assert (await sink.write(rows)).complete
+        await change_password(admin, unique, "second")
+        server.kill()
+        assert not (await sink.write(rows, timeout_s=5)).rows
+        await asyncio.to_thread(server.start)
+        with pytest.raises(ConfigurationError, match=f"refuses the user '{unique}'") as caught:
+            await write_until(sink, rows, lambda: False)
+        assert "\n" not in str(caught.value)
+        assert "first" not in str(caught.value)
+        await change_password(admin, unique, "first")
+        await write_until(sink, rows, lambda: sink.nodes.count() == (1, 0))
+        assert (await sink.write(rows)).complete
+    finally:
+        await sink.close()
+
+
+async def change_password(admin: Settings, role: str, password: str) -> None:
+    async with await connect(admin) as session:
+        await session.execute(f"ALTER ROLE {role} WITH PASSWORD = '{password}'")
+
+
+async def write_until(sink: CassandraSink, rows: list[Row], done: Callable[[], bool]) -> None:
+    """Write again and again, as flushes do, for a minute and a half at most."""
+    async with asyncio.timeout(90):
+        while not done():
+            await sink.write(rows, timeout_s=5)
+            await asyncio.sleep(0.1)

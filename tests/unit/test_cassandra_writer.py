@@ -6,9 +6,16 @@ import asyncio
 import random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import AsyncMock, patch
 
 import pytest
-from cassandra import OperationTimedOut, ProtocolVersion, Unavailable, WriteTimeout
+from cassandra import (
+    InvalidRequest,
+    OperationTimedOut,
+    ProtocolVersion,
+    Unavailable,
+    WriteTimeout,
+)
 from cassandra.cluster import NoHostAvailable
 from cassandra.metadata import Metadata
 from cassandra.protocol import OverloadedErrorMessage
@@ -18,7 +25,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.cassandra import faults
-from app.cassandra.rows import Row
+from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import Column, fit
 from app.cassandra.session import CassandraSession
 from app.cassandra.writer import CassandraWriter
@@ -48,6 +55,7 @@ class FakeCassandra:
         self.fault = fault
         self.stored: dict[tuple[bytes, bytes], tuple[int, int]] = {}
         self.requests: list[int] = []
+        self.words: list[set[bytes]] = []
         self.in_flight: list[tuple[bytes, bytes]] = []
         self.most_requests = 0
         self._under_way = 0
@@ -62,6 +70,7 @@ class FakeCassandra:
         keys = [(values[0], values[1]) for values in rows]
         assert not set(keys) & set(self.in_flight), "a row is under way twice"
         self.requests.append(len(rows))
+        self.words.append({word for word, _ in keys})
         self.in_flight += keys
         self._under_way += 1
         self.most_requests = max(self.most_requests, self._under_way)
@@ -90,7 +99,8 @@ def writer_of(fake: FakeCassandra, **options: str) -> CassandraWriter:
     settings = Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
     session = CassandraSession(SimpleNamespace(metadata=Metadata()), fake)
     prepared = PreparedStatement([], b"id", [0], "INSERT", "k", ProtocolVersion.V5, [], b"meta")
-    return CassandraWriter(session, settings, fit(settings, COLUMNS), prepared)
+    target = RowEncoder(settings, fit(settings, COLUMNS))
+    return CassandraWriter(session, settings, target, [prepared])
 
 
 def rows_of(count: int) -> list[Row]:
@@ -151,6 +161,31 @@ async def test_passing_faults_are_tried_again() -> None:
     }
 
 
+async def test_a_node_that_does_not_know_the_table_yet_is_asked_again() -> None:
+    """After a schema change nodes lag: no row is taken for refused, whatever the node says."""
+    left = [InvalidRequest("unconfigured table words")] * 3
+    fake = FakeCassandra(lambda: left.pop() if left else None)
+    writer = writer_of(fake, OUTPUT_BATCH_ROWS="4")
+    with (
+        patch.object(writer.session, "schema_agreed", AsyncMock(return_value=True)),
+        patch.object(writer.target, "check", AsyncMock()),
+    ):
+        result = await writer.write(rows_of(10))
+    assert (result.rows, result.retries) == (10, 3)
+
+
+async def test_while_nodes_disagree_no_table_is_missed() -> None:
+    """The node that says so may be the one that lags: rows come back, to be tried again."""
+    fake = FakeCassandra(lambda: InvalidRequest("keyspace streaming_test does not exist"))
+    writer = writer_of(fake, OUTPUT_RETRIES="2")
+    with (
+        patch.object(writer.session, "schema_agreed", AsyncMock(return_value=False)),
+        patch.object(writer.target, "check", AsyncMock(side_effect=AssertionError)),
+    ):
+        result = await writer.write(rows_of(10))
+    assert len(result.unwritten) == 10
+
+
 async def test_an_outage_is_not_tried_for_every_batch() -> None:
     """Once the batches under way are given up, the others come back untried."""
     fake = FakeCassandra(lambda: PASSING[0])
@@ -195,6 +230,14 @@ async def test_the_newest_of_the_same_row_is_written() -> None:
     result = await writer_of(fake).write(rows)
     assert (result.rows, result.superseded) == (2, 2)
     assert sorted(fake.stored.values()) == [(10, 2), (20, 5)]
+
+
+async def test_rows_of_a_partition_go_side_by_side() -> None:
+    """However they come: window by window, as a flush has them, or mixed."""
+    fake = FakeCassandra()
+    rows = [Row(f"w{n}", 60_000 * k, 60_000 * (k + 1), 1, 1) for k in range(5) for n in range(8)]
+    await writer_of(fake, OUTPUT_BATCH_ROWS="5").write(rows)
+    assert [len(words) for words in fake.words] == [1] * 8
 
 
 async def test_a_fault_of_our_own_is_not_taken_for_one_of_cassandra() -> None:

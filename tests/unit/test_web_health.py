@@ -19,6 +19,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.away = 0.0
         self.partition = SimpleNamespace(unflushed_since=None)
         self.lane: Any = SimpleNamespace(partition=0, committed=(5, ""), expected=5)
         self.working = frozenset({0})
@@ -38,6 +39,7 @@ class Bench:
             stages=[self.stage],
             table=SimpleNamespace(owned={0: self.partition}),
             settings=SimpleNamespace(flush_interval_ms=1000),
+            sink=SimpleNamespace(nodes=SimpleNamespace(none_up_seconds=lambda: self.away)),
         )
         self.contact = Contact(60, 3, lambda: self.now)
         self.contact.answered()
@@ -131,4 +133,13 @@ def test_nothing_is_brought_to_a_worker_that_recovers(bench: Bench) -> None:
     bench.stage.generation = -1
     bench.later(2, lag=7)
     bench.later(600, lag=7)
+    assert bench.health.not_live() == []
+
+
+def test_a_worker_that_no_node_of_cassandra_answers_is_not_ready(bench: Bench) -> None:
+    """After a while, with the time in the reason; it lives all the same."""
+    bench.away = 14.0
+    assert bench.health.not_ready() == []
+    bench.away = 16.0
+    assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
     assert bench.health.not_live() == []

@@ -1,0 +1,24 @@
+"""The limit of rows a second, one for all that a worker writes."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Throughput"]
+
+
+class Throughput:
+    """Spaces rows out so that no more than `rate` a second are sent; None: as they come."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+
+    def turn_s(self, rows: int) -> float:
+        """Seconds until `rows` more rows may be sent; counts them as sent."""
+        if self._rate is None:
+            return 0.0
+        now = time.monotonic()
+        turn = max(now, self._free_at)
+        self._free_at = turn + rows / self._rate
+        return turn - now
