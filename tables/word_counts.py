@@ -185,8 +185,9 @@ class WordCounts(faust.Table[bytes, bytes]):
     def __init__(
         self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
     ) -> None:
-        # A buffer of one: what Faust takes for an event is a block here.
         self.shares = shares
+        # What Faust takes for an event is a block here, so few are enough. But not one: with that
+        # Faust goes on reading the changelog while the lanes write it.
         super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=2, **options)
         self.ranges = windows
         self.source = source

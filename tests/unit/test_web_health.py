@@ -118,15 +118,6 @@ def test_a_lane_stuck_for_no_reason_means_death(bench: Bench) -> None:
     assert bench.health.not_live() == ["count-0 has committed nothing for 60 s"]
 
 
-def test_a_worker_that_no_node_of_cassandra_answers_is_not_ready(bench: Bench) -> None:
-    """After a while, with the time in the reason; it lives all the same."""
-    bench.away = 14.0
-    assert bench.health.not_ready() == []
-    bench.away = 16.0
-    assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
-    assert bench.health.not_live() == []
-
-
 def test_a_consumer_that_brings_nothing_means_death(bench: Bench) -> None:
     """The topic grows, the broker answers, and nothing comes in for a minute."""
     bench.later(2, lag=7)
@@ -142,4 +133,13 @@ def test_nothing_is_brought_to_a_worker_that_recovers(bench: Bench) -> None:
     bench.stage.generation = -1
     bench.later(2, lag=7)
     bench.later(600, lag=7)
+    assert bench.health.not_live() == []
+
+
+def test_a_worker_that_no_node_of_cassandra_answers_is_not_ready(bench: Bench) -> None:
+    """After a while, with the time in the reason; it lives all the same."""
+    bench.away = 14.0
+    assert bench.health.not_ready() == []
+    bench.away = 16.0
+    assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
     assert bench.health.not_live() == []

@@ -1,0 +1,32 @@
+"""A worker that is held where it recovers, for as long as it is looked at."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import RunningWorker, Stream
+
+__all__ = ["held_in_recovery"]
+
+
+@contextmanager
+def held_in_recovery(stream: Stream, folder: Path) -> Iterator[RunningWorker]:
+    """Start a worker that has no rows yet; it gets none while `folder` says so, then it goes on."""
+    stall = folder / "recovery"
+    stall.touch()
+    worker = stream.start(ready=False, app="tests.integration.stalling", STALLS=str(folder))
+
+    def is_recovering() -> bool:
+        status = worker.json("/api/status")
+        return bool(status and status["workers"][0]["state"] == "recovering")
+
+    try:
+        worker.wait_until(is_recovering)
+        yield worker
+    finally:
+        stall.unlink()

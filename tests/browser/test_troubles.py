@@ -1,0 +1,82 @@
+"""What the live page says while servers are away and workers recover."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.embedded import EmbeddedCassandra
+from tests.browser.held import held_in_recovery
+from tests.conftest import Servers
+from tests.integration.conftest import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from app.embedded import EmbeddedKafka
+    from tests.browser.pages import LivePage
+
+    OpenPage = Callable[..., Awaitable[LivePage]]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def own_cassandra(chromium: str) -> Iterator[EmbeddedCassandra]:
+    """A Cassandra that may be killed."""
+    assert chromium
+    with EmbeddedCassandra() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_stream(
+    kafka: EmbeddedKafka,
+    own_cassandra: EmbeddedCassandra,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stream]:
+    """An application that saves to it."""
+    folder = tmp_path_factory.mktemp("troubles")
+    stream = Stream(Servers(kafka, own_cassandra), f"troubles_{uuid.uuid4().hex[:8]}", folder)
+    yield stream.configure(print=0, partitions=2)
+    stream.close()
+
+
+async def test_a_cassandra_that_is_away_is_said_to_be(
+    own_cassandra: EmbeddedCassandra, own_stream: Stream, open_page: OpenPage
+) -> None:
+    """A banner says it while words go on being counted; it goes when Cassandra is back."""
+    worker = own_stream.start()
+    now = time.time_ns() // 1_000_000
+    await own_stream.produce((f"again w{n}", now) for n in range(100))
+    page = await open_page(worker.url)
+    await page.until("() => document.querySelector('#bars bdi')?.textContent === 'again'")
+    own_cassandra.kill()
+    await page.banner("Cassandra is away.")
+    await own_stream.produce((f"again w{n}", now) for n in range(100))
+    await page.until("() => document.querySelector('#bars .count').textContent === '200'")
+    await page.until("() => document.getElementById('rows').textContent !== '0'")
+    assert await page.faults() == []
+    own_cassandra.start()
+    await page.until("() => document.getElementById('banner').textContent === ''")
+    await page.until("() => document.getElementById('rows').textContent === '0'")
+    assert await page.text("#pill") == "Live"
+
+
+async def test_a_worker_that_recovers_is_said_to(
+    own_stream: Stream, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """Its page says so from the start on, and shows the counts once it has them."""
+    assert own_stream.workers[0].stop() == 0
+    with held_in_recovery(own_stream, tmp_path) as recovering:
+        page = await open_page(recovering.url)
+        await page.banner("recovers its part of the table")
+        assert await page.text("#pill") == "Recovering"
+        assert await page.faults() == []
+    await page.until("() => document.getElementById('pill-text').textContent === 'Live'")
+    await page.until_bars(("again", 200))
+    assert not await page.was_reloaded()
