@@ -12,7 +12,10 @@ from app.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-__all__ = ["Batch", "Source", "SourceError"]
+__all__ = ["Batch", "Headers", "Source", "SourceError"]
+
+Headers = tuple[tuple[str, bytes], ...]
+"""Names and values that go along with a line as Kafka headers."""
 
 
 class SourceError(UnavailableError):
@@ -33,6 +36,8 @@ class Batch:
     """Where to go on after this batch; handed back to `Source.acknowledge`."""
     refused: int = 0
     """Words that had to be left out, since no Kafka message can hold them."""
+    headers: Headers = ()
+    """Kafka headers of each of the lines; lines of different headers never share a message."""
 
     @classmethod
     def of(
@@ -41,10 +46,11 @@ class Batch:
         *,
         timestamp_ms: int | None = None,
         position: object = None,
+        headers: Headers = (),
     ) -> Self:
         """A batch of separate lines; one with newlines in it counts as one."""
         encoded = [line.encode() if isinstance(line, str) else line for line in lines]
-        return cls(b"\n".join(encoded), len(encoded), timestamp_ms, position)
+        return cls(b"\n".join(encoded), len(encoded), timestamp_ms, position, 0, headers)
 
 
 class Source(ABC):

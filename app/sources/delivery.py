@@ -204,6 +204,7 @@ class Delivery:
                     message.value,
                     partition=partition,
                     timestamp_ms=message.timestamp_ms,
+                    headers=list(message.headers),
                 )
                 return future
             self._check()

@@ -60,4 +60,5 @@ def _steps(batch: Batch, step: int) -> Iterator[Batch]:
             batch.timestamp_ms,
             batch.position if last else None,
             batch.refused if last else 0,
+            batch.headers,
         )

@@ -9,7 +9,7 @@ from app.sources.cutting import LONGEST, cut_long
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.sources.base import Batch
+    from app.sources.base import Batch, Headers
 
 __all__ = ["PACKED", "Message", "Packer"]
 
@@ -25,6 +25,8 @@ class Message(NamedTuple):
     timestamp_ms: int
     position: object
     """Resume position of the newest batch that ends in this message; None: none does."""
+    headers: Headers = ()
+    """Kafka headers."""
 
 
 class _Piece(NamedTuple):
@@ -36,8 +38,9 @@ class _Piece(NamedTuple):
 class Packer:
     r"""Packs lines into messages of about `size` bytes, with b"\n" between them.
 
-    Lines of different explicit event times never share a message, nor does a line that is not
-    UTF-8 share one with others: a worker rejects messages whole. No message is longer than `limit`.
+    Lines of different explicit event times or headers never share a message, nor does a line that
+    is not UTF-8 share one with others: a worker rejects messages whole. No message is longer than
+    `limit`.
     """
 
     def __init__(self, *, size: int = PACKED, limit: int = LONGEST) -> None:
@@ -47,6 +50,7 @@ class Packer:
         self._bytes = 0
         self._lines = 0
         self._explicit: int | None = None
+        self._headers: Headers = ()
         self._timestamp_ms = 0
         self._position: object = None
         self.refused = 0
@@ -62,7 +66,7 @@ class Packer:
         self.refused += batch.refused
         if not batch.text and not batch.lines:
             return
-        if batch.timestamp_ms != self._explicit:
+        if batch.timestamp_ms != self._explicit or batch.headers != self._headers:
             yield from self.flush()
         pieces = list(self._pieces(batch.text))
         # A source may count its own way (parts of a line, lines with newlines in them): its lines
@@ -74,6 +78,7 @@ class Packer:
                 yield from self.flush()
             if not self._texts:
                 self._explicit = batch.timestamp_ms
+                self._headers = batch.headers
                 self._timestamp_ms = now_ms if batch.timestamp_ms is None else batch.timestamp_ms
             self._texts.append(piece.text)
             self._bytes += len(piece.text) + 1
@@ -87,7 +92,7 @@ class Packer:
         """Yield the message that waits, if there is one."""
         if self._texts:
             value = b"\n".join(self._texts)
-            message = Message(value, self._lines, self._timestamp_ms, self._position)
+            message = Message(value, self._lines, self._timestamp_ms, self._position, self._headers)
             self._texts, self._bytes, self._lines, self._position = [], 0, 0, None
             yield message
 

@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app.commands.produce import EventTime, produce
+from app.commands.event_time import EventTime
+from app.commands.produce import produce
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""The type of an option that says when something happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import click
+
+__all__ = ["EventTime"]
+
+
+class EventTime(click.ParamType):
+    """Milliseconds since 1970, or a date and time as ISO 8601 (UTC where it names no zone)."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Milliseconds since 1970."""
+        try:
+            if isinstance(value, int) or value.isdecimal():
+                return int(value)
+            moment = dt.datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=dt.UTC)
+            milliseconds = round(moment.timestamp() * 1000)
+        except ValueError:
+            milliseconds = -1
+        if milliseconds < 0:
+            self.fail(f"{value!r} is neither ms since 1970 nor a time like 2025-03-01T12:00:00Z")
+        return milliseconds
