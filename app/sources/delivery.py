@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from app.errors import UnavailableError
+from app.kafka.creation import no_broker
 from app.sources.cutting import LONGEST
 from app.sources.packing import PACKED, Message, Packer
-from app.sources.topic import no_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -130,7 +130,7 @@ class Delivery:
         except BaseException as error:
             await self.__aexit__()
             if isinstance(error, KafkaError | OSError):
-                raise no_broker(self._brokers) from None
+                raise no_broker(self._brokers, error) from None
             raise
         self.connected = True
         return self
