@@ -90,18 +90,12 @@ def source(make: Callable[..., Source]) -> click.Command:
 async def _run(make: Callable[[], Source], options: Options) -> int:
     """Run a source to its end and say what came of it; the exit status."""
     from app.settings import Settings
-    from app.sources.delivery import Delivery
-    from app.sources.packing import PACKED
     from app.sources.progress import complaints, say
     from app.sources.run import GivenUp, stopped_by_signals
 
     settings = Settings.read(os.environ)
     source = make()
-    delivery = Delivery(
-        settings.broker,
-        options.topic or settings.lines,
-        packed_bytes=0 if options.unpacked else PACKED,
-    )
+    delivery = _delivery(source, settings, options)
 
     def stop() -> bool:
         if delivery.connected:
@@ -127,6 +121,26 @@ async def _run(make: Callable[[], Source], options: Options) -> int:
     return 1 if totals.refused or totals.waiting else 0
 
 
+def _delivery(source: Source, settings: Settings, options: Options) -> Delivery:
+    """What brings the lines to Kafka: in transactions, if the source can go on where it was."""
+    from app.sources.delivery import Delivery
+    from app.sources.exact import ExactDelivery
+    from app.sources.packing import PACKED
+
+    topic = options.topic or settings.lines
+    packed_bytes = 0 if options.unpacked else PACKED
+    if not source.name:
+        return Delivery(settings.broker, topic, packed_bytes=packed_bytes)
+    return ExactDelivery(
+        settings.broker,
+        topic,
+        name=source.name,
+        group=f"{settings.id}-produce",
+        positions=settings.positions,
+        packed_bytes=packed_bytes,
+    )
+
+
 async def _deliver(
     source: Source,
     delivery: Delivery,
@@ -134,6 +148,7 @@ async def _deliver(
     options: Options,
     complaint: Complaint,
 ) -> None:
+    from app.sources.positions import TOPIC_CONFIG
     from app.sources.progress import reported
     from app.sources.run import pump
     from app.sources.topic import ensure_topic
@@ -146,7 +161,17 @@ async def _deliver(
             partitions=settings.partitions,
             replication=settings.replication,
         )
+        if source.name:
+            await ensure_topic(
+                settings.broker,
+                settings.positions,
+                partitions=1,
+                replication=settings.replication,
+                config=TOPIC_CONFIG,
+            )
         async with delivery, reported(source, delivery, complaint):
+            if source.name:
+                await source.resume(delivery.resumed)
             await pump(
                 source,
                 delivery,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from app.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
-__all__ = ["Batch", "Headers", "Source", "SourceError"]
+__all__ = ["Batch", "Headers", "Position", "Source", "SourceError"]
 
 Headers = tuple[tuple[str, bytes], ...]
 """Names and values that go along with a line as Kafka headers."""
@@ -20,6 +20,15 @@ Headers = tuple[tuple[str, bytes], ...]
 
 class SourceError(UnavailableError):
     """A source broke off; what it had yielded until then is delivered all the same."""
+
+
+class Position(NamedTuple):
+    """Where to go on in something that can be read again: a file, a topic, a spool."""
+
+    key: str
+    """What is read; the same in every run."""
+    value: Mapping[str, Any] | None
+    """The place behind the batch, as JSON has it; None: there is nothing to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,10 @@ class Batch:
     timestamp_ms: int | None = None
     """Event time of all of them, in ms since 1970; None: the time at which they were read."""
     position: object = None
-    """Where to go on after this batch; handed back to `Source.acknowledge`."""
+    """Where to go on after this batch; handed back to `Source.acknowledge`.
+
+    That of a source with a `name` is a Position. A batch without lines may bring one, too.
+    """
     refused: int = 0
     """Words that had to be left out, since no Kafka message can hold them."""
     headers: Headers = ()
@@ -66,6 +78,14 @@ class Source(ABC):
     taken: int = 0
     """How much of `size` has been read."""
 
+    name: str = ""
+    """What is read, the same in every run, if it can be read again from a Position.
+
+    Then lines and positions are committed in one transaction, and each line is delivered once even
+    if the producer is killed; `resume` tells the next run where to go on. All the lines up to a
+    batch with a position must be covered by the positions given so far.
+    """
+
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
 
@@ -73,6 +93,13 @@ class Source(ABC):
         """Connect, and check what the user asked for.
 
         Raises ConfigurationError for a wrong argument, SourceError for what is not there now.
+        """
+
+    async def resume(self, positions: Mapping[str, Any]) -> None:  # noqa: B027 - see `name`
+        """Go on from the values of earlier positions, by their keys.
+
+        Called between `open` and `batches`, where there is a `name`. Keys of other sources that
+        send to the same topic are among them.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ import math
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from app.sources.base import Batch
 
-__all__ = ["Delivery", "DeliveryError", "Totals"]
+__all__ = ["LINGER_SECONDS", "START_SECONDS", "Delivery", "DeliveryError", "Totals"]
 
-_LINGER_SECONDS = 0.03
+LINGER_SECONDS = 0.03
 """How long a line waits for others to share its message."""
 
 _BATCH_LINGER_MS = 20
@@ -39,7 +39,7 @@ _WAITING_BYTES = 32 << 20
 """Bytes that may wait for Kafka's acknowledgement; then no more are taken in."""
 
 _OVERHEAD_BYTES = 256
-_START_SECONDS = 20.0
+START_SECONDS = 20.0
 _REQUEST_TIMEOUT_MS = 20_000
 
 
@@ -105,26 +105,27 @@ class Delivery:
         self._stretch_since = -math.inf
         self._linger_until: float | None = None
         self._last_acknowledged = -math.inf
+        self.resumed: dict[str, Any] = {}
+        """Where sources have got to, by key; there when the delivery is entered, if it keeps it."""
         self.position: object = None
         """The newest resume position up to which Kafka has acknowledged everything."""
 
     async def __aenter__(self) -> Self:
-        batch_bytes = min(self.batch_bytes - _OVERHEAD_BYTES, LONGEST)
-        self._packer = Packer(size=self._packed_bytes, limit=batch_bytes)
+        self._size_packer()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=list(self._brokers),
             acks="all",
             enable_idempotence=True,
             compression_type="zstd",
             linger_ms=_BATCH_LINGER_MS,
-            max_batch_size=batch_bytes,
+            max_batch_size=self._packer.limit,
             max_request_size=2 * LONGEST,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         # A batch for a partition without a leader would fail once this is over, idempotent or not.
         self._producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 await self._producer.start()
                 await self._producer.partitions_for(self.topic)
         except BaseException as error:
@@ -144,6 +145,10 @@ class Delivery:
                     await self._producer.client.close()
         else:
             await self._producer.stop()
+
+    def _size_packer(self) -> None:
+        limit = min(self.batch_bytes - _OVERHEAD_BYTES, LONGEST)
+        self._packer = Packer(size=self._packed_bytes, limit=limit)
 
     @property
     def totals(self) -> Totals:
@@ -169,7 +174,7 @@ class Delivery:
         waited = self._packer.waiting
         sent = await self._send(self._packer.add(batch, time.time_ns() // 1_000_000))
         if sent or not waited:
-            self._linger_until = time.monotonic() + _LINGER_SECONDS
+            self._linger_until = time.monotonic() + LINGER_SECONDS
 
     async def flush(self) -> None:
         """Send the lines that wait for others to share their message. Raises DeliveryError."""
@@ -185,6 +190,10 @@ class Delivery:
     async def _send(self, messages: Iterable[Message]) -> int:
         number = 0
         for message in messages:
+            if message.empty:
+                self._sent.append(_Sent(message, self._nothing(), time.monotonic()))
+                self._settle()
+                continue
             while self._waiting_bytes > _WAITING_BYTES:
                 await self._acknowledgement()
             self._check()
@@ -212,19 +221,22 @@ class Delivery:
     def _next_partition(self, size: int) -> int:
         """Round robin in stretches, so that batches fill up; partitions without a leader wait."""
         now = time.monotonic()
-        if self._stretch + size > _STRETCH_BYTES or now > self._stretch_since + _LINGER_SECONDS:
-            cluster = self._producer.client.cluster
-            partitions = sorted(
-                cluster.available_partitions_for_topic(self.topic)
-                or cluster.partitions_for_topic(self.topic)
-                or {max(self._partition, 0)}
-            )
+        if self._stretch + size > _STRETCH_BYTES or now > self._stretch_since + LINGER_SECONDS:
+            partitions = self._known_partitions()
             later = [partition for partition in partitions if partition > self._partition]
             self._partition = later[0] if later else partitions[0]
             self._stretch = 0
             self._stretch_since = now
         self._stretch += size
         return self._partition
+
+    def _known_partitions(self) -> list[int]:
+        cluster = self._producer.client.cluster
+        return sorted(
+            cluster.available_partitions_for_topic(self.topic)
+            or cluster.partitions_for_topic(self.topic)
+            or {max(self._partition, 0)}
+        )
 
     def _done(self, message: Message, future: asyncio.Future[object]) -> None:
         self._waiting_bytes -= len(message.value)
@@ -236,11 +248,20 @@ class Delivery:
             self._messages += 1
             self._bytes += len(message.value)
             self._last_acknowledged = time.monotonic()
+        self._settle()
+        self._room.set()
+
+    def _settle(self) -> None:
         while self._sent and self._failure is None and self._sent[0].future.done():
             position = self._sent.popleft().message.position
             if position is not None:
                 self.position = position
-        self._room.set()
+
+    @staticmethod
+    def _nothing() -> asyncio.Future[object]:
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
 
     async def _acknowledgement(self) -> None:
         """Wait for the next one. Raises DeliveryError."""

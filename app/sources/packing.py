@@ -28,6 +28,11 @@ class Message(NamedTuple):
     headers: Headers = ()
     """Kafka headers."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to send: it only carries a position past the lines before it."""
+        return not self.value and not self.lines
+
 
 class _Piece(NamedTuple):
     text: bytes
@@ -45,7 +50,8 @@ class Packer:
 
     def __init__(self, *, size: int = PACKED, limit: int = LONGEST) -> None:
         self._size = min(size, limit)
-        self._limit = limit
+        self.limit = limit
+        """Most bytes of a message."""
         self._texts: list[bytes] = []
         self._bytes = 0
         self._lines = 0
@@ -65,6 +71,7 @@ class Packer:
         """Yield the messages that `batch`, read at `now_ms`, fills; keep what is left over."""
         self.refused += batch.refused
         if not batch.text and not batch.lines:
+            yield from self._position_alone(batch.position, now_ms)
             return
         if batch.timestamp_ms != self._explicit or batch.headers != self._headers:
             yield from self.flush()
@@ -87,6 +94,12 @@ class Packer:
                 self._position = batch.position
             if piece.alone or self._bytes > self._size:
                 yield from self.flush()
+
+    def _position_alone(self, position: object, now_ms: int) -> Iterator[Message]:
+        if position is not None and self._texts:
+            self._position = position
+        elif position is not None:
+            yield Message(b"", 0, now_ms, position)
 
     def flush(self) -> Iterator[Message]:
         """Yield the message that waits, if there is one."""
@@ -119,7 +132,7 @@ class Packer:
         yield text[start:]
 
     def _long_line(self, line: bytes) -> Iterator[_Piece]:
-        parts, refused = cut_long(line, self._limit)
+        parts, refused = cut_long(line, self.limit)
         self.refused += refused
         for part in parts[:-1]:
             yield _Piece(part, 0, alone=True)

@@ -14,7 +14,7 @@ from app.errors import UnavailableError
 from app.kafka.creation import make_topics, no_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ensure_topic"]
 
@@ -29,6 +29,7 @@ async def ensure_topic(
     *,
     partitions: int,
     replication: int,
+    config: Mapping[str, str] | None = None,
     seconds: float = _SECONDS_TO_CONNECT,
 ) -> int:
     """Make the topic if there is none; the most bytes that it takes in one produce batch.
@@ -40,7 +41,9 @@ async def ensure_topic(
     while True:
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + seconds):
-                return await _ensure(brokers, name, partitions, replication)
+                return await _ensure(
+                    brokers, NewTopic(name, partitions, replication, topic_configs=config)
+                )
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
                 raise UnavailableError(f"Kafka at {', '.join(brokers)} refuses: {error}") from None
@@ -50,15 +53,15 @@ async def ensure_topic(
         await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
 
 
-async def _ensure(brokers: Sequence[str], name: str, partitions: int, replication: int) -> int:
+async def _ensure(brokers: Sequence[str], topic: NewTopic) -> int:
     client = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000)
     try:
         await client.start()
         # Ask for one more than one topic by name and a broker might make it, in its own way.
         found = {topic["topic"] for topic in await client.describe_topics()}
-        if name not in found:
-            await make_topics(client, [NewTopic(name, partitions, replication)])
-        return await _message_bytes(client, name)
+        if topic.name not in found:
+            await make_topics(client, [topic])
+        return await _message_bytes(client, topic.name)
     finally:
         await client.close()
 
