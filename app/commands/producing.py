@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import json
 import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.commands.errors import WordCountCommand
-from app.commands.event_time import EventTime
+from app.commands.parameters import EventTime, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,19 @@ if TYPE_CHECKING:
     from app.sources.delivery import Delivery, Totals
     from app.sources.progress import Complaint
 
-__all__ = ["rate", "source"]
+__all__ = ["kept", "rate", "source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How lines are kept that can't be read again."""
+
+    memory: int
+    spill: int
+    spill_dir: Path | None
+    write_ahead: bool
+    name: str
+    """Of the source and what it reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,7 @@ class Options:
     event_time: int | None
     as_json: bool
     rate: float = 0
+    keeping: Keeping | None = None
 
 
 _COMMON = (
@@ -61,6 +76,44 @@ rate = click.option(
 )
 
 
+_KEPT = (
+    click.option(
+        "--memory",
+        type=Size(),
+        default="64MiB",
+        show_default=True,
+        metavar="SIZE",
+        help="Lines that may wait for Kafka in memory; more go to disk while Kafka is away.",
+    ),
+    click.option(
+        "--spill",
+        type=Size(),
+        default="1GiB",
+        show_default=True,
+        metavar="SIZE",
+        help="Lines that may wait on disk; then no more are read. 0: none.",
+    ),
+    click.option(
+        "--spill-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where they wait [default: in the user's state directory].",
+    ),
+    click.option(
+        "--write-ahead",
+        is_flag=True,
+        help="Write every line to disk before Kafka gets it: once, even after kill -9.",
+    ),
+)
+
+
+def kept(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a source whose lines can't be read again; `source` takes them."""
+    for option in reversed(_KEPT):
+        command = option(command)
+    return command
+
+
 def source(make: Callable[..., Source]) -> click.Command:
     """A subcommand out of a function that makes a source of the subcommand's own options.
 
@@ -77,6 +130,7 @@ def source(make: Callable[..., Source]) -> click.Command:
             event_time=event_time,
             as_json=as_json,
             rate=own.pop("rate", 0),
+            keeping=_keeping(make.__name__, topic, own),
         )
         status = asyncio.run(_run(functools.partial(make, **own), options))
         if status:
@@ -87,6 +141,30 @@ def source(make: Callable[..., Source]) -> click.Command:
     return click.command(make.__name__, cls=WordCountCommand)(command)
 
 
+def _keeping(command: str, topic: str | None, own: dict[str, Any]) -> Keeping | None:
+    """Take the options of `kept` out of a subcommand's own, if it has them."""
+    if "spill" not in own:
+        return None
+    given = {name: own.pop(name) for name in ("memory", "spill", "spill_dir", "write_ahead")}
+    read = json.dumps([topic, own], default=str, sort_keys=True)
+    name = f"{command}-{hashlib.sha256(read.encode()).hexdigest()[:12]}"
+    return Keeping(**given, name=name)
+
+
+def _kept(source: Source, settings: Settings, options: Options) -> Source:
+    """The source, or one that keeps its lines until Kafka has them, if it needs that."""
+    keeping = options.keeping
+    if keeping is None or not source.volatile or not keeping.spill:
+        return source
+    from app.sources.kept import KeptSource
+    from app.sources.spool import Spool
+
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    directory = keeping.spill_dir or state / "wordcount-stream" / settings.id / keeping.name
+    spool = Spool(directory, keeping.spill)
+    return KeptSource(source, spool, keeping.memory, write_ahead=keeping.write_ahead)
+
+
 async def _run(make: Callable[[], Source], options: Options) -> int:
     """Run a source to its end and say what came of it; the exit status."""
     from app.settings import Settings
@@ -94,7 +172,7 @@ async def _run(make: Callable[[], Source], options: Options) -> int:
     from app.sources.run import GivenUp, stopped_by_signals
 
     settings = Settings.read(os.environ)
-    source = make()
+    source = _kept(make(), settings, options)
     delivery = _delivery(source, settings, options)
 
     def stop() -> bool:
@@ -118,7 +196,7 @@ async def _run(make: Callable[[], Source], options: Options) -> int:
         say(f"Error: {totals.refused} words are longer than a message may be and were left out")
     if given_up and totals.waiting:
         say(f"Error: gave up; {totals.waiting} lines were not acknowledged")
-    return 1 if totals.refused or totals.waiting else 0
+    return 1 if totals.refused or totals.waiting or source.failures else 0
 
 
 def _delivery(source: Source, settings: Settings, options: Options) -> Delivery:

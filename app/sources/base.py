@@ -77,6 +77,8 @@ class Source(ABC):
     """All that there is to read, in bytes, where the end is known."""
     taken: int = 0
     """How much of `size` has been read."""
+    failures: int = 0
+    """What went wrong without ending the source, each said on stderr; makes the status 1."""
 
     name: str = ""
     """What is read, the same in every run, if it can be read again from a Position.
@@ -85,6 +87,16 @@ class Source(ABC):
     if the producer is killed; `resume` tells the next run where to go on. All the lines up to a
     batch with a position must be covered by the positions given so far.
     """
+
+    volatile: bool = False
+    """Whether what was taken in can't be read again, and so is to be kept until Kafka has it."""
+
+    waits: bool = True
+    """Whether its sender waits, and loses nothing, while it is not read."""
+    seconds_to_stop: float = 1.0
+    """How long a stopped source may take for its next batch."""
+    batches_to_stop: float = 1000
+    """How many batches a stopped source may still yield."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -108,8 +120,8 @@ class Source(ABC):
 
         Write it as an async generator. After `stopping` it takes in nothing new, yields what it
         has taken from where it can't be read again, and returns; it is cancelled when it waits for
-        longer than a second then, or yields more than 1000 batches. While Kafka is behind it is
-        not asked for the next batch. Raises SourceError.
+        longer than `seconds_to_stop` then, or yields more than `batches_to_stop`. While Kafka is
+        behind it is not asked for the next batch. Raises SourceError.
         """
 
     async def acknowledge(self, position: object) -> None:  # noqa: B027 - many can't go on where they were

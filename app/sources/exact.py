@@ -138,8 +138,9 @@ class ExactDelivery(Delivery):
             self._taken += covered.lines
             self._add(self._packer.add(covered, time.time_ns() // 1_000_000))
         self._uncovered = []
-        self._newest = batch.position
-        self._positions_waiting[self._newest.key] = self._newest.value
+        if batch.position.value is not None:
+            self._newest = batch.position
+        self._positions_waiting[batch.position.key] = batch.position.value
         now = time.monotonic()
         self._block_since = self._block_since or now
         self._linger_until = now + LINGER_SECONDS

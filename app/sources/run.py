@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from app.sources.flow import dated, paced
 
@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     from app.sources.base import Batch, Source
     from app.sources.delivery import Delivery
 
-__all__ = ["GivenUp", "pump", "stopped_by_signals"]
+__all__ = ["GivenUp", "deliver", "pump", "stopped_by_signals"]
 
-_SECONDS_TO_STOP = 1.0
-_BATCHES_TO_STOP = 1000
 _SECONDS_BETWEEN_ACKNOWLEDGEMENTS = 0.2
 
 
 class GivenUp(Exception):  # noqa: N818 - a decision, not an error
     """Told a second time to stop, while lines still waited for Kafka."""
+
+
+class Taker(Protocol):
+    """What batches go to."""
+
+    @property
+    def linger_until(self) -> float | None:
+        """When `flush` is due, by time.monotonic(); None: nothing waits for it."""
+
+    async def take(self, batch: Batch) -> None:
+        """Take a batch in; waits while there is no room."""
+
+    async def flush(self) -> None:
+        """Let what waits for more go."""
 
 
 async def pump(
@@ -46,7 +58,7 @@ async def pump(
     try:
         try:
             async with aclosing(cast("AsyncGenerator[Batch]", batches)):
-                await _deliver(batches, source, delivery)
+                await deliver(batches, source, delivery)
         except Exception:
             await delivery.drain()
             raise
@@ -60,16 +72,17 @@ async def pump(
         await source.acknowledge(delivery.position)
 
 
-async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Delivery) -> None:
+async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -> None:
+    """Let the taker take every batch; ends soon after the source is stopped."""
     stopping = asyncio.create_task(source.stopping.wait())
     following: asyncio.Future[Batch] | None = None
-    batches_to_stop = _BATCHES_TO_STOP
+    batches_to_stop = source.batches_to_stop
     try:
-        while batches_to_stop:
+        while batches_to_stop > 0:
             batches_to_stop -= source.stopping.is_set()
             following = asyncio.ensure_future(anext(batches))
             while not following.done():
-                await _wait(following, stopping, delivery)
+                await _wait(following, stopping, taker, source.seconds_to_stop)
             try:
                 batch = following.result()
             except StopAsyncIteration:
@@ -78,7 +91,7 @@ async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Deli
                 if stopping.done():
                     return
                 raise
-            await delivery.take(batch)
+            await taker.take(batch)
     finally:
         stopping.cancel()
         if following is not None and not following.done():
@@ -87,20 +100,23 @@ async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Deli
 
 
 async def _wait(
-    following: asyncio.Future[Batch], stopping: asyncio.Task[bool], delivery: Delivery
+    following: asyncio.Future[Batch],
+    stopping: asyncio.Task[bool],
+    taker: Taker,
+    seconds_to_stop: float,
 ) -> None:
     """Wait for the next batch; flush when the lines before it have waited long enough."""
     if stopping.done():
-        await asyncio.wait({following}, timeout=_SECONDS_TO_STOP)
+        await asyncio.wait({following}, timeout=seconds_to_stop)
         following.cancel()
         await asyncio.wait({following})
         return
-    due = delivery.linger_until
+    due = taker.linger_until
     timeout = None if due is None else max(0.0, due - time.monotonic())
     waiters: set[asyncio.Future[Any]] = {following, stopping}
     done, _ = await asyncio.wait(waiters, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if not done:
-        await delivery.flush()
+        await taker.flush()
 
 
 async def _acknowledge(source: Source, delivery: Delivery) -> None:

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app.commands.event_time import EventTime
+from app.commands.parameters import EventTime
 from app.commands.produce import produce
 
 

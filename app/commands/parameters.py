@@ -1,4 +1,4 @@
-"""The type of an option that says when something happened."""
+"""Types of options: a moment, a size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-__all__ = ["EventTime"]
+from app import parsers
+
+__all__ = ["EventTime", "Size"]
 
 
 class EventTime(click.ParamType):
@@ -31,3 +33,16 @@ class EventTime(click.ParamType):
         if milliseconds < 0:
             self.fail(f"{value!r} is neither ms since 1970 nor a time like 2025-03-01T12:00:00Z")
         return milliseconds
+
+
+class Size(click.ParamType):
+    """Bytes, as settings have them: 64KiB, 1MiB, 2GiB, or 0."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        try:
+            return value if isinstance(value, int) else 0 if value == "0" else parsers.size(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}")
