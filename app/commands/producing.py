@@ -208,7 +208,7 @@ def _delivery(source: Source, settings: Settings, options: Options) -> Delivery:
     topic = options.topic or settings.lines
     packed_bytes = 0 if options.unpacked else PACKED
     if not source.name:
-        return Delivery(settings.broker, topic, packed_bytes=packed_bytes)
+        return Delivery(settings.broker, topic, packed_bytes=packed_bytes, lingers=source.lingers)
     return ExactDelivery(
         settings.broker,
         topic,

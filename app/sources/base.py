@@ -50,6 +50,8 @@ class Batch:
     """Words that had to be left out, since no Kafka message can hold them."""
     headers: Headers = ()
     """Kafka headers of each of the lines; lines of different headers never share a message."""
+    lane: int | None = None
+    """Lines of one lane go to one partition, in order; None: to whichever comes next."""
 
     @classmethod
     def of(
@@ -79,6 +81,8 @@ class Source(ABC):
     """How much of `size` has been read."""
     failures: int = 0
     """What went wrong without ending the source, each said on stderr; makes the status 1."""
+    lingers: bool = True
+    """Whether a line may wait a moment for others; False: its sender waits for the answer."""
 
     name: str = ""
     """What is read, the same in every run, if it can be read again from a Position.

@@ -86,6 +86,7 @@ class Delivery:
         topic: str,
         *,
         packed_bytes: int = PACKED,
+        lingers: bool = True,
     ) -> None:
         self._brokers = brokers
         self.topic = topic
@@ -94,6 +95,7 @@ class Delivery:
         self.connected = False
         """Whether it was entered: whether lines may have been taken."""
         self._packed_bytes = packed_bytes
+        self._batch_linger_ms = _BATCH_LINGER_MS if lingers else 0
         self._packer = Packer(size=packed_bytes)
         self._sent: deque[_Sent] = deque()
         self._waiting_bytes = 0
@@ -109,6 +111,8 @@ class Delivery:
         """Where sources have got to, by key; there when the delivery is entered, if it keeps it."""
         self.position: object = None
         """The newest resume position up to which Kafka has acknowledged everything."""
+        self.moved = asyncio.Event()
+        """Set whenever `position` is a newer one."""
 
     async def __aenter__(self) -> Self:
         self._size_packer()
@@ -117,7 +121,7 @@ class Delivery:
             acks="all",
             enable_idempotence=True,
             compression_type="zstd",
-            linger_ms=_BATCH_LINGER_MS,
+            linger_ms=self._batch_linger_ms,
             max_batch_size=self._packer.limit,
             max_request_size=2 * LONGEST,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -197,7 +201,7 @@ class Delivery:
             while self._waiting_bytes > _WAITING_BYTES:
                 await self._acknowledgement()
             self._check()
-            partition = self._next_partition(len(message.value))
+            partition = self._partition_of(message)
             future = await self._hand_over(message, partition)
             self._sent.append(_Sent(message, future, time.monotonic()))
             self._waiting_bytes += len(message.value)
@@ -217,6 +221,12 @@ class Delivery:
                 )
                 return future
             self._check()
+
+    def _partition_of(self, message: Message) -> int:
+        if message.lane is None:
+            return self._next_partition(len(message.value))
+        partitions = self._all_partitions()
+        return partitions[message.lane % len(partitions)]
 
     def _next_partition(self, size: int) -> int:
         """Round robin in stretches, so that batches fill up; partitions without a leader wait."""
@@ -238,6 +248,10 @@ class Delivery:
             or {max(self._partition, 0)}
         )
 
+    def _all_partitions(self) -> list[int]:
+        partitions = self._producer.client.cluster.partitions_for_topic(self.topic)
+        return sorted(partitions or self._known_partitions())
+
     def _done(self, message: Message, future: asyncio.Future[object]) -> None:
         self._waiting_bytes -= len(message.value)
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
@@ -256,6 +270,7 @@ class Delivery:
             position = self._sent.popleft().message.position
             if position is not None:
                 self.position = position
+                self.moved.set()
 
     @staticmethod
     def _nothing() -> asyncio.Future[object]:

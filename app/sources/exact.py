@@ -203,7 +203,7 @@ class ExactDelivery(Delivery):
     def _outgoing(self, block: _Block) -> list[Outgoing]:
         by_partition: dict[int, list[Record]] = defaultdict(list)
         for message in block.messages:
-            partition = self._next_partition(len(message.value))
+            partition = self._partition_of(message)
             by_partition[partition].append(
                 Record(None, message.value, message.timestamp_ms, message.headers)
             )
@@ -229,4 +229,7 @@ class ExactDelivery(Delivery):
         super()._check()
 
     def _known_partitions(self) -> list[int]:
+        return self._partitions
+
+    def _all_partitions(self) -> list[int]:
         return self._partitions

@@ -82,7 +82,7 @@ async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -
             batches_to_stop -= source.stopping.is_set()
             following = asyncio.ensure_future(anext(batches))
             while not following.done():
-                await _wait(following, stopping, taker, source.seconds_to_stop)
+                await _wait(following, stopping, taker, source)
             try:
                 batch = following.result()
             except StopAsyncIteration:
@@ -103,16 +103,16 @@ async def _wait(
     following: asyncio.Future[Batch],
     stopping: asyncio.Task[bool],
     taker: Taker,
-    seconds_to_stop: float,
+    source: Source,
 ) -> None:
     """Wait for the next batch; flush when the lines before it have waited long enough."""
     if stopping.done():
-        await asyncio.wait({following}, timeout=seconds_to_stop)
+        await asyncio.wait({following}, timeout=source.seconds_to_stop)
         following.cancel()
         await asyncio.wait({following})
         return
     due = taker.linger_until
-    timeout = None if due is None else max(0.0, due - time.monotonic())
+    timeout = None if due is None else max(0.0, due - time.monotonic()) * source.lingers
     waiters: set[asyncio.Future[Any]] = {following, stopping}
     done, _ = await asyncio.wait(waiters, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if not done:
@@ -122,7 +122,11 @@ async def _wait(
 async def _acknowledge(source: Source, delivery: Delivery) -> None:
     told: object = None
     while True:
-        await asyncio.sleep(_SECONDS_BETWEEN_ACKNOWLEDGEMENTS)
+        if source.lingers:
+            await asyncio.sleep(_SECONDS_BETWEEN_ACKNOWLEDGEMENTS)
+        else:
+            await delivery.moved.wait()
+            delivery.moved.clear()
         if delivery.position is not None and delivery.position is not told:
             told = delivery.position
             await source.acknowledge(told)
