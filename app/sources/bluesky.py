@@ -10,9 +10,9 @@ import aiohttp
 from yarl import URL
 
 from app.errors import ConfigurationError
-from app.sources.reconnecting import Backoff
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.notices import Notices
+from app.sources.reconnecting import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -17,9 +17,9 @@ import aiohttp
 from yarl import URL
 
 from app.errors import ConfigurationError
-from app.sources.reconnecting import Backoff
 from app.sources.base import Batch, Source, SourceError
 from app.sources.notices import Notices
+from app.sources.reconnecting import Backoff
 from app.sources.x_rules import Rules, explanation
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class XSource(Source):
     """The texts of the posts that match the stream's rules, each at the time it was made."""
 
     volatile = True
+    waits = False
 
     def __init__(
         self,

@@ -11,9 +11,9 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from app.errors import ConfigurationError
-from app.sources.reconnecting import Backoff
 from app.sources.base import Batch, Position, SourceError
 from app.sources.bluesky import BlueskySource
+from app.sources.reconnecting import Backoff
 from tests.peers.jetstream_server import is_post, time_us
 from tests.peers.peer import Peer
 from tests.peers.producer import Producer, arrived, lines_of

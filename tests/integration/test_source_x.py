@@ -11,8 +11,8 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from app.errors import ConfigurationError, UnavailableError
-from app.sources.reconnecting import Backoff
 from app.sources.base import Batch, SourceError
+from app.sources.reconnecting import Backoff
 from app.sources.x import XSource
 from tests.peers.peer import Peer
 from tests.peers.producer import Producer, arrived, lines_of
