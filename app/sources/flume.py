@@ -136,6 +136,9 @@ class FlumeSource(Source):
             self._notices.say("malformed", f"closed the connection of {peer}: {error}")
         except (OSError, asyncio.IncompleteReadError):
             pass  # the peer is gone: what it got no answer for it sends again
+        except asyncio.CancelledError:
+            if not self.stopping.is_set():  # else `close` did it, and asyncio's own callback fails
+                raise
         finally:
             self._serving.discard(task)
             writer.close()

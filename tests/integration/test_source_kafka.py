@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.embedded import EmbeddedKafka
-from tests.peers.producer import Producer, arrived, records_of
+from tests.peers.producer import Producer, arrived, lines_of, records_of
 
 FIRST_MS = 1_750_000_000_000
 
@@ -96,7 +96,8 @@ async def test_a_copy_between_clusters_is_exact_whoever_is_killed(
         await arrived(kafka.address, unique, number)
         producer.kill()
     producer.start()
-    await arrived(kafka.address, unique, 20_000)
+    there = len(await lines_of(kafka.address, unique))
+    await arrived(kafka.address, unique, there + 1_000)
     await asyncio.to_thread(other.kill)
     await asyncio.to_thread(other.start)
     await arrived(kafka.address, unique, 40_000)

@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from app.embedded.process import Process
 
@@ -110,6 +112,10 @@ async def lines_of(broker: str, topic: str) -> list[bytes]:
 async def arrived(broker: str, topic: str, number: int, seconds: float = 90) -> None:
     """Wait until a topic holds so many lines."""
     deadline = time.monotonic() + seconds
-    while (found := len(await lines_of(broker, topic))) < number:
+    found = 0
+    while found < number:
         assert time.monotonic() < deadline, f"{found} lines of {number} in {seconds} s"
+        # A broker that is just starting refuses some.
+        with suppress(KafkaError):
+            found = len(await lines_of(broker, topic))
         await asyncio.sleep(0.05)
