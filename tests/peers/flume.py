@@ -30,6 +30,7 @@ class FlumeAgent:
         self.folder = folder
         self.spool = folder / "spool"
         self.spool.mkdir(parents=True)
+        self.port = port
         self._settings = {
             "sources": "spool",
             "channels": "kept",

@@ -28,7 +28,9 @@ ROOTS = (
 NEEDED = {
     "avro",
     "commons-cli",
+    "commons-codec",
     "commons-collections",
+    "commons-io",
     "commons-lang",
     "commons-lang3",
     "commons-text",
