@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, Position, Source, SourceError
+from app.sources.notices import Notices
 from app.sources.progress import say
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class KafkaSource(Source):
         self._yielded: deque[tuple[object, TopicPartition, int]] = deque()
         self._looked = 0.0
         self._known: dict[str, int] = {}
+        self._notices = Notices(_SECONDS_BETWEEN_LOOKS)
         self._consumer: AIOKafkaConsumer | None = None
 
     async def open(self) -> None:
@@ -180,7 +182,7 @@ class KafkaSource(Source):
                     f"({error}); start again to go on with those that are left"
                 ) from None
             except (KafkaError, OSError) as error:
-                logger.warning("%r", error)
+                self._notices.say("away", f"{self._away(error)}; trying on")
                 await self.pause(1)
                 continue
             for partition, records in found.items():

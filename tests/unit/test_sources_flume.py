@@ -2,11 +2,17 @@
 
 import asyncio
 import time
+from contextlib import closing, suppress
 
 import pytest
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.protocol.TCompactProtocol import TCompactProtocol
+from thrift.Thrift import TMessageType
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TFramedTransport, TTransportException
 
 from app.errors import ConfigurationError
-from app.sources import flume
+from app.sources import flume, flume_thrift
 from app.sources.base import Batch
 from app.sources.flume import FlumeSource, _batches, _event_time, _Request, _Room
 from app.sources.flume_thrift import Call, Event, Status, reply
@@ -59,8 +65,6 @@ def test_only_sane_timestamps_count(text: bytes, expected: int | None) -> None:
 
 
 def call(*events: Event) -> Call:
-    from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-
     return Call(TBinaryProtocol, "appendBatch", 1, list(events))
 
 
@@ -121,3 +125,49 @@ async def test_a_port_in_use_is_said_in_one_line() -> None:
     with pytest.raises(ConfigurationError, match=f"can't listen on 127.0.0.1:{port}"):
         await FlumeSource("127.0.0.1", port).open()
     server.close()
+
+
+def send(port: int, protocol: type, events: list[Event]) -> int | None:
+    """Send events by the Thrift library's own framed client; the status that comes back."""
+    transport = TFramedTransport(TSocket("127.0.0.1", port))
+    transport.open()
+    result = flume_thrift._Result()
+    with closing(transport), suppress(TTransportException):
+        codec = protocol(transport)
+        codec.writeMessageBegin("appendBatch", TMessageType.CALL, 1)
+        flume_thrift._AppendBatch(events=events).write(codec)
+        codec.writeMessageEnd()
+        transport.flush()
+        codec.readMessageBegin()
+        result.read(codec)
+    status: int | None = result.success
+    return status
+
+
+@pytest.mark.parametrize("protocol", [TCompactProtocol, TBinaryProtocol])
+async def test_a_thrift_client_sends_whatever_bytes_and_hears_ok(protocol: type) -> None:
+    """Through a socket: odd bytes as they are, an empty call, one that is longer than allowed."""
+    source = FlumeSource("127.0.0.1", 0, frame_bytes=1 << 20)
+    await source.open()
+    assert source._server is not None
+    port = source._server.sockets[0].getsockname()[1]
+    taken: list[Batch] = []
+
+    async def take() -> None:
+        async for batch in source.batches():
+            taken.append(batch)
+            if batch.position is not None:
+                await source.acknowledge(batch.position)
+
+    taking = asyncio.create_task(take())
+    odd = [Event(headers={b"h\xff": b"\xfe"}, body=b"\xff\x00"), Event(body=b"x" * 900_000)]
+    assert await asyncio.to_thread(send, port, protocol, odd) == Status.OK
+    assert await asyncio.to_thread(send, port, protocol, []) == Status.OK
+    assert await asyncio.to_thread(send, port, protocol, odd * 2) is None
+    source.stop()
+    await asyncio.wait_for(taking, 5)
+    await source.close()
+    assert [(batch.text, batch.headers) for batch in taken] == [
+        (b"\xff\x00", (("h\ufffd", b"\xfe"),)),
+        (b"x" * 900_000, ()),
+    ]

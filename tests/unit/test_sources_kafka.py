@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, SourceError
 from app.sources.kafka import KafkaSource
 
@@ -70,3 +71,11 @@ def test_a_partition_that_ends_before_the_copy_is_another_one() -> None:
     """The topic was made anew."""
     with pytest.raises(SourceError, match="ends at 20, but was copied up to 21"):
         source()._within(PARTITION, 21, 10, {PARTITION: 20})
+
+
+async def test_a_topic_is_not_copied_to_itself() -> None:
+    """It would have no end."""
+    itself = KafkaSource(["a:9092", "b:9092"], "raw", group="copy", target=(["b:9092"], "raw"))
+    with pytest.raises(ConfigurationError, match="raw would be copied to itself without end"):
+        await itself._refuse_itself()
+    await source()._refuse_itself()
