@@ -64,9 +64,9 @@ class KeptSource(Source):
         self._write_ahead = write_ahead
         self._ready: deque[tuple[Batch, int]] = deque()
         self._ready_bytes = 0
+        self._late: list[Batch] = []
         self._out: deque[_Out] = deque()
         self._positions: deque[tuple[Place, object]] = deque()
-        self._forgotten: list[str] = []
         self._number = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -106,8 +106,8 @@ class KeptSource(Source):
                 ended = self._ended
                 while (out := await self._next()) is not None:
                     yield out
-                while self._forgotten:
-                    yield Batch(b"", 0, position=Position(_KEY + self._forgotten.pop(), None))
+                while self._write_ahead and self._spool.gone:
+                    yield Batch(b"", 0, position=Position(_KEY + self._spool.gone.pop(), None))
                 if ended:
                     break
                 await self._changed.wait()
@@ -133,9 +133,7 @@ class KeptSource(Source):
             inner = told if told is not None else inner
         if place is not None:
             async with self._disk:
-                gone = await asyncio.to_thread(self._spool.release, place)
-            if self._write_ahead:
-                self._forgotten += gone
+                await asyncio.to_thread(self._spool.release, place)
             while self._positions and self._positions[0][0] <= place:
                 inner = self._positions.popleft()[1]
         if inner is not None:
@@ -151,7 +149,9 @@ class KeptSource(Source):
         try:
             if left:
                 await asyncio.to_thread(self._spool.prepend, left)
-                lines = sum(batch.lines for batch in left)
+            if self._late:
+                await asyncio.to_thread(self._spool.append, self._late, always=True)
+            if lines := sum(batch.lines for batch in left + self._late):
                 say(f"{lines} lines are kept in {self._spool.path}; the next run delivers them")
         except SpoolFullError as error:
             say(f"Error: lines can't be kept: {error}")
@@ -170,6 +170,9 @@ class KeptSource(Source):
         said = ""
         while True:
             self._room.clear()
+            if self._closing and (self._write_ahead or self._spool.unread):
+                self._late.append(_dated(batch, now_ms))
+                break
             if self._closing or self._fits(batch):
                 self._ready.append((batch, now_ms))
                 self._ready_bytes += len(batch.text)
@@ -225,9 +228,9 @@ class KeptSource(Source):
             batch, read_ms = self._ready.popleft()
             self._ready_bytes -= len(batch.text)
             self._room.set()
-            if time.time_ns() // 1_000_000 > read_ms + _WAITED_MS:
-                batch = _dated(batch, read_ms)
-            return self._yielded(batch, batch, None)
+            kept = _dated(batch, read_ms)
+            waited = time.time_ns() // 1_000_000 - read_ms
+            return self._yielded(kept if waited > _WAITED_MS else batch, kept, None)
         async with self._disk:
             found = await asyncio.to_thread(self._spool.read) if self._spool.unread else None
         if self._spool.torn > self._torn:

@@ -60,6 +60,8 @@ class Spool:
         """Bytes behind the last whole record of segments: of a crash, or of a bad disk."""
         self._synced = 0.0
         self._lock: IO[bytes] | None = None
+        self.gone: list[str] = []
+        """Names of segments that were removed, since Kafka has all of them."""
         self.name = ""
         """Unique, and the same whenever the slot is opened."""
 
@@ -91,10 +93,13 @@ class Spool:
         """Whether there is more to read."""
         return bool(self._segments)
 
-    def append(self, batches: Sequence[Batch]) -> Place:
-        """Write batches behind all others; the place behind them. Raises SpoolFullError."""
+    def append(self, batches: Sequence[Batch], *, always: bool = False) -> Place:
+        """Write batches behind all others; the place behind them. Raises SpoolFullError.
+
+        `always`: past the limit, too.
+        """
         size = sum(len(batch.text) for batch in batches)
-        if sum(self._kept.values()) + size > self._limit and self._kept:
+        if sum(self._kept.values()) + size > self._limit and self._kept and not always:
             raise SpoolFullError(f"{self._limit:,} bytes, as much as it may hold")
         after = max((int(name[:20]) + 1 for name in self._kept), default=0)
         return self._write(batches, _name(max(time.time_ns(), after)))
@@ -119,6 +124,9 @@ class Spool:
             else:
                 self.torn += segment.size - segment.offset
             del self._segments[0]
+            name = segment.path.name
+            if self._released.get(name) == self._kept.get(name):
+                self._remove(name)
         return None
 
     def skip(self, place: Place) -> None:
@@ -128,8 +136,8 @@ class Spool:
                 segment.offset = max(segment.offset, place.offset)
                 self._released[place.segment] = segment.offset
 
-    def release(self, place: Place) -> list[str]:
-        """Kafka has what comes before this place; the names of segments that are gone now."""
+    def release(self, place: Place) -> None:
+        """Kafka has what comes before this place."""
         gone = [name for name in self._kept if name < place.segment]
         whole = self._kept.get(place.segment) == place.offset
         if whole and not any(s.path.name == place.segment for s in self._segments):
@@ -139,7 +147,6 @@ class Spool:
         if place.segment in self._kept:
             self._released[place.segment] = place.offset
             self._keep(place)
-        return gone
 
     def close(self) -> None:
         """Sync what is left and let go of the slot."""
@@ -178,6 +185,7 @@ class Spool:
             writing.close()
 
     def _remove(self, name: str) -> None:
+        self.gone.append(name)
         self._kept.pop(name, None)
         self._released.pop(name, None)
         self._segments = [s for s in self._segments if s.path.name != name]

@@ -73,13 +73,12 @@ class TextFile:
         """Go to where the state was taken; False if what stands before it is other text."""
         offset = state["offset"]
         self._trail = Trail()
-        tail = max(HEAD, offset - TAIL)
         if not self._pass(min(HEAD, offset)):
             return False
-        if not self._compressed and tail > self.offset:
-            self._file.seek(tail)
+        if not self._compressed and offset > HEAD + TAIL:
+            self._file.seek(offset - TAIL)
             self._trail = Trail(self._trail.head)
-            self.offset = tail
+            self.offset = offset - TAIL
         return self._pass(offset) and self._trail.fingerprint(offset) == state["fingerprint"]
 
     def _pass(self, offset: int) -> bool:

@@ -121,6 +121,7 @@ class ZeroMQSource(Source):
         if self._authenticator is not None:
             self._authenticator.stop()
         self._socket.disable_monitor()
+        self._monitor.close(0)
         self._context.destroy(linger=0)
 
     def _receive(self) -> list[bytes]:
