@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from app.commands.parameters import EventTime
 from app.commands.produce import produce
+from tests.produce_help import DOCUMENT, help_of_all
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,8 @@ def test_what_sources_find_wrong_is_said_in_one_line(
     assert why in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in result.stderr
+
+
+def test_the_documented_help_is_the_help() -> None:
+    """`python -m tests.produce_help` writes it anew."""
+    assert DOCUMENT.read_text(encoding="utf-8") == help_of_all()
