@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from app.errors import UnavailableError
+from app.sources.descriptor import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -95,6 +96,8 @@ class Source(ABC):
     volatile: bool = False
     """Whether what was taken in can't be read again, and so is to be kept until Kafka has it."""
 
+    chunk: int = CHUNK
+    """Bytes to read at once, where that can be chosen."""
     waits: bool = True
     """Whether its sender waits, and loses nothing, while it is not read."""
     seconds_to_stop: float = 1.0

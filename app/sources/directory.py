@@ -94,7 +94,9 @@ class DirectorySource(Source):
         key = self._key(name)
         try:
             path = self._path / name
-            with closing(await asyncio.to_thread(TextFile, path, self._states.get(name))) as file:
+            state: Any = self._states.get(name)
+            opening = asyncio.to_thread(TextFile, path, state, self.chunk)
+            with closing(await opening) as file:
                 while not self.stopping.is_set():
                     batches = await asyncio.to_thread(file.read)
                     state = file.state

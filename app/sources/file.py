@@ -78,7 +78,7 @@ class FileSource(Source):
     async def _read_regular(self, path: Path) -> AsyncIterator[Batch]:
         start = self.taken
         state = self._states.get(_key(path))
-        with closing(await asyncio.to_thread(TextFile, path, state)) as file:
+        with closing(await asyncio.to_thread(TextFile, path, state, self.chunk)) as file:
             if file.resumed:
                 say(f"{path}: {file.place:,} bytes were delivered before, going on there")
             self.taken = start + file.raw_offset

@@ -23,7 +23,6 @@ __all__ = ["FollowSource"]
 
 _POLL_SECONDS = 0.1
 _ROTATED_SECONDS = 5.0
-_CHUNK = 1 << 20
 
 
 class FollowSource(Source):
@@ -62,7 +61,7 @@ class FollowSource(Source):
             idle = True
             for tail in self._tails:
                 try:
-                    found = await asyncio.to_thread(tail.poll)
+                    found = await asyncio.to_thread(tail.poll, self.chunk)
                 except DAMAGED as error:
                     raise SourceError(f"{tail.path}: {damage(error)}") from None
                 for batch in found:
@@ -98,9 +97,11 @@ class _Tail:
         for file in files:
             say(f"{file.path}: going on after {file.place:,} bytes")
 
-    def poll(self) -> list[Batch]:
+    def poll(self, chunk: int) -> list[Batch]:
         """Read on, in every file; the batches found."""
         self._look_for_another()
+        for file in self._files:
+            file.text.chunk = chunk
         batches = [batch for file in list(self._files) for batch in self._batches(file)]
         over = [file for file in self._files[:-1] if file.idle(self._rotated_seconds)]
         for file in over:
@@ -129,7 +130,7 @@ class _Tail:
         with suppress(OSError):  # it is away for now, or not ours to read: look again later
             if self._files and self._files[-1].text.identity == _identity(self.path.stat()):
                 return
-            text = TextFile(self.path, chunk=_CHUNK)
+            text = TextFile(self.path)
             # Between the two looks it may have been rotated once more.
             if any(other.text.identity == text.identity for other in self._files):
                 text.close()

@@ -53,6 +53,7 @@ class KeptSource(Source):
     With `write_ahead` all lines go through the spool, and from there to Kafka exactly once.
     """
 
+    volatile = True
     seconds_to_stop = 5.0
     batches_to_stop = float("inf")
 

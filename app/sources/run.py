@@ -21,6 +21,10 @@ __all__ = ["GivenUp", "deliver", "pump", "stopped_by_signals"]
 _SECONDS_BETWEEN_ACKNOWLEDGEMENTS = 0.2
 
 
+_SMALL_CHUNK = 4096
+"""Bytes: a slow pace of batches that stay whole wants small ones."""
+
+
 class GivenUp(Exception):  # noqa: N818 - a decision, not an error
     """Told a second time to stop, while lines still waited for Kafka."""
 
@@ -51,6 +55,8 @@ async def pump(
     Ends early when `source.stop()` was called. When the source breaks off, what it had yielded is
     delivered before its error is raised. `lines_per_second` 0: as fast as it goes.
     """
+    if lines_per_second and source.name:
+        source.chunk = _SMALL_CHUNK
     batches = paced(source, lines_per_second) if lines_per_second else source.batches()
     if timestamp_ms is not None:
         batches = dated(batches, timestamp_ms)

@@ -64,13 +64,22 @@ class SocketSource(Source):
         stopped = asyncio.ensure_future(self.stopping.wait())
         await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        return await connecting if connecting.done() else None
+        if not connecting.done():
+            connecting.add_done_callback(_drop)
+            return None
+        return await connecting
 
     def _connect_blocking(self) -> socket.socket:
         peer = socket.create_connection(self._address, _SECONDS_TO_CONNECT)
         peer.setblocking(False)
         watch_for_death(peer)
         return peer
+
+
+def _drop(connecting: asyncio.Future[socket.socket]) -> None:
+    """Close a connection that nobody waits for any more."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
 
 
 def reason(error: OSError) -> str:

@@ -51,7 +51,8 @@ class TextFile:
         self, path: Path, state: Mapping[str, Any] | None = None, chunk: int = CHUNK
     ) -> None:
         self.path = path
-        self._chunk = chunk
+        self.chunk = chunk
+        """Bytes to read at once."""
         self._compressed = path.suffix in COMPRESSED
         self._cutter = LineCutter()
         self._open()
@@ -84,7 +85,7 @@ class TextFile:
     def _pass(self, offset: int) -> bool:
         """Read up to `offset`; False if the text ends before."""
         while self.offset < offset:
-            chunk = self._file.read(min(self._chunk, offset - self.offset))
+            chunk = self._file.read(min(self.chunk, offset - self.offset))
             if not chunk:
                 return False
             self._trail.feed(chunk)
@@ -135,7 +136,7 @@ class TextFile:
 
     def read(self) -> list[Batch] | None:
         """Read the next chunk; the batches that it completes, None at the end."""
-        chunk = self._file.read(self._chunk)
+        chunk = self._file.read(self.chunk)
         if not chunk:
             return None
         self.offset += len(chunk)
