@@ -212,7 +212,6 @@ def _delivery(source: Source, settings: Settings, options: Options) -> Delivery:
     return ExactDelivery(
         settings.broker,
         topic,
-        name=source.name,
         group=f"{settings.id}-produce",
         positions=settings.positions,
         packed_bytes=packed_bytes,
@@ -233,6 +232,7 @@ async def _deliver(
 
     try:
         await source.open()
+        delivery.name = source.name
         delivery.batch_bytes = await ensure_topic(
             settings.broker,
             delivery.topic,

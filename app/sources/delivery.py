@@ -92,6 +92,8 @@ class Delivery:
         self.topic = topic
         self.batch_bytes = _DEFAULT_BATCH_BYTES
         """Most bytes of a produce batch that the topic takes; to be set before it is entered."""
+        self.name = ""
+        """What is delivered, the same in every run; to be set before it is entered."""
         self.connected = False
         """Whether it was entered: whether lines may have been taken."""
         self._packed_bytes = packed_bytes

@@ -59,17 +59,13 @@ class ExactDelivery(Delivery):
         brokers: Sequence[str],
         topic: str,
         *,
-        name: str,
         group: str,
         positions: str,
         packed_bytes: int,
     ) -> None:
         super().__init__(brokers, topic, packed_bytes=packed_bytes)
-        self._name = name
-        unique = f"{group}-{hashlib.sha256(f'{topic} {name}'.encode()).hexdigest()[:16]}"
-        self._group = unique
+        self._group = group
         self._positions = Positions(brokers, positions, topic)
-        self._offsets = CommittedOffsets(unique, brokers)
         self._partitions: list[int] = []
         self._uncovered: list[Batch] = []
         self._messages_waiting: list[Message] = []
@@ -83,10 +79,13 @@ class ExactDelivery(Delivery):
 
     async def __aenter__(self) -> Self:
         self._size_packer()
+        read = f"{self.topic} {self.name}".encode()
+        unique = f"{self._group}-{hashlib.sha256(read).hexdigest()[:16]}"
+        self._offsets = CommittedOffsets(unique, self._brokers)
         self._writer = PartitionWriter(
-            self._group,
+            unique,
             TopicPartition(self.topic, 0),
-            self._group,
+            unique,
             self._brokers,
             self._offsets,
             batch_bytes=self._packer.limit,
@@ -184,7 +183,7 @@ class ExactDelivery(Delivery):
                 self._committed(block)
         except FencedError:
             self._failure = DeliveryError(
-                f"another producer has taken over {self._name} for topic {self.topic}; "
+                f"another producer has taken over {self.name} for topic {self.topic}; "
                 "this one ends: what it had not delivered, that one reads"
             )
         except (KafkaError, OSError, WordCountError) as error:

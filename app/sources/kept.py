@@ -63,6 +63,8 @@ class KeptSource(Source):
         self._spool = spool
         self._memory = memory
         self._write_ahead = write_ahead
+        # The rest of it is known when the spool is open.
+        self.name = _KEY if write_ahead else ""
         self._ready: deque[tuple[Batch, int]] = deque()
         self._ready_bytes = 0
         self._late: list[Batch] = []
