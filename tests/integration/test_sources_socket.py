@@ -123,6 +123,13 @@ async def test_many_netcats_at_once(
     assert run.stop()[0] == 0
 
 
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedKafka]:
+    """A Kafka of these tests' own, to be ill-treated."""
+    with EmbeddedKafka() as own:
+        yield own
+
+
 @contextlib.asynccontextmanager
 async def away(broker: EmbeddedKafka) -> AsyncIterator[None]:
     """A Kafka that answers nobody for a while."""
@@ -135,64 +142,68 @@ async def away(broker: EmbeddedKafka) -> AsyncIterator[None]:
 
 async def test_lines_that_came_while_kafka_was_away_survive_kill(
     started: list[Produce],
+    broker: EmbeddedKafka,
+    unique: str,
     netcat: Callable[..., subprocess.Popen[Any]],
     unused_port: int,
     tmp_path: Path,
     wait_until: Callable[..., Any],
 ) -> None:
     """With --write-ahead: whatever was read is delivered by the next run, and once."""
-    with EmbeddedKafka() as broker:
-        produce = Produce(broker.address, "lines", tmp_path)
-        started.append(produce)
-        arguments = ("socket", "127.0.0.1", str(unused_port), "--write-ahead")
-        text = numbered(0, 100_000)
-        run = produce.watch(*arguments)
-        peer = netcat("-l", "127.0.0.1", str(unused_port))
-        await asyncio.to_thread(peer.stdin.write, text[: len(text) // 2])
+    produce = Produce(broker.address, unique, tmp_path)
+    started.append(produce)
+    arguments = ("socket", "127.0.0.1", str(unused_port), "--write-ahead")
+    text = numbered(0, 100_000)
+    run = produce.watch(*arguments)
+    peer = netcat("-l", "127.0.0.1", str(unused_port))
+    await asyncio.to_thread(peer.stdin.write, text[: len(text) // 2])
+    peer.stdin.flush()
+    await delivered(broker, unique, 40_000)
+    async with away(broker):
+        await asyncio.to_thread(peer.stdin.write, text[len(text) // 2 :])
         peer.stdin.flush()
-        await delivered(broker, "lines", 40_000)
-        async with away(broker):
-            await asyncio.to_thread(peer.stdin.write, text[len(text) // 2 :])
-            peer.stdin.flush()
-            kept = tmp_path / "wordcount-stream"
-            size = len(text)
-            wait_until(lambda: sum(p.stat().st_size for p in kept.rglob("*.spill")) > size, 60)
-            run.kill()
-            peer.kill()
-        run = produce.watch(*arguments)
-        assert await delivered(broker, "lines", 100_000) == sorted(text.splitlines())
-        assert run.stop()[0] == 0
-        assert "that an earlier run kept" in run.said.read_text()
-        assert sorted(await lines_in(broker.address, "lines")) == sorted(text.splitlines())
-        assert not list(kept.rglob("*.spill"))
+        kept = tmp_path / "wordcount-stream"
+        size = len(text)
+        wait_until(lambda: sum(p.stat().st_size for p in kept.rglob("*.spill")) > size, 60)
+        run.kill()
+        peer.kill()
+    run = produce.watch(*arguments)
+    assert await delivered(broker, unique, 100_000) == sorted(text.splitlines())
+    assert run.stop()[0] == 0
+    assert "that an earlier run kept" in run.said.read_text()
+    assert sorted(await lines_in(broker.address, unique)) == sorted(text.splitlines())
+    assert not list(kept.rglob("*.spill"))
 
 
 async def test_giving_up_keeps_lines_for_the_next_run(
-    started: list[Produce], tmp_path: Path, wait_until: Callable[..., Any]
+    started: list[Produce],
+    broker: EmbeddedKafka,
+    unique: str,
+    tmp_path: Path,
+    wait_until: Callable[..., Any],
 ) -> None:
     """A second Ctrl-C while Kafka is away: what was read from a pipe comes first next time."""
-    with EmbeddedKafka() as broker:
-        produce = Produce(broker.address, "lines", tmp_path)
-        started.append(produce)
-        run = produce.watch("stdin", stdin=subprocess.PIPE)
-        assert run.process.stdin is not None
-        run.process.stdin.write(b"before\n")
-        run.process.stdin.flush()
-        await delivered(broker, "lines", 1)
-        async with away(broker):
-            run.process.stdin.write(numbered(0, 1000))
-            run.process.stdin.close()
-            run.process.stdin = None
-            await asyncio.sleep(1)
-            run.process.send_signal(signal.SIGINT)
-            wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
-            run.process.send_signal(signal.SIGINT)
-            run.process.communicate(timeout=60)
-        assert run.process.returncode == 1
-        assert "the next run delivers them" in run.said.read_text()
-        run = produce.watch("stdin", stdin=subprocess.DEVNULL)
-        assert run.process.wait(60) == 0
-        found = await lines_in(broker.address, "lines")
-        # Kafka may have written what it had not acknowledged when it was paused.
-        assert set(found) == {b"before", *numbered(0, 1000).splitlines()}
-        assert len(found) in {1001, 2001}
+    produce = Produce(broker.address, unique, tmp_path)
+    started.append(produce)
+    run = produce.watch("stdin", stdin=subprocess.PIPE)
+    assert run.process.stdin is not None
+    run.process.stdin.write(b"before\n")
+    run.process.stdin.flush()
+    await delivered(broker, unique, 1)
+    async with away(broker):
+        run.process.stdin.write(numbered(0, 1000))
+        run.process.stdin.close()
+        run.process.stdin = None
+        await asyncio.sleep(1)
+        run.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
+        run.process.send_signal(signal.SIGINT)
+        run.process.communicate(timeout=60)
+    assert run.process.returncode == 1
+    assert "the next run delivers them" in run.said.read_text()
+    run = produce.watch("stdin", stdin=subprocess.DEVNULL)
+    assert run.process.wait(60) == 0
+    found = await lines_in(broker.address, unique)
+    # Kafka may have written what it had not acknowledged when it was paused.
+    assert set(found) == {b"before", *numbered(0, 1000).splitlines()}
+    assert len(found) in {1001, 2001}
