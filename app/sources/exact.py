@@ -34,6 +34,7 @@ _FULL_BYTES = 16 << 20
 """Bytes that may wait for the next transaction; then no more are taken in."""
 
 _BLOCK_SECONDS = 0.1
+_POSITIONS_SECONDS = 90.0
 
 
 class _Block(NamedTuple):
@@ -95,6 +96,8 @@ class ExactDelivery(Delivery):
             async with asyncio.timeout(START_SECONDS):
                 await self._writer.open()
                 self._partitions = await self._positions.partitions()
+            # What a killed producer of another source had begun, Kafka ends after a minute.
+            async with asyncio.timeout(_POSITIONS_SECONDS):
                 self.resumed = await self._positions.read()
         except BaseException as error:
             await self._writer.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.kafka.writer import Outgoing, Record
+from app.sources.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,6 +22,9 @@ TOPIC_CONFIG = {
     "min.cleanable.dirty.ratio": "0.1",
     "segment.ms": "3600000",
 }
+
+
+_SECONDS_TO_WORRY = 5.0
 
 
 class Positions:
@@ -44,7 +49,11 @@ class Positions:
             await client.seek_to_beginning(self._partition)
             # Not to the end of what is committed now: other producers' open transactions may hide
             # what this one's predecessor has committed behind them.
+            started = time.monotonic()
             while await client.position(self._partition) < end:
+                if started and time.monotonic() > started + _SECONDS_TO_WORRY:
+                    say("Waiting for the end of a transaction of another producer, up to a minute")
+                    started = 0.0
                 for record in (await client.getmany(timeout_ms=200)).get(self._partition, []):
                     lines, key = json.loads(record.key)
                     if lines == self._lines:

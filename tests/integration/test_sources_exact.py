@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests import debian
 from tests.producers import Produce, lines_in
@@ -183,3 +184,29 @@ async def test_of_two_producers_of_a_file_the_first_ends(
     assert first.process.wait(30) == 1
     assert "another producer has taken over" in first.said.read_text()
     assert second.stop()[0] == 0
+
+
+async def test_a_transaction_of_another_producer_is_waited_for(
+    produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, wait_until: Any
+) -> None:
+    """It may hide positions behind it; once it has ended they are read, and no line comes twice."""
+    log = tmp_path / "log"
+    log.write_bytes(numbered(0, 10))
+    run = produce.watch("file", log, "--follow")
+    await delivered(kafka, unique, 10)
+    other = AIOKafkaProducer(bootstrap_servers=kafka.address, transactional_id=f"{unique}-other")
+    await other.start()
+    await other.begin_transaction()
+    await other.send_and_wait(f"{unique}-positions", b"{}", key=b'["other", "key"]')
+    with log.open("ab") as file:
+        file.write(numbered(10, 20))
+    await delivered(kafka, unique, 20)
+    run.kill()
+    run = produce.watch("file", log, "--follow")
+    wait_until(lambda: "Waiting for the end of a transaction" in run.said.read_text(), 40)
+    await other.commit_transaction()
+    await other.stop()
+    with log.open("ab") as file:
+        file.write(numbered(20, 30))
+    assert await delivered(kafka, unique, 30) == expected(30)
+    assert run.stop()[0] == 0
