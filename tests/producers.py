@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,6 +70,19 @@ async def consume(broker: str, topic: str) -> list[Record]:
 async def lines_in(broker: str, topic: str) -> list[bytes]:
     """Every line that is in a topic, those of a partition in order."""
     return [line for r in await consume(broker, topic) for line in r.value.split(b"\n")]
+
+
+async def delivered(broker: str, topic: str, number: int, seconds: float = 90) -> list[bytes]:
+    """Wait until a topic holds so many lines; those that it holds then, sorted."""
+    deadline = time.monotonic() + seconds
+    lines: list[bytes] = []
+    async with consumer(broker) as client:
+        await assign(client, topic)
+        while len(lines) < number:
+            assert time.monotonic() < deadline, f"{len(lines)} lines of {number}"
+            for found in (await client.getmany(timeout_ms=200)).values():
+                lines += [line for record in found for line in record.value.split(b"\n")]
+    return sorted(lines)
 
 
 def count(*texts: bytes) -> Counter[bytes]:

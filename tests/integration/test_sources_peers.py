@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app.sources.actor_client import RemoteActor
-from tests.producers import Produce, lines_in
+from tests.producers import Produce, delivered, lines_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,14 +58,6 @@ def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-async def delivered(kafka: EmbeddedKafka, topic: str, number: int) -> list[bytes]:
-    """Wait until a topic holds so many lines; those that it holds then."""
-    deadline = time.monotonic() + 60
-    while len(found := await lines_in(kafka.address, topic)) < number:
-        assert time.monotonic() < deadline, f"{len(found)} lines of {number}"
-    return found
-
-
 async def test_messages_of_zeromq_arrive_once(
     produce: Produce,
     kafka: EmbeddedKafka,
@@ -80,14 +71,14 @@ async def test_messages_of_zeromq_arrive_once(
     run = produce.watch(*arguments)
     for start in (0, 20_000):
         peer = python(PUSH, endpoint, start, start + 20_000)
-        await delivered(kafka, unique, start + 20_000)
+        await delivered(kafka.address, unique, start + 20_000)
         if start == 0:
             peer.kill()
     run.kill()
     run = produce.watch(*arguments)
     peer.kill()
     python(PUSH, endpoint, 40_000, 50_000)
-    found = await delivered(kafka, unique, 50_000)
+    found = await delivered(kafka.address, unique, 50_000)
     assert sorted(found) == sorted(b"message %d" % number for number in range(50_000))
     assert run.stop()[0] == 0
 
@@ -122,7 +113,7 @@ async def test_messages_to_an_actor_arrive_from_other_processes(
         actor.tell("crash")
         actor.tell("after the crash")
         await asyncio.to_thread(actor.flush)
-    await delivered(kafka, unique, 1000)
+    await delivered(kafka.address, unique, 1000)
     doomed.kill()
     run.kill()
     run = produce.watch(*arguments)
@@ -165,5 +156,5 @@ async def test_the_documented_actor_works_as_written(
     with RemoteActor("127.0.0.1", unused_port) as actor:
         actor.tell({"sensor": "roof", "celsius": 21.5})
         await asyncio.to_thread(actor.flush)
-    assert await delivered(kafka, unique, 1) == [b"roof 21.5"]
+    assert await delivered(kafka.address, unique, 1) == [b"roof 21.5"]
     assert run.stop()[0] == 0

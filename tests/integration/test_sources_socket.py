@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.embedded import EmbeddedKafka
 from tests import debian, pekko
-from tests.producers import Produce, lines_in
+from tests.producers import Produce, delivered, lines_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,14 +50,6 @@ def numbered(start: int, end: int) -> bytes:
     return b"".join(b"line %d\n" % number for number in range(start, end))
 
 
-async def delivered(kafka: EmbeddedKafka, topic: str, number: int) -> list[bytes]:
-    """Wait until a topic holds so many lines; those that it holds then, sorted."""
-    deadline = time.monotonic() + 60
-    while len(found := await lines_in(kafka.address, topic)) < number:
-        assert time.monotonic() < deadline, f"{len(found)} lines of {number}"
-    return sorted(found)
-
-
 async def test_every_line_of_netcat_arrives_once(
     produce: Produce,
     kafka: EmbeddedKafka,
@@ -72,12 +63,12 @@ async def test_every_line_of_netcat_arrives_once(
         peer = netcat("-l", "127.0.0.1", str(unused_port))
         await asyncio.to_thread(peer.stdin.write, numbered(start, start + 50_000))
         peer.stdin.flush()
-        await delivered(kafka, unique, start + 50_000)
+        await delivered(kafka.address, unique, start + 50_000)
         peer.kill()
         peer.wait()
     peer = netcat("-l", "-N", "127.0.0.1", str(unused_port))
     peer.communicate(b"begun", timeout=60)
-    found = await delivered(kafka, unique, 100_001)
+    found = await delivered(kafka.address, unique, 100_001)
     assert found == sorted([*numbered(0, 100_000).splitlines(), b"begun"])
     assert run.stop() == (0, "100001 lines acknowledged by Kafka\n")
     assert "has closed the connection; trying again" in run.said.read_text()
@@ -95,10 +86,10 @@ async def test_every_line_of_pekko_arrives_once(
     for start in (0, 100_000):
         command = await asyncio.to_thread(pekko.command, unused_port, start, start + 100_000)
         peers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))  # noqa: ASYNC220 - short
-        await delivered(kafka, unique, start + 100_000)
+        await delivered(kafka.address, unique, start + 100_000)
         peers[-1].kill()
         peers[-1].wait()
-    found = await delivered(kafka, unique, 200_000)
+    found = await delivered(kafka.address, unique, 200_000)
     assert found == sorted(b"pekko %d" % number for number in range(200_000))
     assert run.stop()[0] == 0
 
@@ -119,7 +110,9 @@ async def test_many_netcats_at_once(
         path.write_bytes(numbered(number * 20_000, (number + 1) * 20_000))
         with path.open("rb") as file:
             netcat("-N", "127.0.0.1", str(port), stdin=file)
-    assert await delivered(kafka, unique, 100_000) == sorted(numbered(0, 100_000).splitlines())
+    assert await delivered(kafka.address, unique, 100_000) == sorted(
+        numbered(0, 100_000).splitlines()
+    )
     assert run.stop()[0] == 0
 
 
@@ -158,7 +151,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     peer = netcat("-l", "127.0.0.1", str(unused_port))
     await asyncio.to_thread(peer.stdin.write, text[: len(text) // 2])
     peer.stdin.flush()
-    await delivered(broker, unique, 40_000)
+    await delivered(broker.address, unique, 40_000)
     async with away(broker):
         await asyncio.to_thread(peer.stdin.write, text[len(text) // 2 :])
         peer.stdin.flush()
@@ -168,7 +161,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
         run.kill()
         peer.kill()
     run = produce.watch(*arguments)
-    assert await delivered(broker, unique, 100_000) == sorted(text.splitlines())
+    assert await delivered(broker.address, unique, 100_000) == sorted(text.splitlines())
     assert run.stop()[0] == 0
     assert "that an earlier run kept" in run.said.read_text()
     assert sorted(await lines_in(broker.address, unique)) == sorted(text.splitlines())
@@ -189,7 +182,7 @@ async def test_giving_up_keeps_lines_for_the_next_run(
     assert run.process.stdin is not None
     run.process.stdin.write(b"before\n")
     run.process.stdin.flush()
-    await delivered(broker, unique, 1)
+    await delivered(broker.address, unique, 1)
     async with away(broker):
         run.process.stdin.write(numbered(0, 1000))
         run.process.stdin.close()
