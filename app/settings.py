@@ -278,6 +278,11 @@ class Settings:
         return f"{self.id}-late"
 
     @property
+    def positions(self) -> str:
+        """Topic of the positions at which producers go on."""
+        return f"{self.id}-positions"
+
+    @property
     def rejected(self) -> str:
         """Topic of the messages that are not UTF-8, unchanged."""
         return f"{self.id}-rejected"

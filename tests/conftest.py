@@ -94,3 +94,11 @@ def gone() -> Callable[[int], bool]:
             return True
 
     return is_gone
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port at which nobody listens."""
+    from app.embedded.ports import free_port
+
+    return free_port()

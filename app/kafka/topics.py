@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
 from app.errors import ConfigurationError, UnavailableError
+from app.kafka.creation import make_topics, no_broker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,13 +71,14 @@ async def ensure_topics(settings: Settings) -> list[str]:
     client = AIOKafkaAdminClient(bootstrap_servers=list(settings.broker), request_timeout_ms=10_000)
     try:
         await client.start()
-        made = await _create(client, settings, await _missing(client, plans(settings)))
+        missing = [
+            NewTopic(plan.name, plan.partitions, settings.replication, topic_configs=plan.config)
+            for plan in await _missing(client, plans(settings))
+        ]
+        made = await make_topics(client, missing)
         await _wait_for(client, plans(settings))
     except (KafkaError, OSError) as error:
-        raise UnavailableError(
-            f"no Kafka broker at {', '.join(settings.broker)} ({type(error).__name__}); "
-            "start one, or set WORDCOUNT_BROKER"
-        ) from None
+        raise no_broker(settings.broker, error) from None
     finally:
         await client.close()
     return made
@@ -116,29 +118,3 @@ def other_partitions(
         f"topic {topic} has {found} partitions, not {wanted}: "
         f"set WORDCOUNT_PARTITIONS={found}, or use another topic by {setting}"
     )
-
-
-async def _create(
-    client: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan]
-) -> list[str]:
-    """Make topics; the names of those that nobody else has made meanwhile."""
-    if not missing:
-        return []
-    made = []
-    response = await client.create_topics(
-        [
-            NewTopic(plan.name, plan.partitions, settings.replication, topic_configs=plan.config)
-            for plan in missing
-        ]
-    )
-    for name, code, *reason in response.topic_errors:
-        error = for_code(code)
-        if not code:
-            made.append(name)
-        elif error is not TopicAlreadyExistsError:
-            why = reason[0] if reason and reason[0] else error.__name__
-            raise ConfigurationError(
-                f"topic {name} can't be made: {why}; "
-                "make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
-            )
-    return made

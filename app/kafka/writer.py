@@ -92,6 +92,8 @@ class PartitionWriter:
     group: str
     brokers: Sequence[str]
     offsets: CommittedOffsets
+    batch_bytes: int = BATCH_BYTES
+    compression: str | None = None
     position: OffsetAndMetadata = field(default=OffsetAndMetadata(-1, ""), init=False)
     _producer: AIOKafkaProducer | None = field(default=None, init=False)
 
@@ -106,7 +108,8 @@ class PartitionWriter:
                 transactional_id=self.name,
                 acks="all",
                 enable_idempotence=True,
-                max_batch_size=BATCH_BYTES,
+                max_batch_size=self.batch_bytes,
+                compression_type=self.compression,
                 max_request_size=REQUEST_BYTES,
             )
             try:

@@ -8,24 +8,24 @@ import math
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from app.errors import UnavailableError
+from app.kafka.creation import no_broker
 from app.sources.cutting import LONGEST
 from app.sources.packing import PACKED, Message, Packer
-from app.sources.topic import no_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from app.sources.base import Batch
 
-__all__ = ["Delivery", "DeliveryError", "Totals"]
+__all__ = ["LINGER_SECONDS", "START_SECONDS", "Delivery", "DeliveryError", "Totals"]
 
-_LINGER_SECONDS = 0.03
+LINGER_SECONDS = 0.03
 """How long a line waits for others to share its message."""
 
 _BATCH_LINGER_MS = 20
@@ -39,7 +39,7 @@ _WAITING_BYTES = 32 << 20
 """Bytes that may wait for Kafka's acknowledgement; then no more are taken in."""
 
 _OVERHEAD_BYTES = 256
-_START_SECONDS = 20.0
+START_SECONDS = 20.0
 _REQUEST_TIMEOUT_MS = 20_000
 
 
@@ -86,14 +86,18 @@ class Delivery:
         topic: str,
         *,
         packed_bytes: int = PACKED,
+        lingers: bool = True,
     ) -> None:
         self._brokers = brokers
         self.topic = topic
         self.batch_bytes = _DEFAULT_BATCH_BYTES
         """Most bytes of a produce batch that the topic takes; to be set before it is entered."""
+        self.name = ""
+        """What is delivered, the same in every run; to be set before it is entered."""
         self.connected = False
         """Whether it was entered: whether lines may have been taken."""
         self._packed_bytes = packed_bytes
+        self._batch_linger_ms = _BATCH_LINGER_MS if lingers else 0
         self._packer = Packer(size=packed_bytes)
         self._sent: deque[_Sent] = deque()
         self._waiting_bytes = 0
@@ -105,32 +109,35 @@ class Delivery:
         self._stretch_since = -math.inf
         self._linger_until: float | None = None
         self._last_acknowledged = -math.inf
+        self.resumed: dict[str, Any] = {}
+        """Where sources have got to, by key; there when the delivery is entered, if it keeps it."""
         self.position: object = None
         """The newest resume position up to which Kafka has acknowledged everything."""
+        self.moved = asyncio.Event()
+        """Set whenever `position` is a newer one."""
 
     async def __aenter__(self) -> Self:
-        batch_bytes = min(self.batch_bytes - _OVERHEAD_BYTES, LONGEST)
-        self._packer = Packer(size=self._packed_bytes, limit=batch_bytes)
+        self._size_packer()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=list(self._brokers),
             acks="all",
             enable_idempotence=True,
             compression_type="zstd",
-            linger_ms=_BATCH_LINGER_MS,
-            max_batch_size=batch_bytes,
+            linger_ms=self._batch_linger_ms,
+            max_batch_size=self._packer.limit,
             max_request_size=2 * LONGEST,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         # A batch for a partition without a leader would fail once this is over, idempotent or not.
         self._producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 await self._producer.start()
                 await self._producer.partitions_for(self.topic)
         except BaseException as error:
             await self.__aexit__()
             if isinstance(error, KafkaError | OSError):
-                raise no_broker(self._brokers) from None
+                raise no_broker(self._brokers, error) from None
             raise
         self.connected = True
         return self
@@ -144,6 +151,10 @@ class Delivery:
                     await self._producer.client.close()
         else:
             await self._producer.stop()
+
+    def _size_packer(self) -> None:
+        limit = min(self.batch_bytes - _OVERHEAD_BYTES, LONGEST)
+        self._packer = Packer(size=self._packed_bytes, limit=limit)
 
     @property
     def totals(self) -> Totals:
@@ -169,7 +180,7 @@ class Delivery:
         waited = self._packer.waiting
         sent = await self._send(self._packer.add(batch, time.time_ns() // 1_000_000))
         if sent or not waited:
-            self._linger_until = time.monotonic() + _LINGER_SECONDS
+            self._linger_until = time.monotonic() + LINGER_SECONDS
 
     async def flush(self) -> None:
         """Send the lines that wait for others to share their message. Raises DeliveryError."""
@@ -185,10 +196,14 @@ class Delivery:
     async def _send(self, messages: Iterable[Message]) -> int:
         number = 0
         for message in messages:
+            if message.empty:
+                self._sent.append(_Sent(message, self._nothing(), time.monotonic()))
+                self._settle()
+                continue
             while self._waiting_bytes > _WAITING_BYTES:
                 await self._acknowledgement()
             self._check()
-            partition = self._next_partition(len(message.value))
+            partition = self._partition_of(message)
             future = await self._hand_over(message, partition)
             self._sent.append(_Sent(message, future, time.monotonic()))
             self._waiting_bytes += len(message.value)
@@ -204,26 +219,40 @@ class Delivery:
                     message.value,
                     partition=partition,
                     timestamp_ms=message.timestamp_ms,
+                    headers=list(message.headers),
                 )
                 return future
             self._check()
 
+    def _partition_of(self, message: Message) -> int:
+        if message.lane is None:
+            return self._next_partition(len(message.value))
+        partitions = self._all_partitions()
+        return partitions[message.lane % len(partitions)]
+
     def _next_partition(self, size: int) -> int:
         """Round robin in stretches, so that batches fill up; partitions without a leader wait."""
         now = time.monotonic()
-        if self._stretch + size > _STRETCH_BYTES or now > self._stretch_since + _LINGER_SECONDS:
-            cluster = self._producer.client.cluster
-            partitions = sorted(
-                cluster.available_partitions_for_topic(self.topic)
-                or cluster.partitions_for_topic(self.topic)
-                or {max(self._partition, 0)}
-            )
+        if self._stretch + size > _STRETCH_BYTES or now > self._stretch_since + LINGER_SECONDS:
+            partitions = self._known_partitions()
             later = [partition for partition in partitions if partition > self._partition]
             self._partition = later[0] if later else partitions[0]
             self._stretch = 0
             self._stretch_since = now
         self._stretch += size
         return self._partition
+
+    def _known_partitions(self) -> list[int]:
+        cluster = self._producer.client.cluster
+        return sorted(
+            cluster.available_partitions_for_topic(self.topic)
+            or cluster.partitions_for_topic(self.topic)
+            or {max(self._partition, 0)}
+        )
+
+    def _all_partitions(self) -> list[int]:
+        partitions = self._producer.client.cluster.partitions_for_topic(self.topic)
+        return sorted(partitions or self._known_partitions())
 
     def _done(self, message: Message, future: asyncio.Future[object]) -> None:
         self._waiting_bytes -= len(message.value)
@@ -235,11 +264,21 @@ class Delivery:
             self._messages += 1
             self._bytes += len(message.value)
             self._last_acknowledged = time.monotonic()
+        self._settle()
+        self._room.set()
+
+    def _settle(self) -> None:
         while self._sent and self._failure is None and self._sent[0].future.done():
             position = self._sent.popleft().message.position
             if position is not None:
                 self.position = position
-        self._room.set()
+                self.moved.set()
+
+    @staticmethod
+    def _nothing() -> asyncio.Future[object]:
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
 
     async def _acknowledgement(self) -> None:
         """Wait for the next one. Raises DeliveryError."""

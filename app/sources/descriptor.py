@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["CHUNK", "read_chunks"]
+__all__ = ["CHUNK", "read_chunks", "readable"]
 
 CHUNK = 256 << 10
 """Most bytes read at once."""
@@ -20,7 +20,7 @@ async def read_chunks(descriptor: int, stopping: asyncio.Event) -> AsyncIterator
 
     The descriptor is left in the mode in which it is: others may share it.
     """
-    while await _readable(descriptor, stopping):
+    while await readable(descriptor, stopping):
         try:
             chunk = os.read(descriptor, CHUNK)
         except BlockingIOError:  # somebody made it non-blocking, and somebody read it
@@ -30,8 +30,8 @@ async def read_chunks(descriptor: int, stopping: asyncio.Event) -> AsyncIterator
         yield chunk
 
 
-async def _readable(descriptor: int, stopping: asyncio.Event) -> bool:
-    """Wait until reading would not block; False once `stopping` is set."""
+async def readable(descriptor: int, stopping: asyncio.Event, seconds: float | None = None) -> bool:
+    """Wait until reading would not block, or for `seconds`; False once `stopping` is set."""
     if stopping.is_set():
         return False
     loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ async def _readable(descriptor: int, stopping: asyncio.Event) -> bool:
     stopped = asyncio.ensure_future(stopping.wait())
     waiters: set[asyncio.Future[Any]] = {ready, stopped}
     try:
-        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         loop.remove_reader(descriptor)
         stopped.cancel()

@@ -3,70 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import bz2
-import gzip
-import lzma
+import dataclasses
 import os
 import stat
-import zlib
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
-from app.sources.base import Batch, Source, SourceError
+from app.sources.base import Position, Source, SourceError
 from app.sources.cutting import LineCutter
-from app.sources.descriptor import CHUNK, read_chunks
+from app.sources.descriptor import read_chunks
+from app.sources.progress import say
+from app.sources.text_file import DAMAGED, TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["COMPRESSED", "FilePosition", "FileSource", "check_file"]
+    from app.sources.base import Batch
 
-
-def _open_zstandard(path: Path) -> IO[bytes]:
-    import pyarrow as pa
-
-    return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
-
-
-COMPRESSED: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": _open_zstandard,
-}
-"""Suffixes of files that are decompressed, and how."""
-
-_DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
-
-
-class FilePosition(NamedTuple):
-    """A place in a file: everything before it has been read."""
-
-    path: str
-    inode: int
-    offset: int
-    """In bytes of the text, behind a newline or a space."""
+__all__ = ["FileSource", "check_file", "damage", "positioned"]
 
 
 class FileSource(Source):
     r"""The lines of files, one file after the other, `repeat` times (0: without end).
 
     Bytes stay as they are, `\r` before a newline too. A stopped source ends behind a whole line.
+    With `resume`, what an earlier run has delivered is left out.
     """
 
-    def __init__(self, paths: Sequence[Path], repeat: int = 1) -> None:
+    def __init__(self, paths: Sequence[Path], repeat: int = 1, *, resume: bool = False) -> None:
         super().__init__()
-        self._paths = paths
+        self._paths = [path.absolute() for path in paths] if resume else list(paths)
         self._repeat = repeat
-        self.acknowledged: FilePosition | None = None
+        self._states: dict[str, Any] = {}
+        if resume:
+            self.name = " ".join(["file", *map(str, self._paths)])
 
     async def open(self) -> None:
         """Check that every file can be read, and sum up their sizes."""
         modes = [await asyncio.to_thread(check_file, path) for path in self._paths]
-        if self._repeat and all(stat.S_ISREG(mode.st_mode) for mode in modes):
+        regular = all(stat.S_ISREG(mode.st_mode) for mode in modes)
+        if self.name and not regular:
+            raise ConfigurationError("what a pipe has given can't be read again: no --resume")
+        if self._repeat and regular:
             self.size = self._repeat * sum(mode.st_size for mode in modes)
+
+    async def resume(self, positions: Mapping[str, Any]) -> None:
+        """Go on where the positions are, in files that they are about."""
+        for path in self._paths:
+            if _key(path) in positions:
+                self._states[_key(path)] = positions[_key(path)]
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield the lines of all files."""
@@ -80,39 +67,29 @@ class FileSource(Source):
                 return
             rounds += 1
 
-    async def acknowledge(self, position: object) -> None:
-        """Remember how far Kafka has the lines."""
-        if isinstance(position, FilePosition):
-            self.acknowledged = position
-
     async def _read(self, path: Path) -> AsyncIterator[Batch]:
         try:
             regular = await asyncio.to_thread(path.is_file)
             async for batch in self._read_regular(path) if regular else self._read_pipe(path):
                 yield batch
-        except _DAMAGED as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise SourceError(f"{path} can't be read to its end: {why}") from None
+        except DAMAGED as error:
+            raise SourceError(f"{path} can't be read to its end: {damage(error)}") from None
 
     async def _read_regular(self, path: Path) -> AsyncIterator[Batch]:
-        opener = COMPRESSED.get(path.suffix)
-        cutter = LineCutter()
-        offset = 0
         start = self.taken
-        with closing(await asyncio.to_thread(opener or _open_plain, path)) as file:
-            inode = (await asyncio.to_thread(path.stat)).st_ino
+        state = self._states.get(_key(path))
+        with closing(await asyncio.to_thread(TextFile, path, state, self.chunk)) as file:
+            if file.resumed:
+                say(f"{path}: {file.place:,} bytes were delivered before, going on there")
+            self.taken = start + file.raw_offset
             while not self.stopping.is_set():
-                chunk = await asyncio.to_thread(file.read, CHUNK)
-                if not chunk:
-                    for batch in cutter.finish():
-                        yield batch
-                    break
-                offset += len(chunk)
-                self.taken = start + (offset if opener is None else _compressed_offset(file))
-                batches = cutter.feed(chunk)
-                position = FilePosition(str(path), inode, offset - cutter.pending)
-                for batch in _positioned(batches, position):
+                found = await asyncio.to_thread(file.read)
+                self.taken = start + file.raw_offset
+                batches = file.finish() if found is None else found
+                for batch in positioned(batches, Position(_key(path), file.state)):
                     yield batch
+                if found is None:
+                    return
 
     async def _read_pipe(self, path: Path) -> AsyncIterator[Batch]:
         cutter = LineCutter()
@@ -141,18 +118,17 @@ def check_file(path: Path) -> os.stat_result:
     raise ConfigurationError(f"{path} is a directory; name the files in it")
 
 
-def _positioned(batches: Sequence[Batch], position: FilePosition) -> Iterable[Batch]:
-    for batch in batches[:-1]:
-        yield batch
+def damage(error: BaseException) -> str:
+    """What is wrong with a file, in a few words."""
+    return str((isinstance(error, OSError) and error.strerror) or error)
+
+
+def positioned(batches: Sequence[Batch], position: Position) -> Iterable[Batch]:
+    """The batches, the last of them with the position behind it."""
+    yield from batches[:-1]
     for batch in batches[-1:]:
-        yield Batch(batch.text, batch.lines, position=position, refused=batch.refused)
+        yield dataclasses.replace(batch, position=position)
 
 
-def _open_plain(path: Path) -> IO[bytes]:
-    return path.open("rb", buffering=0)
-
-
-def _compressed_offset(file: Any) -> int:
-    """How much of the compressed file has been read; 0 where that can't be told."""
-    raw = getattr(file, "fileobj", None) or getattr(file, "_fp", None)
-    return int(raw.tell()) if raw is not None else 0
+def _key(path: Path) -> str:
+    return f"file {path}"

@@ -29,16 +29,18 @@ async def dated(batches: AsyncIterator[Batch], timestamp_ms: int) -> AsyncIterat
 async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]:
     """The source's batches in small steps, at a steady rate.
 
-    What a slow Kafka held up is not made up for by a burst of more than a second's lines.
+    What a slow Kafka held up is not made up for by a burst of more than a second's lines. A batch
+    stays whole where its lines are delivered together with its position. When stopped, lines that
+    can't be read again come without a pause.
     """
     started = time.monotonic()
     sent = 0
     step = max(1, round(lines_per_second / _STEPS_A_SECOND))
     async with aclosing(cast("AsyncGenerator[Batch]", source.batches())) as batches:
         async for batch in batches:
-            for part in _steps(batch, step):
+            for part in [batch] if source.name else _steps(batch, step):
                 early = started + sent / lines_per_second - time.monotonic()
-                if early > 0 and await source.pause(early):
+                if early > 0 and await source.pause(early) and not source.volatile:
                     return
                 started += max(0.0, -early - _CATCH_UP_SECONDS)
                 yield part
@@ -60,4 +62,6 @@ def _steps(batch: Batch, step: int) -> Iterator[Batch]:
             batch.timestamp_ms,
             batch.position if last else None,
             batch.refused if last else 0,
+            batch.headers,
+            batch.lane,
         )

@@ -1,27 +1,28 @@
-"""Growing files: their lines as they are written, through rotation and truncation."""
+"""Growing files: their lines as they are written, through rotation, truncation and restarts."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
-from app.sources.base import Batch, Source, SourceError
-from app.sources.cutting import LineCutter
-from app.sources.file import COMPRESSED, FilePosition, check_file
+from app.sources.base import Batch, Position, Source, SourceError
+from app.sources.file import check_file, damage, positioned
+from app.sources.progress import say
+from app.sources.rotation import files_since
+from app.sources.text_file import COMPRESSED, DAMAGED, TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    import os
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["FollowSource"]
 
 _POLL_SECONDS = 0.1
 _ROTATED_SECONDS = 5.0
-_CHUNK = 1 << 20
 
 
 class FollowSource(Source):
@@ -30,12 +31,14 @@ class FollowSource(Source):
     A path is followed, not a file: when another file takes its place (rotation), what is still
     written to the old one within `rotated_seconds` is read too. A file that shrinks (truncation)
     is read from its beginning. A last line counts when its newline is written, or its file is over.
+    A later run goes on where this one ended, in files that were rotated away meanwhile, too.
     """
 
     def __init__(self, paths: Sequence[Path], rotated_seconds: float = _ROTATED_SECONDS) -> None:
         super().__init__()
+        paths = [path.absolute() for path in paths]
         self._tails = [_Tail(path, rotated_seconds) for path in paths]
-        self.acknowledged: dict[str, FilePosition] = {}
+        self.name = " ".join(["follow", *map(str, paths)])
 
     async def open(self) -> None:
         """Check that every file is there and can be read."""
@@ -46,22 +49,26 @@ class FollowSource(Source):
                     f"{tail.path}: --follow goes with plain files; leave it out for this one"
                 )
 
+    async def resume(self, positions: Mapping[str, Any]) -> None:
+        """Go on where the positions are."""
+        for tail in self._tails:
+            if tail.key in positions:
+                await asyncio.to_thread(tail.resume, positions[tail.key]["files"])
+
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield lines as they are written, without end."""
         while not self.stopping.is_set():
-            try:
-                found = await asyncio.to_thread(lambda: [tail.poll() for tail in self._tails])
-            except OSError as error:
-                raise SourceError(f"{error.filename}: {error.strerror}") from None
-            for batch in (batch for batches in found for batch in batches):
-                yield batch
-            if not any(found) and await self.pause(_POLL_SECONDS):
+            idle = True
+            for tail in self._tails:
+                try:
+                    found = await asyncio.to_thread(tail.poll, self.chunk)
+                except DAMAGED as error:
+                    raise SourceError(f"{tail.path}: {damage(error)}") from None
+                for batch in found:
+                    idle = False
+                    yield batch
+            if idle and await self.pause(_POLL_SECONDS):
                 return
-
-    async def acknowledge(self, position: object) -> None:
-        """Remember how far Kafka has the lines."""
-        if isinstance(position, FilePosition):
-            self.acknowledged[position.path] = position
 
     async def close(self) -> None:
         """Close the files."""
@@ -74,77 +81,81 @@ class _Tail:
 
     def __init__(self, path: Path, rotated_seconds: float) -> None:
         self.path = path
+        self.key = f"follow {path}"
         self._rotated_seconds = rotated_seconds
-        self._files: list[_OpenFile] = []
+        self._files: list[_Followed] = []
 
-    def poll(self) -> list[Batch]:
+    def resume(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Open the files that the states are about, and those that came after them."""
+        files, missing = files_since(self.path, states)
+        for state in missing:
+            say(
+                f"{self.path}: the file that was followed has gone or was emptied; what was "
+                f"written to it after {state['offset']:,} bytes can't be read any more"
+            )
+        self._files = [_Followed(file) for file in files]
+        for file in files:
+            say(f"{file.path}: going on after {file.place:,} bytes")
+
+    def poll(self, chunk: int) -> list[Batch]:
         """Read on, in every file; the batches found."""
         self._look_for_another()
-        batches = [batch for file in self._files for batch in file.read()]
-        for file in self._files[:-1]:
-            if file.idle_since + self._rotated_seconds < time.monotonic():
-                batches += file.finish()
-                self._files.remove(file)
+        for file in self._files:
+            file.text.chunk = chunk
+        batches = [batch for file in list(self._files) for batch in self._batches(file)]
+        over = [file for file in self._files[:-1] if file.idle(self._rotated_seconds)]
+        for file in over:
+            self._files.remove(file)
+            file.text.close()
+            last = file.text.finish() or [Batch(b"", 0)]
+            batches += positioned(last, self._position())
         return batches
 
     def close(self) -> None:
         for file in self._files:
-            file.close()
+            file.text.close()
         self._files = []
+
+    def _batches(self, file: _Followed) -> Iterator[Batch]:
+        found = file.read()
+        yield from positioned(found, self._position())
+
+    def _position(self) -> Position:
+        return Position(
+            self.key, {"files": [file.text.state for file in self._files if file.text.place]}
+        )
 
     def _look_for_another(self) -> None:
         """Open the file at the path if it is not the one that was there."""
         with suppress(OSError):  # it is away for now, or not ours to read: look again later
-            inode = _identity(self.path.stat())
-            if not self._files or self._files[-1].identity != inode:
-                file = _OpenFile(self.path)
-                # Between the two looks it may have been rotated once more.
-                if any(other.identity == file.identity for other in self._files):
-                    file.close()
-                else:
-                    self._files.append(file)
-                    for other in self._files[:-1]:
-                        other.idle_since = time.monotonic()
+            if self._files and self._files[-1].text.identity == _identity(self.path.stat()):
+                return
+            text = TextFile(self.path)
+            # Between the two looks it may have been rotated once more.
+            if any(other.text.identity == text.identity for other in self._files):
+                text.close()
+                return
+            for other in self._files:
+                other.since = time.monotonic()
+            self._files.append(_Followed(text))
 
 
-class _OpenFile:
-    """A file, how far it has been read, and the line that is not yet whole."""
+class _Followed:
+    """A file and since when nothing new has been in it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] = path.open("rb", buffering=0)
-        self.identity = _identity(os.fstat(self._file.fileno()))
-        self._offset = 0
-        self._cutter = LineCutter()
-        self.idle_since = time.monotonic()
+    def __init__(self, text: TextFile) -> None:
+        self.text = text
+        self.since = time.monotonic()
 
     def read(self) -> list[Batch]:
-        """Read the next chunk, if there is more."""
-        batches = []
-        if os.fstat(self._file.fileno()).st_size < self._offset:  # truncated
-            batches = self._cutter.finish()
-            self._file.seek(0)
-            self._offset = 0
-        chunk = self._file.read(_CHUNK)
-        if not chunk:
-            return batches
-        self.idle_since = time.monotonic()
-        self._offset += len(chunk)
-        batches += self._cutter.feed(chunk)
-        if batches:
-            end = self._offset - self._cutter.pending
-            position = FilePosition(str(self._path), self.identity[1], end)
-            last = batches[-1]
-            batches[-1] = Batch(last.text, last.lines, position=position, refused=last.refused)
-        return batches
+        batches = self.text.rewind() if self.text.changed() else []
+        found = self.text.read()
+        if found is not None:
+            self.since = time.monotonic()
+        return batches + (found or [])
 
-    def finish(self) -> list[Batch]:
-        """Close it; the last line, if it has no newline."""
-        self.close()
-        return self._cutter.finish()
-
-    def close(self) -> None:
-        self._file.close()
+    def idle(self, seconds: float) -> bool:
+        return self.since + seconds < time.monotonic()
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from app.sources.cutting import LONGEST, cut_long
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.sources.base import Batch
+    from app.sources.base import Batch, Headers
 
 __all__ = ["PACKED", "Message", "Packer"]
 
@@ -25,6 +25,15 @@ class Message(NamedTuple):
     timestamp_ms: int
     position: object
     """Resume position of the newest batch that ends in this message; None: none does."""
+    headers: Headers = ()
+    """Kafka headers."""
+    lane: int | None = None
+    """What it shares its partition with; None: nothing."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to send: it only carries a position past the lines before it."""
+        return not self.value and not self.lines
 
 
 class _Piece(NamedTuple):
@@ -36,17 +45,21 @@ class _Piece(NamedTuple):
 class Packer:
     r"""Packs lines into messages of about `size` bytes, with b"\n" between them.
 
-    Lines of different explicit event times never share a message, nor does a line that is not
-    UTF-8 share one with others: a worker rejects messages whole. No message is longer than `limit`.
+    Lines of different explicit event times, headers or lanes never share a message, nor does a
+    line that is not UTF-8 share one with others: a worker rejects messages whole. No message is
+    longer than `limit`.
     """
 
     def __init__(self, *, size: int = PACKED, limit: int = LONGEST) -> None:
         self._size = min(size, limit)
-        self._limit = limit
+        self.limit = limit
+        """Most bytes of a message."""
         self._texts: list[bytes] = []
         self._bytes = 0
         self._lines = 0
         self._explicit: int | None = None
+        self._headers: Headers = ()
+        self._lane: int | None = None
         self._timestamp_ms = 0
         self._position: object = None
         self.refused = 0
@@ -61,8 +74,9 @@ class Packer:
         """Yield the messages that `batch`, read at `now_ms`, fills; keep what is left over."""
         self.refused += batch.refused
         if not batch.text and not batch.lines:
+            yield from self._position_alone(batch.position, now_ms)
             return
-        if batch.timestamp_ms != self._explicit:
+        if (batch.timestamp_ms, batch.headers, batch.lane) != self._shared:
             yield from self.flush()
         pieces = list(self._pieces(batch.text))
         # A source may count its own way (parts of a line, lines with newlines in them): its lines
@@ -74,6 +88,8 @@ class Packer:
                 yield from self.flush()
             if not self._texts:
                 self._explicit = batch.timestamp_ms
+                self._headers = batch.headers
+                self._lane = batch.lane
                 self._timestamp_ms = now_ms if batch.timestamp_ms is None else batch.timestamp_ms
             self._texts.append(piece.text)
             self._bytes += len(piece.text) + 1
@@ -83,13 +99,25 @@ class Packer:
             if piece.alone or self._bytes > self._size:
                 yield from self.flush()
 
+    def _position_alone(self, position: object, now_ms: int) -> Iterator[Message]:
+        if position is not None and self._texts:
+            self._position = position
+        elif position is not None:
+            yield Message(b"", 0, now_ms, position)
+
     def flush(self) -> Iterator[Message]:
         """Yield the message that waits, if there is one."""
         if self._texts:
             value = b"\n".join(self._texts)
-            message = Message(value, self._lines, self._timestamp_ms, self._position)
+            message = Message(
+                value, self._lines, self._timestamp_ms, self._position, self._headers, self._lane
+            )
             self._texts, self._bytes, self._lines, self._position = [], 0, 0, None
             yield message
+
+    @property
+    def _shared(self) -> tuple[int | None, Headers, int | None]:
+        return self._explicit, self._headers, self._lane
 
     def _pieces(self, text: bytes) -> Iterator[_Piece]:
         for block in self._blocks(text):
@@ -114,7 +142,7 @@ class Packer:
         yield text[start:]
 
     def _long_line(self, line: bytes) -> Iterator[_Piece]:
-        parts, refused = cut_long(line, self._limit)
+        parts, refused = cut_long(line, self.limit)
         self.refused += refused
         for part in parts[:-1]:
             yield _Piece(part, 0, alone=True)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def say(text: str) -> None:
 def complaints() -> Iterator[Complaint]:
     """Keep the Kafka client's log off the terminal: what it retries is summed up by `reported`."""
     last = Complaint()
-    log = logging.getLogger("aiokafka")
-    propagate, log.propagate = log.propagate, False
-    log.addHandler(last)
-    try:
+    with ExitStack() as stack:
+        for name in ("aiokafka", "app.kafka"):
+            log = logging.getLogger(name)
+            stack.callback(setattr, log, "propagate", log.propagate)
+            log.propagate = False
+            log.addHandler(last)
+            stack.callback(log.removeHandler, last)
         yield last
-    finally:
-        log.removeHandler(last)
-        log.propagate = propagate
 
 
 @asynccontextmanager

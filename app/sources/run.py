@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from app.signals import asked_to_end
 from app.sources.flow import dated, paced
@@ -16,15 +16,31 @@ if TYPE_CHECKING:
     from app.sources.base import Batch, Source
     from app.sources.delivery import Delivery
 
-__all__ = ["GivenUp", "pump", "stopped_by_signals"]
+__all__ = ["GivenUp", "deliver", "pump", "stopped_by_signals"]
 
-_SECONDS_TO_STOP = 1.0
-_BATCHES_TO_STOP = 1000
 _SECONDS_BETWEEN_ACKNOWLEDGEMENTS = 0.2
+
+
+_SMALL_CHUNK = 4096
+"""Bytes: a slow pace of batches that stay whole wants small ones."""
 
 
 class GivenUp(Exception):  # noqa: N818 - a decision, not an error
     """Told a second time to stop, while lines still waited for Kafka."""
+
+
+class Taker(Protocol):
+    """What batches go to."""
+
+    @property
+    def linger_until(self) -> float | None:
+        """When `flush` is due, by time.monotonic(); None: nothing waits for it."""
+
+    async def take(self, batch: Batch) -> None:
+        """Take a batch in; waits while there is no room."""
+
+    async def flush(self) -> None:
+        """Let what waits for more go."""
 
 
 async def pump(
@@ -39,6 +55,8 @@ async def pump(
     Ends early when `source.stop()` was called. When the source breaks off, what it had yielded is
     delivered before its error is raised. `lines_per_second` 0: as fast as it goes.
     """
+    if lines_per_second and source.name:
+        source.chunk = _SMALL_CHUNK
     batches = paced(source, lines_per_second) if lines_per_second else source.batches()
     if timestamp_ms is not None:
         batches = dated(batches, timestamp_ms)
@@ -46,7 +64,7 @@ async def pump(
     try:
         try:
             async with aclosing(cast("AsyncGenerator[Batch]", batches)):
-                await _deliver(batches, source, delivery)
+                await deliver(batches, source, delivery)
         except Exception:
             await delivery.drain()
             raise
@@ -60,16 +78,17 @@ async def pump(
         await source.acknowledge(delivery.position)
 
 
-async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Delivery) -> None:
+async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -> None:
+    """Let the taker take every batch; ends soon after the source is stopped."""
     stopping = asyncio.create_task(source.stopping.wait())
     following: asyncio.Future[Batch] | None = None
-    batches_to_stop = _BATCHES_TO_STOP
+    batches_to_stop = source.batches_to_stop
     try:
-        while batches_to_stop:
+        while batches_to_stop > 0:
             batches_to_stop -= source.stopping.is_set()
             following = asyncio.ensure_future(anext(batches))
             while not following.done():
-                await _wait(following, stopping, delivery)
+                await _wait(following, stopping, taker, source)
             try:
                 batch = following.result()
             except StopAsyncIteration:
@@ -78,7 +97,7 @@ async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Deli
                 if stopping.done():
                     return
                 raise
-            await delivery.take(batch)
+            await taker.take(batch)
     finally:
         stopping.cancel()
         if following is not None and not following.done():
@@ -87,26 +106,33 @@ async def _deliver(batches: AsyncIterator[Batch], source: Source, delivery: Deli
 
 
 async def _wait(
-    following: asyncio.Future[Batch], stopping: asyncio.Task[bool], delivery: Delivery
+    following: asyncio.Future[Batch],
+    stopping: asyncio.Task[bool],
+    taker: Taker,
+    source: Source,
 ) -> None:
     """Wait for the next batch; flush when the lines before it have waited long enough."""
     if stopping.done():
-        await asyncio.wait({following}, timeout=_SECONDS_TO_STOP)
+        await asyncio.wait({following}, timeout=source.seconds_to_stop)
         following.cancel()
         await asyncio.wait({following})
         return
-    due = delivery.linger_until
-    timeout = None if due is None else max(0.0, due - time.monotonic())
+    due = taker.linger_until
+    timeout = None if due is None else max(0.0, due - time.monotonic()) * source.lingers
     waiters: set[asyncio.Future[Any]] = {following, stopping}
     done, _ = await asyncio.wait(waiters, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if not done:
-        await delivery.flush()
+        await taker.flush()
 
 
 async def _acknowledge(source: Source, delivery: Delivery) -> None:
     told: object = None
     while True:
-        await asyncio.sleep(_SECONDS_BETWEEN_ACKNOWLEDGEMENTS)
+        if source.lingers:
+            await asyncio.sleep(_SECONDS_BETWEEN_ACKNOWLEDGEMENTS)
+        else:
+            await delivery.moved.wait()
+            delivery.moved.clear()
         if delivery.position is not None and delivery.position is not told:
             told = delivery.position
             await source.acknowledge(told)

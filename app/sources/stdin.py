@@ -22,6 +22,8 @@ class StdinSource(Source):
     When stopped, a line that has begun is yielded as it is: nobody else can read it any more.
     """
 
+    volatile = True
+
     def __init__(self, descriptor: int | None = None) -> None:
         super().__init__()
         self._descriptor = descriptor

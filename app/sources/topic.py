@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
-from app.errors import ConfigurationError, UnavailableError
+from app.errors import UnavailableError
+from app.kafka.creation import make_topics, no_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["ensure_topic", "no_broker"]
+__all__ = ["ensure_topic"]
 
 _DEFAULT_MESSAGE_BYTES = 1_048_588
 _SECONDS_TO_CONNECT = 10.0
@@ -28,6 +29,7 @@ async def ensure_topic(
     *,
     partitions: int,
     replication: int,
+    config: Mapping[str, str] | None = None,
     seconds: float = _SECONDS_TO_CONNECT,
 ) -> int:
     """Make the topic if there is none; the most bytes that it takes in one produce batch.
@@ -39,49 +41,29 @@ async def ensure_topic(
     while True:
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + seconds):
-                return await _ensure(brokers, name, partitions, replication)
+                return await _ensure(
+                    brokers, NewTopic(name, partitions, replication, topic_configs=config)
+                )
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
                 raise UnavailableError(f"Kafka at {', '.join(brokers)} refuses: {error}") from None
             # Not there yet, or about to be: servers are often started at the same time as we are.
             if time.monotonic() + _SECONDS_BETWEEN_TRIES > deadline:
-                raise no_broker(brokers) from None
+                raise no_broker(brokers, error) from None
         await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
 
 
-def no_broker(brokers: Sequence[str]) -> UnavailableError:
-    """The error for brokers that don't answer."""
-    return UnavailableError(
-        f"no Kafka broker answers at {', '.join(brokers)}; start one, or set WORDCOUNT_BROKER"
-    )
-
-
-async def _ensure(brokers: Sequence[str], name: str, partitions: int, replication: int) -> int:
+async def _ensure(brokers: Sequence[str], topic: NewTopic) -> int:
     client = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000)
     try:
         await client.start()
         # Ask for one more than one topic by name and a broker might make it, in its own way.
         found = {topic["topic"] for topic in await client.describe_topics()}
-        if name not in found:
-            await _create(client, NewTopic(name, partitions, replication))
-        return await _message_bytes(client, name)
+        if topic.name not in found:
+            await make_topics(client, [topic])
+        return await _message_bytes(client, topic.name)
     finally:
         await client.close()
-
-
-async def _create(client: AIOKafkaAdminClient, topic: NewTopic) -> None:
-    response = await client.create_topics([topic])
-    for _, code, *reason in response.topic_errors:
-        error = for_code(code)
-        if not code or error is TopicAlreadyExistsError:
-            continue
-        if error.retriable:
-            raise error
-        why = reason[0] if reason and reason[0] else error.__name__
-        raise ConfigurationError(
-            f"topic {topic.name} can't be made: {why.rstrip('.')}; make it by hand, "
-            "or mend WORDCOUNT_REPLICATION or the rights"
-        )
 
 
 async def _message_bytes(client: AIOKafkaAdminClient, name: str) -> int:

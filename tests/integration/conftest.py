@@ -15,6 +15,7 @@ from cassandra.cluster import Cluster, Session
 
 from app.embedded.ports import free_port
 from app.web.access import bearer
+from tests.producers import Produce
 from tests.workers import faust, get, is_ready, start_worker
 
 if TYPE_CHECKING:
@@ -229,3 +230,25 @@ def worker(stream: Stream) -> Callable[..., RunningWorker]:
         return stream.configure(**settings).start()
 
     return start
+
+
+@pytest.fixture
+def started() -> Iterator[list[Produce]]:
+    """Producers, whose processes are killed after the test."""
+    producers: list[Produce] = []
+    yield producers
+    for process in (process for producer in producers for process in producer.processes):
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+@pytest.fixture
+def produce(
+    kafka: EmbeddedKafka, unique: str, started: list[Produce], tmp_path_factory: Any
+) -> Produce:
+    """Runs `faust -A app produce` for a topic of the test's own, by its unique name."""
+    started.append(Produce(kafka.address, unique, tmp_path_factory.mktemp("produce")))
+    return started[-1]

@@ -1,129 +1,22 @@
 """`faust -A app produce` against a real Kafka: every line arrives once, whatever happens."""
 
-import array
-import fcntl
 import gzip
 import json
 import os
 import pty
 import signal
 import subprocess
-import sys
-import termios
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.embedded import EmbeddedKafka
 from app.sources.sample import sample_text
-
-FAUST = str(Path(sys.executable).with_name("faust"))
-
-
-class Record(NamedTuple):
-    """A message as it is in Kafka."""
-
-    partition: int
-    value: bytes
-    timestamp: int
-
-
-@asynccontextmanager
-async def consumer(broker: str) -> AsyncIterator[AIOKafkaConsumer]:
-    client = AIOKafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
-
-
-async def assign(client: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    """Read a topic from its beginning, once it is there."""
-    numbers = await client._client._wait_on_metadata(topic)
-    partitions = [TopicPartition(topic, number) for number in numbers]
-    client.assign(partitions)
-    await client.seek_to_beginning(*partitions)
-    return partitions
-
-
-async def consume(broker: str, topic: str) -> list[Record]:
-    """Everything that is in a topic."""
-    async with consumer(broker) as client:
-        ends = await client.end_offsets(await assign(client, topic))
-        records = []
-        while any([await client.position(p) < end for p, end in ends.items()]):
-            for partition, found in (await client.getmany(timeout_ms=500)).items():
-                records += [Record(partition.partition, r.value, r.timestamp) for r in found]
-        return records
-
-
-def count(*texts: bytes) -> Counter[bytes]:
-    return Counter(word for text in texts for word in text.split())
-
-
-class Produce:
-    """Starts `faust -A app produce`, for one broker and one topic."""
-
-    def __init__(self, broker: str, topic: str) -> None:
-        self._environ = {
-            **os.environ,
-            "WORDCOUNT_BROKER": f"kafka://{broker}",
-            "WORDCOUNT_LINES": topic,
-        }
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *arguments: str | Path, **streams: Any) -> subprocess.Popen[bytes]:
-        """Start it and go on."""
-        process = subprocess.Popen(
-            [FAUST, "-A", "app", "produce", *map(str, arguments)],
-            env=self._environ,
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            | streams,
-        )
-        self.processes.append(process)
-        return process
-
-    def __call__(self, *arguments: str | Path, **streams: Any) -> tuple[int, str, str]:
-        """Run it to its end: status, stdout, stderr."""
-        return end(self.start(*arguments, **streams))
-
-
-def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str, str]:
-    """Wait for the end of a process: status, stdout, stderr."""
-    out, err = process.communicate(timeout=seconds)
-    return process.returncode, (out or b"").decode(), (err or b"").decode()
-
-
-@pytest.fixture
-def started() -> Iterator[list[Produce]]:
-    producers: list[Produce] = []
-    yield producers
-    for process in (process for producer in producers for process in producer.processes):
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None and not stream.closed:
-                stream.close()
-
-
-@pytest.fixture
-def produce(kafka: EmbeddedKafka, unique: str, started: list[Produce]) -> Produce:
-    started.append(Produce(kafka.address, unique))
-    return started[-1]
-
-
-def unread(pipe: Any) -> int:
-    """Bytes that have been written to a pipe and not yet read from it."""
-    number = array.array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, number)
-    return number[0]
+from tests.producers import Produce, assign, consume, consumer, count, end, unread
 
 
 async def test_a_file_arrives_word_for_word(

@@ -154,11 +154,3 @@ async def test_no_broker_is_said(settings_of: Callable[..., Settings], unused_po
     address = f"127.0.0.1:{unused_port}"
     with pytest.raises(UnavailableError, match=f"no Kafka broker at {address}"):
         await ensure_topics(settings_of(BROKER=address))
-
-
-@pytest.fixture
-def unused_port() -> int:
-    """A port at which nobody listens."""
-    from app.embedded.ports import free_port
-
-    return free_port()

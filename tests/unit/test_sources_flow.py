@@ -64,3 +64,21 @@ async def test_dated_lines_have_the_given_time() -> None:
     """Every batch gets the event time, and keeps its lines and position."""
     batches = [batch async for batch in dated(Lines(3, 2).batches(), 42)]
     assert [(b.timestamp_ms, b.lines, b.position) for b in batches] == [(42, 2, 2), (42, 1, 3)]
+
+
+async def test_lines_that_cant_be_read_again_come_when_stopped() -> None:
+    """The rest of a batch is not waited for, but not dropped either."""
+    source = Lines(10, 10)
+    source.volatile = True
+    batches = paced(source, 0.001)
+    await anext(batches)
+    source.stop()
+    assert sum([batch.lines async for batch in batches]) == 9
+
+
+async def test_a_batch_that_goes_with_its_position_stays_whole() -> None:
+    """Where both are delivered in one transaction."""
+    source = Lines(300, 100)
+    source.name = "lines"
+    batches = [batch async for batch in paced(source, 1000)]
+    assert [batch.lines for batch in batches] == [100, 100, 100]

@@ -99,3 +99,38 @@ def test_lines_with_newlines_in_them_count_as_their_source_counts() -> None:
     """Two texts of two rows each are two lines."""
     messages = pack(Packer(size=4), Batch.of(["a\nb", "c\nd"]))
     assert sum(message.lines for message in messages) == 2
+
+
+def test_lines_of_different_headers_never_share_a_message() -> None:
+    """Headers are those of every line of a message."""
+    one, other = (("host", b"a"),), (("host", b"b"),)
+    messages = pack(
+        Packer(),
+        Batch.of(["1"], headers=one),
+        Batch.of(["2"], headers=one),
+        Batch.of(["3"], headers=other),
+        Batch.of(["4"]),
+    )
+    assert [(message.value, message.headers) for message in messages] == [
+        (b"1\n2", one),
+        (b"3", other),
+        (b"4", ()),
+    ]
+
+
+def test_lines_of_different_lanes_never_share_a_message() -> None:
+    """A lane's lines go to one partition, in order."""
+    packer = Packer()
+    batches = [
+        Batch.of(["a"]),
+        Batch(b"b", 1, lane=0),
+        Batch(b"c", 1, lane=0),
+        Batch(b"d", 1, lane=1),
+    ]
+    messages = [message for batch in batches for message in packer.add(batch, 1)]
+    messages += packer.flush()
+    assert [(message.value, message.lane) for message in messages] == [
+        (b"a", None),
+        (b"b\nc", 0),
+        (b"d", 1),
+    ]

@@ -6,7 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app.commands.produce import EventTime, produce
+from app.commands.parameters import EventTime
+from app.commands.produce import produce
+from tests.produce_help import DOCUMENT, help_of_all
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,50 @@ def test_wrong_arguments_end_with_status_2(arguments: list[str], tmp_path: Path)
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("source", ["file", "stdin", "sample"])
+@pytest.mark.parametrize(
+    "source", ["actor", "custom", "directory", "file", "sample", "socket", "stdin", "zeromq"]
+)
 def test_every_source_explains_itself(source: str) -> None:
     """Help names the common options."""
     result = CliRunner().invoke(produce, [source, "--help"])
     assert result.exit_code == 0
     for option in ("--topic", "--unpacked", "--event-time", "--json"):
         assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["custom", "no_such_module:It"], "no_such_module can't be imported"),
+        (["custom", "json:JSONDecoder"], "is no subclass of app.sources.base.Source"),
+        (["custom", "json:No"], "json has no class No"),
+        (["custom", "json"], "is not of the form MODULE:CLASS"),
+        (["custom", "app.sources.sample:SampleSource", "x", "y"], "can't be made of"),
+        (["actor", "app.sources.actor:StreamingActor"], "does not say what messages it gets"),
+        (["actor", "json:JSONDecoder", "--listen", "nowhere"], "is not of the form HOST:PORT"),
+        (["directory", "/no/such/directory"], "can't be listed: No such file"),
+        (["zeromq", "nowhere"], "can't connect to nowhere: Invalid argument"),
+        (["zeromq", "tcp://127.0.0.1:1", "--clients", "x"], "need --key"),
+        (["zeromq", "tcp://127.0.0.1:1", "--pull", "--subscribe", "x"], "not with --pull"),
+        (["socket", "127.0.0.1", "0"], "0 goes with --listen"),
+        (["socket", "127.0.0.1", "1", "--spill", "much"], "'much': is not a size"),
+        (["file", "{file}", "--resume", "--repeat", "2"], "does not go with --repeat"),
+    ],
+)
+def test_what_sources_find_wrong_is_said_in_one_line(
+    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 2, without a traceback, before Kafka is asked for anything."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "file"
+    path.touch()
+    result = CliRunner().invoke(produce, [part.format(file=path) for part in arguments])
+    assert result.exit_code == 2, result.stderr
+    assert why in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_the_documented_help_is_the_help() -> None:
+    """`python -m tests.produce_help` writes it anew."""
+    assert DOCUMENT.read_text(encoding="utf-8") == help_of_all()

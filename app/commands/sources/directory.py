@@ -1,0 +1,30 @@
+"""`faust -A app produce directory`: files that are moved into a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.commands import producing
+
+if TYPE_CHECKING:
+    from app.sources.base import Source
+
+__all__ = ["directory"]
+
+
+@producing.source
+@click.argument("path", type=click.Path(path_type=Path), metavar="DIR")
+@producing.rate
+def directory(path: Path) -> Source:
+    """Send the lines of the files in DIR, and of those that are moved into it, until Ctrl-C.
+
+    Each file once, the oldest first; .gz, .bz2, .xz and .zst are decompressed. Names that begin
+    with a dot or end in .tmp, .temp, .part, .partial, .swp, .crdownload, ._COPYING_ or ~ are left
+    alone. Started again, it goes on where it ended.
+    """
+    from app.sources.directory import DirectorySource
+
+    return DirectorySource(path)

@@ -1,0 +1,28 @@
+"""Packages that only one source needs, and the line that says how to get them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from app.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["extra"]
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import packages of an optional extra in the body.
+
+    Raises UnavailableError, which names the extra, where one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"the package {error.name} is missing; install it by: "
+            f"pip install 'wordcount-stream[{name}]'"
+        ) from None

@@ -1,0 +1,154 @@
+"""Flume's Thrift protocol: calls of ThriftSourceProtocol out of frames, replies into frames.
+
+The structures are those of flume-ng-sdk's flume.thrift, described as the Thrift compiler would do
+it, so that the library's C decoder reads a whole call at once. Names and values of headers are kept
+as bytes: nothing says that they are UTF-8.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from app.sources.extras import extra
+
+with extra("flume"):
+    from thrift.protocol.TBase import TBase
+    from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
+    from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
+    from thrift.Thrift import TApplicationException, TMessageType, TType
+    from thrift.transport.TTransport import TMemoryBuffer
+
+__all__ = ["Call", "Event", "MalformedError", "Status", "decode", "refuse", "reply"]
+
+_PROTOCOLS = {b"\x82": TCompactProtocolAccelerated, b"\x80": TBinaryProtocolAccelerated}
+"""By the first byte of a frame."""
+
+
+class MalformedError(Exception):
+    """A frame that holds no call of Flume's."""
+
+
+class Status(enum.IntEnum):
+    """What Flume is told of its events: anything but OK, and it sends them again."""
+
+    OK = 0
+    FAILED = 1
+    ERROR = 2
+    UNKNOWN = 3
+
+
+class _Struct(TBase):
+    __slots__: tuple[str, ...] = ()
+    thrift_spec: Any = ()
+
+    def __init__(self, **fields: Any) -> None:
+        for name in self.__slots__:
+            setattr(self, name, fields.get(name))
+
+
+class Event(_Struct):
+    """One event: its headers and its body, as bytes."""
+
+    __slots__ = ("body", "headers")
+    headers: dict[bytes, bytes] | None
+    body: bytes | None
+
+
+Event.thrift_spec = (
+    None,
+    (1, TType.MAP, "headers", (TType.STRING, "BINARY", TType.STRING, "BINARY", False), None),
+    (2, TType.STRING, "body", "BINARY", None),
+)
+
+
+class _Append(_Struct):
+    __slots__ = ("event",)
+
+
+_Append.thrift_spec = (None, (1, TType.STRUCT, "event", [Event, Event.thrift_spec], None))
+
+
+class _AppendBatch(_Struct):
+    __slots__ = ("events",)
+
+
+_AppendBatch.thrift_spec = (
+    None,
+    (1, TType.LIST, "events", (TType.STRUCT, [Event, Event.thrift_spec], False), None),
+)
+
+
+class _Result(_Struct):
+    __slots__ = ("success",)
+
+
+_Result.thrift_spec = ((0, TType.I32, "success", None, None),)
+
+_ARGUMENTS = {"append": _Append, "appendBatch": _AppendBatch}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a peer asks for; `events` is None where Flume's sources have no such method."""
+
+    protocol: type[Any]
+    method: str
+    number: int
+    events: list[Event] | None
+
+
+def decode(frame: bytes) -> Call:
+    """Read a frame, in the compact or the binary protocol. Raises MalformedError."""
+    kind = _PROTOCOLS.get(frame[:1])
+    if kind is None:
+        raise MalformedError("it is neither the compact nor the binary protocol")
+    # No length in a frame is larger than the frame: a wrong one fails before memory is asked for.
+    protocol = kind(
+        TMemoryBuffer(frame),
+        string_length_limit=len(frame),
+        container_length_limit=len(frame),
+    )
+    try:
+        method, message, number = protocol.readMessageBegin()
+        arguments = _ARGUMENTS.get(method, _Struct)()
+        arguments.read(protocol)
+    except Exception as error:
+        # The decoder raises EOFError, TypeError, OverflowError, UnicodeDecodeError and its own.
+        raise MalformedError(str(error) or "it ends too early") from None
+    if message != TMessageType.CALL:
+        raise MalformedError("it is no call")
+    return Call(kind, method, number, _events(method, arguments))
+
+
+def _events(method: str, arguments: Any) -> list[Event] | None:
+    if method not in _ARGUMENTS:
+        return None
+    given = [arguments.event] if method == "append" else arguments.events
+    if given is None or None in given:
+        raise MalformedError(f"{method} brings no event")
+    return list(given)
+
+
+def reply(call: Call, status: Status) -> bytes:
+    """The frame that answers a call."""
+    return _frame(call, TMessageType.REPLY, _Result(success=int(status)))
+
+
+def refuse(call: Call) -> bytes:
+    """The frame that says that there is no such method."""
+    error = TApplicationException(
+        TApplicationException.UNKNOWN_METHOD, f"Flume's Thrift sources have no {call.method}"
+    )
+    return _frame(call, TMessageType.EXCEPTION, error)
+
+
+def _frame(call: Call, kind: int, content: Any) -> bytes:
+    buffer = TMemoryBuffer()
+    protocol = call.protocol(buffer)
+    protocol.writeMessageBegin(call.method, kind, call.number)
+    content.write(protocol)
+    protocol.writeMessageEnd()
+    body: bytes = buffer.getvalue()
+    return len(body).to_bytes(4, "big") + body

@@ -1,0 +1,246 @@
+"""Lines a second of the sources flume, x, bluesky and kafka, beside what their peers can send.
+
+`python -m tests.benchmarks.feeds [SOURCE…] [--lines N]` prints a table. The producer is kept on one
+core; its peer and Kafka have the others. "peer alone" is the same peer with a client that reads and
+forgets (Flume: a Thrift source that answers OK at once).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from contextlib import aclosing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.embedded import EmbeddedKafka
+from app.embedded.ports import free_port
+from app.sources.flume import FlumeSource
+from tests.peers.flume import FlumeAgent
+from tests.peers.jetstream_server import is_post
+from tests.peers.peer import Peer
+from tests.peers.producer import Producer
+from tests.peers.x_server import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+FIRST_MS = 1_750_000_000_000
+PARTITIONS = 4
+
+
+class Rate:
+    """Lines a second of a producer on one core, and its CPU time, from its first line on."""
+
+    def __init__(self, kafka: EmbeddedKafka, topic: str) -> None:
+        self._broker = kafka.address
+        self._topic = topic
+
+    async def of(self, producer: Producer, number: int) -> str:
+        """Start it, wait for so many lines, end it."""
+        producer.start()
+        assert producer._process is not None
+        process = psutil.Process(producer._process.pid)
+        process.cpu_affinity([0])
+        seconds, cpu = await self._count(process, number)
+        producer.stop()
+        return f"{number / seconds:>10,.0f} lines/s {1e6 * cpu / number:>8.1f} µs of CPU a line"
+
+    async def _count(self, process: psutil.Process, number: int) -> tuple[float, float]:
+        client = AIOKafkaConsumer(
+            bootstrap_servers=self._broker,
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=8 << 20,
+        )
+        await client.start()
+        try:
+            while self._topic not in await client.topics():  # noqa: ASYNC110 - Kafka has no event
+                await asyncio.sleep(0.05)
+            await client._client._wait_on_metadata(self._topic)
+            partitions = [TopicPartition(self._topic, n) for n in range(PARTITIONS)]
+            client.assign(partitions)
+            await client.seek_to_beginning(*partitions)
+            found, started, before = 0, 0.0, 0.0
+            while found < number:
+                fetched = await client.getmany(timeout_ms=1000)
+                if fetched and not started:
+                    started, before = time.monotonic(), sum(process.cpu_times()[:2])
+                for records in fetched.values():
+                    found += sum(record.value.count(b"\n") + 1 for record in records)
+            return time.monotonic() - started, sum(process.cpu_times()[:2]) - before
+        finally:
+            await client.stop()
+
+
+async def flume(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
+    """An agent with a file channel, 1000 events a call."""
+    text = b"".join(b"line %d of many words\n" % n for n in range(lines))
+
+    def agent(port: int, name: str) -> FlumeAgent:
+        made = FlumeAgent(folder / name, port, batch=1000)
+        made.put("lines", text)
+        return made.start(
+            channels_kept_capacity="1000000", channels_kept_transactionCapacity="10000"
+        )
+
+    port = free_port()
+    source = FlumeSource("127.0.0.1", port)
+    await source.open()
+    sender = agent(port, "alone")
+    alone = await _timed(_answering(source), lines)
+    await source.close()
+    sender.kill()
+    port = free_port()
+    sender = agent(port, "together")
+    producer = Producer(
+        kafka.address, "flume", folder, "flume", "--json", "--listen", f"127.0.0.1:{port}"
+    )
+    together = await Rate(kafka, "flume").of(producer, lines)
+    sender.kill()
+    return alone, together
+
+
+async def _answering(source: FlumeSource) -> Any:
+    async with aclosing(source.batches()) as batches:
+        async for batch in batches:
+            if batch.position is not None:
+                await source.acknowledge(batch.position)
+            yield batch.lines
+
+
+async def x(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
+    """The test's server, as fast as it is read."""
+    server = Peer("x_server.py", folder)
+    server.start(lines)
+    url = f"http://127.0.0.1:{server.port}"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    async def posts() -> Any:
+        async with (
+            aiohttp.ClientSession(url, headers=headers) as session,
+            session.get("/2/tweets/search/stream") as response,
+        ):
+            async for chunk in response.content.iter_any():
+                yield chunk.count(b"\n")
+
+    alone = await _timed(posts(), lines)
+    server.kill()
+    server.start(lines)
+    producer = Producer(
+        kafka.address, "x", folder, "x", "--json", "--rule", "a", "--endpoint", url,
+        X_BEARER_TOKEN=TOKEN,
+    )  # fmt: skip
+    together = await Rate(kafka, "x").of(producer, lines)
+    server.kill()
+    return alone, together
+
+
+async def bluesky(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
+    """The test's server, as fast as it is read."""
+    server = Peer("jetstream_server.py", folder)
+    server.start(lines)
+    url = f"ws://127.0.0.1:{server.port}/subscribe"
+
+    async def events() -> Any:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as stream:
+            async for _ in stream:
+                yield 1
+
+    alone = await _timed(events(), lines)
+    producer = Producer(kafka.address, "bluesky", folder, "bluesky", "--json", "--endpoint", url)
+    together = await Rate(kafka, "bluesky").of(producer, sum(map(is_post, range(lines))))
+    server.kill()
+    return alone, together
+
+
+async def kafka(broker: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
+    """A topic of records of one line, each with a time of its own."""
+    return await _copy(
+        broker, folder, "single", [b"line %d of many words" % n for n in range(lines)]
+    )
+
+
+async def kafka_packed(broker: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
+    """A topic as the producers here fill it: 1000 lines a record."""
+    block = b"\n".join(b"line %d of many words" % n for n in range(1000))
+    return await _copy(broker, folder, "packed", [block] * (10 * lines // 1000))
+
+
+async def _copy(
+    broker: EmbeddedKafka, folder: Path, topic: str, values: list[bytes]
+) -> tuple[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address, compression_type="zstd")
+    await producer.start()
+    for n, value in enumerate(values):
+        await producer.send(topic, value, partition=n % PARTITIONS, timestamp_ms=FIRST_MS + n)
+    await producer.stop()
+    lines = sum(value.count(b"\n") + 1 for value in values)
+
+    async def records() -> Any:
+        client = AIOKafkaConsumer(bootstrap_servers=broker.address)
+        await client.start()
+        partitions = [TopicPartition(topic, n) for n in range(PARTITIONS)]
+        client.assign(partitions)
+        await client.seek_to_beginning(*partitions)
+        try:
+            while True:
+                for found in (await client.getmany(timeout_ms=1000)).values():
+                    yield sum(record.value.count(b"\n") + 1 for record in found)
+        finally:
+            await client.stop()
+
+    alone = await _timed(records(), lines)
+    copy = Producer(
+        broker.address, f"{topic}-copy", folder, "kafka", "--json", "--from-topic", topic
+    )
+    return alone, await Rate(broker, f"{topic}-copy").of(copy, lines)
+
+
+async def _timed(numbers: Any, lines: int) -> str:
+    """Rate of a client that only counts, from its first line on."""
+    found, started = 0, 0.0
+    async with aclosing(numbers):
+        async for number in numbers:
+            started = started or time.monotonic()
+            found += number
+            if found >= lines:
+                break
+    return f"{lines / (time.monotonic() - started):>10,.0f} lines/s"
+
+
+SOURCES: dict[str, Callable[[EmbeddedKafka, Path, int], Awaitable[tuple[str, str]]]] = {
+    source.__name__: source for source in (flume, x, bluesky, kafka, kafka_packed)
+}
+
+
+async def run(names: list[str], lines: int) -> None:
+    """Measure and print."""
+    for name in names:
+        with EmbeddedKafka() as broker, TemporaryDirectory() as folder:
+            alone, together = await SOURCES[name](broker, Path(folder), lines)
+            print(f"{name:<13} peer alone {alone}   to Kafka {together}", flush=True)  # noqa: T201
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sources", nargs="*", default=list(SOURCES), metavar="SOURCE")
+    parser.add_argument("--lines", type=int, default=200_000)
+    arguments = parser.parse_args()
+    asyncio.run(run(arguments.sources, arguments.lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""Lines a second of the sources for files, pipes, sockets, ZeroMQ and actors, beside their peers.
+
+`python -m tests.benchmarks.sources [SOURCE…] [--lines N]` prints a table. The producer is kept on
+one core; its peer and Kafka have the others. "peer alone" is the same peer read by somebody who
+forgets: a file by `read`, netcat and Pekko by a socket, a pusher by a puller, an actor's client by
+an actor whose lines go nowhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import zmq
+
+from app.embedded import EmbeddedKafka
+from app.embedded.ports import free_port
+from app.sources.actor_client import RemoteActor
+from app.sources.actor_system import ActorSource
+from tests import debian, pekko
+from tests.benchmarks.feeds import Rate
+from tests.peers.producer import Producer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ACTOR = """
+from app.sources.actor import StreamingActor
+
+class Echo(StreamingActor[str]):
+    def receive(self, message):
+        self.store(message)
+"""
+
+PUSH = """
+import sys, zmq
+peer = zmq.Context().socket(zmq.PUSH)
+peer.bind(sys.argv[1])
+for number in range(int(sys.argv[2])):
+    peer.send(b"line %d of many words" % number)
+"""
+
+
+class Bench:
+    """One run: where it is, how many lines, and how a producer is measured."""
+
+    def __init__(self, kafka: EmbeddedKafka, folder: Path, lines: int) -> None:
+        self._kafka = kafka
+        self.folder = folder
+        self.lines = lines
+        self.text = folder / "text"
+        self.text.write_bytes(b"".join(b"line %d of many words\n" % n for n in range(lines)))
+
+    async def rate(self, name: str, *arguments: str | Path) -> str:
+        """What a producer does, from its first line in Kafka to its last."""
+        return await Rate(self._kafka, name).of(self._producer(name, *arguments), self.lines)
+
+    def finite(self, name: str, *arguments: str | Path) -> str:
+        """What a producer says of itself that ends by itself."""
+        producer = self._producer(name, *arguments).start()
+        assert producer._process is not None
+        psutil.Process(producer._process.pid).cpu_affinity([0])
+        figures = producer.end(600)
+        assert figures["lines"] == self.lines
+        return f"{figures['lines_per_s']:>12,.0f} lines/s"
+
+    def _producer(self, name: str, *arguments: str | Path) -> Producer:
+        more = {"XDG_STATE_HOME": str(self.folder), "PYTHONPATH": f"{Path.cwd()}:{self.folder}"}
+        arguments = (*arguments, "--json")
+        return Producer(self._kafka.address, name, self.folder, *map(str, arguments), **more)
+
+    def alone(self, seconds: float) -> str:
+        """A rate as it is shown."""
+        return f"{self.lines / seconds:>12,.0f} lines/s"
+
+    def read(self, port: int) -> float:
+        """Seconds in which a socket's lines are read and forgotten."""
+        while True:
+            try:
+                peer = socket.create_connection(("127.0.0.1", port))
+                break
+            except OSError:
+                time.sleep(0.05)
+        found, started = 0, 0.0
+        with peer:
+            while found < self.lines:
+                chunk = peer.recv(1 << 18)
+                started = started or time.monotonic()
+                found += chunk.count(b"\n")
+        return time.monotonic() - started
+
+
+async def file(bench: Bench) -> dict[str, str]:
+    """Plain, and exactly once."""
+    started = time.monotonic()
+    with bench.text.open("rb", buffering=0) as text:
+        while text.read(1 << 18):
+            pass
+    return {
+        "peer alone": bench.alone(time.monotonic() - started),
+        "file": bench.finite("file", "file", bench.text),
+        "--resume": bench.finite("resume", "file", bench.text, "--resume"),
+        "--follow": await bench.rate("follow", "file", bench.text, "--follow"),
+    }
+
+
+async def directory(bench: Bench) -> dict[str, str]:
+    """A hundred files."""
+    folder = bench.folder / "files"
+    folder.mkdir()
+    lines = bench.text.read_bytes().splitlines(keepends=True)
+    step = -(-len(lines) // 100)
+    for number in range(100):
+        part = lines[number * step : (number + 1) * step]
+        (folder / f"{number:03}").write_bytes(b"".join(part))
+    return {"directory": await bench.rate("directory", "directory", folder)}
+
+
+async def netcat(bench: Bench) -> dict[str, str]:
+    """One netcat, both ways of keeping lines."""
+    return await _socket(bench, _netcat(bench))
+
+
+async def pekko_tcp(bench: Bench) -> dict[str, str]:
+    """Pekko Streams' Tcp."""
+
+    def start(port: int) -> subprocess.Popen[Any]:
+        command = pekko.command(port, 0, bench.lines)
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    return await _socket(bench, start)
+
+
+def _netcat(bench: Bench) -> Callable[[int], subprocess.Popen[Any]]:
+    program = debian.program("nc.openbsd", "netcat-openbsd")
+
+    def start(port: int) -> subprocess.Popen[Any]:
+        with bench.text.open("rb") as text:
+            command = [program, "-l", "127.0.0.1", str(port)]
+            return subprocess.Popen(command, stdin=text, env=debian.environ())
+
+    return start
+
+
+async def _socket(bench: Bench, start: Callable[[int], subprocess.Popen[Any]]) -> dict[str, str]:
+    found = {}
+    for name, more in (("peer alone", None), ("socket", ()), ("--write-ahead", ("--write-ahead",))):
+        port = free_port()
+        peer = await asyncio.to_thread(start, port)
+        if more is None:
+            found[name] = bench.alone(await asyncio.to_thread(bench.read, port))
+        else:
+            topic = f"{name.strip('-')}-{port}"
+            found[name] = await bench.rate(topic, "socket", "127.0.0.1", str(port), *more)
+        peer.kill()
+        peer.wait()
+    return found
+
+
+async def zeromq(bench: Bench) -> dict[str, str]:
+    """A pusher in a process of its own."""
+
+    def push(port: int) -> subprocess.Popen[Any]:
+        endpoint = f"tcp://127.0.0.1:{port}"
+        return subprocess.Popen([sys.executable, "-c", PUSH, endpoint, str(bench.lines)])
+
+    def pull(port: int) -> float:
+        context: Any = zmq.Context()
+        peer = context.socket(zmq.PULL)
+        peer.connect(f"tcp://127.0.0.1:{port}")
+        peer.recv()
+        started = time.monotonic()
+        for _ in range(bench.lines - 1):
+            peer.recv()
+        context.destroy(linger=0)
+        return time.monotonic() - started
+
+    port = free_port()
+    peer = push(port)
+    alone = bench.alone(await asyncio.to_thread(pull, port))
+    peer.wait()
+    port = free_port()
+    peer = push(port)
+    rate = await bench.rate("zeromq", "zeromq", f"tcp://127.0.0.1:{port}", "--pull")
+    peer.wait()
+    return {"peer alone": alone, "zeromq --pull": rate}
+
+
+async def actor(bench: Bench) -> dict[str, str]:
+    """One client over TCP; alone, the actor is in the same process and its lines are forgotten."""
+    (bench.folder / "echo.py").write_text(ACTOR)
+    sys.path.insert(0, str(bench.folder))
+    from echo import Echo  # type: ignore[import-not-found] - it was just written
+
+    def tell(port: int) -> None:
+        with RemoteActor("127.0.0.1", port) as client:
+            for number in range(bench.lines):
+                client.tell(f"line {number} of many words")
+            client.flush()
+
+    source = ActorSource(Echo, ("127.0.0.1", port := free_port()))
+    await source.open()
+    threading.Thread(target=tell, args=(port,), daemon=True).start()
+    found, started = 0, 0.0
+    async for batch in source.batches():
+        started = started or time.monotonic()
+        found += batch.lines
+        await source.acknowledge(batch.position)
+        if found == bench.lines:
+            break
+    alone = bench.alone(time.monotonic() - started)
+    await source.close()
+    port = free_port()
+    client = threading.Thread(target=tell, args=(port,), daemon=True)
+    client.start()
+    rate = await bench.rate("actor", "actor", "echo:Echo", "--listen", f"127.0.0.1:{port}")
+    return {"peer alone": alone, "actor --listen": rate}
+
+
+SOURCES = {
+    source.__name__: source for source in (file, directory, netcat, pekko_tcp, zeromq, actor)
+}
+
+
+async def run(names: list[str], lines: int) -> None:
+    """Measure and print."""
+    for name in names:
+        with EmbeddedKafka() as broker, TemporaryDirectory() as folder:
+            # Messages one by one are slower by far, and a file is read in no time.
+            number = int(lines * {"actor": 0.1, "file": 10}.get(name, 1))
+            for what, rate in (await SOURCES[name](Bench(broker, Path(folder), number))).items():
+                print(f"{name:<10} {what:<16} {rate}", flush=True)  # noqa: T201
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sources", nargs="*", default=list(SOURCES), metavar="SOURCE")
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    asyncio.run(run(arguments.sources, arguments.lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

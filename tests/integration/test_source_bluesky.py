@@ -1,0 +1,143 @@
+"""Posts of Bluesky, from a server in another process that speaks Jetstream's protocol."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.embedded import EmbeddedKafka
+from app.errors import ConfigurationError
+from app.sources.base import Batch, Position, SourceError
+from app.sources.bluesky import BlueskySource
+from app.sources.reconnecting import Backoff
+from tests.peers.jetstream_server import is_post, time_us
+from tests.peers.peer import Peer
+from tests.peers.producer import Producer, arrived, lines_of
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Peer]:
+    peer = Peer("jetstream_server.py", tmp_path)
+    yield peer
+    peer.kill()
+
+
+@pytest.fixture
+def stream(server: Peer) -> Callable[..., BlueskySource]:
+    """Makes a source of that server, for which a second is 20 ms."""
+
+    def make(**options: Any) -> BlueskySource:
+        options = {"heartbeat_seconds": 1.0, "backoff": Backoff(unit=0.02), **options}
+        return BlueskySource(f"ws://127.0.0.1:{server.port}/subscribe", **options)
+
+    return make
+
+
+async def take(source: BlueskySource, number: int, seconds: float = 60) -> list[Batch]:
+    """Batches of the first posts of a source."""
+    taken: list[Batch] = []
+    posts = 0
+    async with asyncio.timeout(seconds):
+        await source.open()
+        async with aclosing(source.batches()) as batches:
+            async for batch in batches:
+                taken.append(batch)
+                posts += batch.lines
+                if posts == number:
+                    break
+    return taken
+
+
+def expected(number: int) -> list[bytes]:
+    """The posts among the first events."""
+    return [
+        b"post %d of many" % n + (b"?" if n % 50 == 12 else b"")
+        for n in range(number)
+        if is_post(n)
+    ]
+
+
+async def test_every_post_comes_once_through_all_that_can_break(
+    server: Peer, stream: Callable[..., BlueskySource], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Closes, breaks, stalls and passing refusals cost time; the cursor brings what was missed."""
+    acts = [
+        {"posts": 100, "then": "close"},
+        {"posts": 100, "then": "abort"},
+        {"status": 503},
+        {"status": 429},
+        {"posts": 109, "then": "stall"},
+        {"posts": 100, "then": "abort"},
+        {"then": "strange"},
+    ]
+    server.start(1000, acts=acts)
+    posts = expected(1000)
+    batches = await take(stream(), len(posts))
+    assert [batch.text for batch in batches if batch.lines] == posts
+    assert [b.timestamp_ms for b in batches if b.lines] == [
+        time_us(n) // 1000 for n in range(1000) if is_post(n)
+    ]
+    cursors = [int(request["query"].get("cursor", 0)) for request in server.requests]
+    assert cursors == sorted(cursors)
+    assert "left out what is no event: 'not JSON'" in capsys.readouterr().err
+
+
+async def test_a_later_run_goes_on_behind_the_position(
+    server: Peer, stream: Callable[..., BlueskySource]
+) -> None:
+    """Of two posts of one time, the one that was delivered does not come again."""
+    server.start(200)
+    first = await take(stream(), len(expected(99)))
+    position = first[-1].position
+    assert isinstance(position, Position)
+    later = stream()
+    await later.resume({position.key: position.value})
+    rest = await take(later, len(expected(200)) - len(expected(99)))
+    assert [batch.text for batch in [*first, *rest] if batch.lines] == expected(200)
+
+
+async def test_a_server_that_is_none_ends_the_source(
+    server: Peer, stream: Callable[..., BlueskySource]
+) -> None:
+    """Trying on would never help: a wrong path, a message that no memory should hold."""
+    server.start(10, acts=[{"status": 404}, {"posts": 5, "then": "huge"}])
+    with pytest.raises(SourceError, match=r"refuses: 404.*mend --endpoint"):
+        await take(stream(), 10)
+    with pytest.raises(SourceError, match="more than 16777216 bytes"):
+        await take(stream(), 10)
+    with pytest.raises(ConfigurationError, match="no WebSocket"):
+        await BlueskySource("https://example.com").open()
+
+
+async def test_n_posts_are_n_lines_in_kafka_though_both_ends_are_killed(
+    server: Peer, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> None:
+    """Cursor and lines share a transaction: exact when server and producer die in turn."""
+    events, posts = 12_000, expected(12_000)
+    server.start(events, rate=3000)
+    endpoint = f"ws://127.0.0.1:{server.port}/subscribe"
+    producer = Producer(
+        kafka.address, unique, tmp_path, "bluesky", "--json", "--endpoint", endpoint
+    )
+
+    try:
+        producer.start()
+        await arrived(kafka.address, unique, 1000)
+        producer.kill()
+        producer.start()
+        await arrived(kafka.address, unique, 4000)
+        server.kill()
+        server.start(events, rate=6000)
+        await arrived(kafka.address, unique, 6000)
+        producer.kill()
+        producer.start()
+        await arrived(kafka.address, unique, len(posts))
+        figures = producer.stop()
+    finally:
+        producer.kill()
+    assert figures["status"] == 0, producer.said
+    assert Counter(await lines_of(kafka.address, unique)) == Counter(posts)

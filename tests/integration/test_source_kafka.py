@@ -1,0 +1,206 @@
+"""Copies of topics, within a cluster and between two: every line once, whoever is killed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.embedded import EmbeddedKafka
+from tests.peers.producer import Producer, arrived, lines_of, records_of
+
+FIRST_MS = 1_750_000_000_000
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[EmbeddedKafka]:
+    """A second cluster, to copy from; it may be ill-treated."""
+    with EmbeddedKafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+async def admin(other: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=other.address)
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def copy(
+    other: EmbeddedKafka, kafka: EmbeddedKafka, unique: str, tmp_path: Path
+) -> Iterator[Callable[..., Producer]]:
+    """Makes a producer that copies this test's topic of the other cluster."""
+    made = []
+
+    def make(*arguments: str) -> Producer:
+        source = ("--from", f"kafka://{other.address}", "--from-topic", unique)
+        made.append(
+            Producer(kafka.address, unique, tmp_path, "kafka", "--json", *source, *arguments)
+        )
+        return made[-1]
+
+    yield make
+    for producer in made:
+        producer.kill()
+
+
+async def fill(broker: str, topic: str, first: int, last: int, **options: Any) -> None:
+    """Write numbered lines, each with a time and a header of its own, to partitions in turn."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker, **options)
+    await producer.start()
+    try:
+        numbers = sorted(await producer.partitions_for(topic))
+        sent = [
+            await producer.send(
+                topic,
+                b"line %d" % n,
+                key=b"key",
+                partition=numbers[n % len(numbers)],
+                timestamp_ms=FIRST_MS + n // 8,
+                headers=[("tens", b"%d" % (n // 80))],
+            )
+            for n in range(first, last)
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def by_partition(broker: str, topic: str) -> dict[int, list[tuple[Any, ...]]]:
+    """(line, time, headers) of every line of each partition, in order."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for record in await records_of(broker, topic):
+        for line in (record.value or b"").split(b"\n") if record.value is not None else ():
+            found.setdefault(record.partition, []).append((line, record.timestamp, record.headers))
+    return found
+
+
+async def test_a_copy_between_clusters_is_exact_whoever_is_killed(
+    admin: AIOKafkaAdminClient,
+    other: EmbeddedKafka,
+    kafka: EmbeddedKafka,
+    unique: str,
+    copy: Callable[..., Producer],
+) -> None:
+    """Lines keep order, time and headers when the copier and the source's broker are killed."""
+    await admin.create_topics([NewTopic(unique, 4, 1)])
+    await fill(other.address, unique, 0, 40_000)
+    producer = copy("--rate", "8000")
+    for number in (4_000, 10_000, 16_000):
+        producer.start()
+        await arrived(kafka.address, unique, number)
+        producer.kill()
+    producer.start()
+    there = len(await lines_of(kafka.address, unique))
+    await arrived(kafka.address, unique, there + 1_000)
+    await asyncio.to_thread(other.kill)
+    await asyncio.to_thread(other.start)
+    await arrived(kafka.address, unique, 40_000)
+    figures = producer.stop()
+    assert figures["status"] == 0, producer.said
+    assert await by_partition(kafka.address, unique) == await by_partition(other.address, unique)
+
+
+async def test_what_is_not_committed_or_has_no_value_is_not_copied(
+    admin: AIOKafkaAdminClient,
+    other: EmbeddedKafka,
+    kafka: EmbeddedKafka,
+    unique: str,
+    copy: Callable[..., Producer],
+) -> None:
+    """An aborted transaction is passed by, a tombstone too; odd bytes and huge lines are not."""
+    await admin.create_topics(
+        [NewTopic(unique, 1, 1, topic_configs={"max.message.bytes": "9000000"})]
+    )
+    producer = AIOKafkaProducer(
+        bootstrap_servers=other.address, transactional_id=unique, max_request_size=9_000_000
+    )
+    await producer.start()
+    huge = b" ".join(b"word%d" % n for n in range(300_000))
+    odd = [b"first", b"\xff\xfe not UTF-8", b"", b"NUL \x00 in it", huge, b"two\nlines", None]
+    try:
+        async with producer.transaction():
+            for value in odd:
+                await producer.send_and_wait(unique, value, key=b"k", timestamp_ms=FIRST_MS)
+        await producer.begin_transaction()
+        await producer.send_and_wait(unique, b"never")
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+    figures = copy("--to-end").start().end()
+    assert (figures["status"], figures["lines"]) == (0, 7)
+    records = await records_of(kafka.address, unique)
+    assert (
+        b" ".join(b" ".join(r.value.split()) for r in records).split()
+        == b" ".join(value for value in odd if value is not None).split()
+    )
+    assert {record.timestamp for record in records} == {FIRST_MS}
+    assert copy("--to-end").start().end()["lines"] == 0
+
+
+async def test_a_copy_begins_where_the_group_was_and_tells_it_how_far_it_is(
+    admin: AIOKafkaAdminClient,
+    other: EmbeddedKafka,
+    unique: str,
+    copy: Callable[..., Producer],
+) -> None:
+    """So a copy takes over from another consumer, and tools show its lag."""
+    await admin.create_topics([NewTopic(unique, 1, 1)])
+    await fill(other.address, unique, 0, 100)
+    partition = TopicPartition(unique, 0)
+    group = AIOKafkaConsumer(bootstrap_servers=other.address, group_id=unique)
+    await group.start()
+    try:
+        group.assign([partition])
+        await group.commit({partition: 40})
+        assert copy("--to-end", "--group", unique).start().end()["lines"] == 60
+        assert await group.committed(partition) == 100
+    finally:
+        await group.stop()
+
+
+async def test_a_second_copy_of_one_name_takes_over(
+    admin: AIOKafkaAdminClient,
+    other: EmbeddedKafka,
+    kafka: EmbeddedKafka,
+    unique: str,
+    copy: Callable[..., Producer],
+) -> None:
+    """The first ends with status 1 and says why; together they copy each line once."""
+    await admin.create_topics([NewTopic(unique, 2, 1)])
+    await fill(other.address, unique, 0, 20_000)
+    first, second = copy("--rate", "4000").start(), copy()
+    await arrived(kafka.address, unique, 2_000)
+    second.start()
+    await arrived(kafka.address, unique, 20_000)
+    assert first.end()["status"] == 1
+    assert "another producer has taken over" in first.said
+    assert second.stop()["status"] == 0, second.said
+    assert await by_partition(kafka.address, unique) == await by_partition(other.address, unique)
+
+
+async def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
+    admin: AIOKafkaAdminClient,
+    other: EmbeddedKafka,
+    unique: str,
+    copy: Callable[..., Producer],
+) -> None:
+    """Its offsets mean other lines: the copy stops and says what to do."""
+    await admin.create_topics([NewTopic(unique, 1, 1)])
+    await fill(other.address, unique, 0, 100)
+    assert copy("--to-end").start().end()["lines"] == 100
+    await admin.delete_topics([unique])
+    while unique in await admin.list_topics():  # noqa: ASYNC110 - the broker has no event for it
+        await asyncio.sleep(0.05)
+    await admin.create_topics([NewTopic(unique, 1, 1)])
+    await fill(other.address, unique, 0, 10)
+    again = copy("--to-end").start()
+    assert again.end()["status"] == 1
+    assert "was made anew; copy it with another --group" in again.said
+    new = copy("--to-end", "--group", "new").start()
+    assert new.end()["lines"] == 10, new.said

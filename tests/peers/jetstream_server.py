@@ -1,0 +1,127 @@
+"""Jetstream's WebSocket as its documentation describes it: JSON events from a cursor on.
+
+    jetstream_server.py PORT LOG POSTS RATE ACTS
+
+Serves numbered events, RATE a second (0: as fast as they are read), those at the cursor and later,
+or all without one. ACTS is a JSON list of what each connection in turn is treated to; those after
+the last get all that is left. LOG gets a line of JSON for each request. An act's keys:
+
+    status    an answer instead of the stream
+    posts     how many events come before what `then` says
+    then      close, abort, stall, huge (a message of 100 MB), strange (what is no event, then all)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+FIRST_US = 1_750_000_000_000_000
+
+STRANGE = (
+    "not JSON",
+    "[]",
+    '{"kind": "commit", "time_us": "soon"}',
+    '{"kind": "commit", "time_us": 1, "commit": null, "did": "did:plc:x"}',
+    "[" * 100_000,
+)
+
+
+def time_us(number: int) -> int:
+    """When event `number` was seen; every tenth is seen together with the one before it."""
+    return FIRST_US + (number - (number % 10 == 9)) * 1000
+
+
+def event(number: int) -> str:
+    """Event `number`: a new post, but for a few that are likes, deletions or changes of names."""
+    base: dict[str, Any] = {"did": f"did:plc:{number % 97}", "time_us": time_us(number)}
+    if number % 50 == 7:
+        return json.dumps({**base, "kind": "identity", "identity": {"handle": "a.test"}})
+    commit: dict[str, Any] = {
+        "rev": "3l",
+        "operation": "delete" if number % 50 == 8 else "create",
+        "collection": "app.bsky.feed.like" if number % 50 == 11 else "app.bsky.feed.post",
+        "rkey": f"r{number}",
+    }
+    if commit["operation"] == "create":
+        text = f"post {number} of many" + ("\ud800" if number % 50 == 12 else "")
+        commit["record"] = {"text": text, "createdAt": "1970-01-01T00:00:00Z"}
+    return json.dumps({**base, "kind": "commit", "commit": commit})
+
+
+def is_post(number: int) -> bool:
+    """Whether event `number` is a new post."""
+    return number % 50 not in (7, 8, 11)
+
+
+class Server:
+    """The endpoint."""
+
+    def __init__(self, log: str, events: int, rate: float, acts: list[dict[str, Any]]) -> None:
+        self._log = log
+        self._events = events
+        self._rate = rate
+        self._acts = acts
+
+    async def subscribe(self, request: web.Request) -> web.StreamResponse:
+        """The stream, or what an act has instead."""
+        act = self._acts.pop(0) if self._acts else {}
+        with open(self._log, "a", encoding="utf-8") as file:  # noqa: PTH123, ASYNC230
+            file.write(json.dumps({"at": time.time(), "query": dict(request.query)}) + "\n")
+        if "status" in act:
+            return web.Response(status=act["status"])
+        stream = web.WebSocketResponse(autoping=act.get("then") != "stall")
+        await stream.prepare(request)
+        cursor = int(request.query.get("cursor", 0))
+        first = next((n for n in range(self._events) if time_us(n) >= cursor), self._events)
+        if act.get("then") == "strange":
+            for message in STRANGE:
+                await stream.send_str(message)
+            await stream.send_bytes(b"\x28\xb5\x2f\xfd")
+        last = min(self._events, first + act.get("posts", self._events))
+        await self._send(stream, first, last)
+        await getattr(self, "_" + act.get("then", "keep"))(request, stream)
+        return stream
+
+    async def _send(self, stream: web.WebSocketResponse, first: int, last: int) -> None:
+        step = max(1, int(self._rate / 20)) if self._rate else 500
+        for start in range(first, last, step):
+            for number in range(start, min(start + step, last)):
+                await stream.send_str(event(number))
+            await asyncio.sleep(step / self._rate if self._rate else 0)
+
+    async def _keep(self, request: web.Request, stream: web.WebSocketResponse) -> None:
+        async for _ in stream:
+            pass
+
+    _strange = _keep
+
+    async def _close(self, request: web.Request, stream: web.WebSocketResponse) -> None:
+        await stream.close(code=WSCloseCode.SERVICE_RESTART)
+
+    async def _abort(self, request: web.Request, stream: web.WebSocketResponse) -> None:
+        assert request.transport is not None
+        request.transport.abort()
+
+    async def _stall(self, request: web.Request, stream: web.WebSocketResponse) -> None:
+        await asyncio.sleep(3600)
+
+    async def _huge(self, request: web.Request, stream: web.WebSocketResponse) -> None:
+        await stream.send_str("x" * 100_000_000)
+
+
+def main(port: str, log: str, events: str, rate: str, acts: str) -> None:
+    """Serve until killed."""
+    server = Server(log, int(events), float(rate), json.loads(acts))
+    app = web.Application()
+    app.router.add_get("/subscribe", server.subscribe)
+    web.run_app(app, host="127.0.0.1", port=int(port), print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

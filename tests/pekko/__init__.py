@@ -1,0 +1,63 @@
+"""Apache Pekko Streams' Tcp as a peer: a small Java program, compiled here.
+
+`python -m tests.pekko` makes the lock file of its jars anew, after a change of the versions below.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from app.embedded.jars import JarCache, read_lock
+from app.embedded.java import find_java
+
+__all__ = ["COMPILER", "LOCK", "PEKKO", "ROOTS", "command"]
+
+LOCK = Path(__file__).with_name("jars.lock")
+PEKKO = "pekko"
+COMPILER = "ecj"
+
+# The compiler is Eclipse's, since a machine that has a Java need not have a JDK.
+ROOTS = (
+    (PEKKO, ("org.apache.pekko", "pekko-stream_2.13", "1.1.5")),
+    (COMPILER, ("org.eclipse.jdt", "ecj", "3.40.0")),
+)
+
+
+@cache
+def _classpath() -> str:
+    jars = JarCache(lock=read_lock(LOCK)).paths(PEKKO, COMPILER)
+    path = os.pathsep.join(map(str, jars[PEKKO]))
+    classes = mkdtemp(prefix="pekko-")
+    done = subprocess.run(
+        [
+            str(find_java()),
+            "-cp",
+            os.pathsep.join(map(str, jars[COMPILER])),
+            "org.eclipse.jdt.internal.compiler.batch.Main",
+            "-17",
+            "-nowarn",
+            "-cp",
+            path,
+            "-d",
+            classes,
+            str(Path(__file__).with_name("Server.java")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return os.pathsep.join([classes, path])
+
+
+def command(port: int, start: int, end: int) -> list[str]:
+    """The command that serves the lines `pekko start` to `pekko end - 1` on a port (0: a free one).
+
+    It prints `port N` once it listens.
+    """
+    java = [str(find_java()), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
+    return [*java, "-cp", _classpath(), "Server", str(port), str(start), str(end)]

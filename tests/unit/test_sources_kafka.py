@@ -1,0 +1,81 @@
+"""Records of a topic become batches of its lanes, and a copy goes on where it was."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from app.errors import ConfigurationError
+from app.sources.base import Batch, Position, SourceError
+from app.sources.kafka import KafkaSource
+
+PARTITION = TopicPartition("raw", 3)
+
+
+@dataclass
+class Record:
+    """What a consumer hands over, as far as a copy looks at it."""
+
+    offset: int
+    value: bytes | None
+    timestamp: int = 5
+    headers: tuple[tuple[str, bytes], ...] = field(default=())
+
+
+def source() -> KafkaSource:
+    made = KafkaSource(["a:9092"], "raw", group="copy", target=(["b:9092"], "lines"))
+    made._cluster = "cluster-a"
+    return made
+
+
+def batches(*records: Record) -> list[Batch]:
+    given: list[Any] = list(records)
+    return list(source()._batches(PARTITION, given))
+
+
+def test_records_alike_share_a_batch_and_the_last_carries_the_position() -> None:
+    """By time and headers; the position lies behind the last record, whatever it holds."""
+    position = Position("kafka copy raw 3 cluster-a", {"offset": 15})
+    header = (("h", b"v"),)
+    assert batches(
+        Record(10, b"one"),
+        Record(11, b"two\nthree"),
+        Record(12, b"", 6),
+        Record(14, b"x", 6, header),
+    ) == [
+        Batch(b"one\ntwo\nthree", 3, 5, lane=3),
+        Batch(b"", 1, 6, lane=3),
+        Batch(b"x", 1, 6, position, headers=header, lane=3),
+    ]
+
+
+def test_a_record_without_a_value_has_no_line_but_is_passed() -> None:
+    """A position comes along without lines."""
+    (batch,) = batches(Record(7, None, -1))
+    assert (batch.lines, batch.text, batch.timestamp_ms) == (0, b"", None)
+    assert batch.position == Position("kafka copy raw 3 cluster-a", {"offset": 8})
+
+
+@pytest.mark.parametrize(("known", "expected"), [(5, 10), (10, 10), (15, 15), (20, 20)])
+def test_what_was_deleted_is_counted_and_passed(
+    known: int, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Retention may be faster than a copy that was not running."""
+    assert source()._within(PARTITION, known, 10, {PARTITION: 20}) == expected
+    gone = "5 messages of partition 3 of topic raw are gone" in capsys.readouterr().err
+    assert gone == (known == 5)
+
+
+def test_a_partition_that_ends_before_the_copy_is_another_one() -> None:
+    """The topic was made anew."""
+    with pytest.raises(SourceError, match="ends at 20, but was copied up to 21"):
+        source()._within(PARTITION, 21, 10, {PARTITION: 20})
+
+
+async def test_a_topic_is_not_copied_to_itself() -> None:
+    """It would have no end."""
+    itself = KafkaSource(["a:9092", "b:9092"], "raw", group="copy", target=(["b:9092"], "raw"))
+    with pytest.raises(ConfigurationError, match="raw would be copied to itself without end"):
+        await itself._refuse_itself()
+    await source()._refuse_itself()
