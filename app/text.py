@@ -64,8 +64,12 @@ def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
 
 def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
     """Split each message on whitespace: all words, and for each message where its words end."""
-    kind = pa.string() if sum(map(len, values)) <= _INT32_MAX else pa.large_string()
-    lists = pc.utf8_split_whitespace(pa.array(values, pa.large_binary()).cast(kind))
+    # Not pa.array(values): pyarrow's splitter reads the byte behind the last text. Here that is the
+    # NUL at the end of every bytes object; at the end of an Arrow buffer it may be anything.
+    text = b"".join(values)
+    large = len(text) > _INT32_MAX
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64 if large else np.int32)
+    lists = pc.utf8_split_whitespace(_texts_array(ends, text))
     words = lists.values
     kept = pc.binary_length(words).to_numpy(zero_copy_only=False) > 0
     before = np.concatenate(([0], np.cumsum(kept)))
@@ -144,9 +148,15 @@ def _steps(text: bytes, space: re.Pattern[bytes]) -> Iterator[Any]:
 def _text_array(text: Any) -> Any:
     """One text as an array of one string, without a copy; raises ArrowInvalid if not UTF-8."""
     large = len(text) > _INT32_MAX
-    offsets = pa.py_buffer(np.array([0, len(text)], np.int64 if large else np.int32))
+    return _texts_array(np.array([0, len(text)], np.int64 if large else np.int32), text)
+
+
+def _texts_array(ends: NDArray[Any], text: Any) -> Any:
+    """The texts between `ends` (int32 or int64) as strings, without a copy; may raise as above."""
+    large = ends.dtype == np.int64
     kind, binary = (pa.large_string(), pa.large_binary()) if large else (pa.string(), pa.binary())
-    return pa.Array.from_buffers(binary, 1, [None, offsets, pa.py_buffer(text)]).cast(kind)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+    return pa.Array.from_buffers(binary, len(ends) - 1, buffers).cast(kind)
 
 
 def _split_whitespace(text: Any) -> Any:
