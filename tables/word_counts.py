@@ -185,9 +185,17 @@ class WordCounts(faust.Table[bytes, bytes]):
     def __init__(
         self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
     ) -> None:
-        # A buffer of one: what Faust takes for an event is a block here.
+        # What Faust takes for an event is a block here, so few are enough. Not one: then Faust would
+        # go on reading the changelog of a partition that is owned, after its recovery.
         self.shares = shares
-        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=1, **options)
+        super().__init__(
+            app,
+            key_type=bytes,
+            value_type=bytes,
+            recovery_buffer_size=2,
+            standby_buffer_size=1,
+            **options,
+        )
         self.ranges = windows
         self.source = source
         self.owned: dict[int, Partition] = {}
