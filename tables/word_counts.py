@@ -185,8 +185,8 @@ class WordCounts(faust.Table[bytes, bytes]):
     def __init__(
         self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
     ) -> None:
-        # What Faust takes for an event is a block here, so few are enough. Not one: then Faust would
-        # go on reading the changelog of a partition that is owned, after its recovery.
+        # Faust's event is a block here, so few are enough. Not one: then Faust would go on reading
+        # the changelog of a partition that is owned, after its recovery.
         self.shares = shares
         super().__init__(
             app,
