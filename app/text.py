@@ -65,7 +65,9 @@ def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
 def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
     """Split each message on whitespace: all words, and for each message where its words end."""
     kind = pa.string() if sum(map(len, values)) <= _INT32_MAX else pa.large_string()
-    lists = pc.utf8_split_whitespace(pa.array(values, pa.large_binary()).cast(kind))
+    texts = pa.array(values, pa.large_binary()).cast(kind)
+    # Trimmed: behind whitespace at a text's end the splitter looks past it.
+    lists = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
     words = lists.values
     kept = pc.binary_length(words).to_numpy(zero_copy_only=False) > 0
     before = np.concatenate(([0], np.cumsum(kept)))
