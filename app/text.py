@@ -64,8 +64,9 @@ def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
 
 def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
     """Split each message on whitespace: all words, and for each message where its words end."""
-    # Not pa.array(values): pyarrow's splitter reads the byte behind the last text. Here that is the
-    # NUL at the end of every bytes object; at the end of an Arrow buffer it may be anything.
+    # Not pa.array(values): behind whitespace at a text's end pyarrow's splitter decodes one more
+    # character, and finds no whitespace where that fails. Here it is the next text's first one, or
+    # the NUL at the end of every bytes object; behind an Arrow buffer it may be anything.
     text = b"".join(values)
     large = len(text) > _INT32_MAX
     ends = np.cumsum([0, *map(len, values)], dtype=np.int64 if large else np.int32)

@@ -185,10 +185,17 @@ class WordCounts(faust.Table[bytes, bytes]):
     def __init__(
         self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
     ) -> None:
+        # Faust's event is a block here, so few are enough. Not one: then Faust would go on reading
+        # the changelog of a partition that is owned, after its recovery.
         self.shares = shares
-        # What Faust takes for an event is a block here, so few are enough. But not one: with that
-        # Faust goes on reading the changelog while the lanes write it.
-        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=2, **options)
+        super().__init__(
+            app,
+            key_type=bytes,
+            value_type=bytes,
+            recovery_buffer_size=2,
+            standby_buffer_size=1,
+            **options,
+        )
         self.ranges = windows
         self.source = source
         self.owned: dict[int, Partition] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.kafka.blocks import Batch, Block
@@ -50,6 +50,7 @@ spans = st.tuples(st.integers(0, END - 1), st.integers(1, 5)).map(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(spans, max_size=20), st.integers(0, END))
 def test_offsets_come_once_and_in_order_whatever_is_fetched(
     fetched: list[tuple[int, int]], start: int

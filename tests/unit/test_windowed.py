@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import windowed
@@ -16,6 +16,7 @@ texts = st.text(st.sampled_from("ab é\u2003\t\n\x1c語\x00 "), max_size=12).map
 lines = st.lists(st.tuples(texts, st.sets(st.integers(0, 40), max_size=3)), max_size=60)
 
 
+@settings(deadline=None)
 @given(lines)
 def test_counts_are_those_of_each_window_alone(given_lines: list[tuple[bytes, set[int]]]) -> None:
     """Whatever the whitespace, the windows and their number; a line may be in several windows."""
@@ -35,6 +36,7 @@ def test_counts_are_those_of_each_window_alone(given_lines: list[tuple[bytes, se
     assert found == expected
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=20))
 def test_a_window_of_all_lines_counts_all(values: list[bytes]) -> None:
     """Where a window has every line, its places are not written out."""
