@@ -332,7 +332,7 @@ class TestCommands:
         assert "\x1b" not in done.stdout
         lines = [line.split() for line in done.stdout.splitlines()[-PARTITIONS:]]
         assert [line[0] for line in lines] == [str(number) for number in range(PARTITIONS)]
-        assert {line[1] for line in lines} == {worker.url for worker in counted.workers}
+        assert {line[1] for line in lines} == {f"127.0.0.1:{w.port}" for w in counted.workers}
         assert {tuple(line[2:5]) for line in lines} == {("working", "0", "0")}
         assert "0 late and 0 rejected" in done.stdout
 
