@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.commands.errors import WordCountCommand
+from app.commands.errors import WordCountCommand, WordCountGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class EventTime(click.ParamType):
         return milliseconds
 
 
-@click.group()
+@click.group(cls=WordCountGroup)
 def produce() -> None:
     """Send lines of text to Kafka, from one of these sources.
 
