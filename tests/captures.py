@@ -54,7 +54,7 @@ def draw(name: str, command: str, output: str) -> None:
         color_system="truecolor",
     )
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-    for line in output.rstrip().splitlines():
+    for line in output.rstrip().split("\n"):
         console.print(Text.from_ansi(_last_state(line)))
     console.print()  # rich cuts the lowest line a little short
     svg = console.export_svg(title="", code_format=FORMAT, unique_id=name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from app.commands.errors import WordCountCommand
+
 __all__ = ["completion"]
 
 VARIABLE = "_FAUST_COMPLETE"
@@ -21,14 +23,16 @@ CALLS = {
 ASKED = "faust -A app 2>/dev/null"
 
 
-@click.command()
+@click.command(cls=WordCountCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for a SHELL.
 
-    bash, in ~/.bashrc: eval "$(faust -A app completion bash)"; zsh, in ~/.zshrc, likewise; fish:
-    faust -A app completion fish > ~/.config/fish/completions/faust.fish
-    """
+    \b
+    bash, in ~/.bashrc:  eval "$(faust -A app completion bash)"
+    zsh, in ~/.zshrc:    eval "$(faust -A app completion zsh)"
+    fish:  faust -A app completion fish > ~/.config/fish/completions/faust.fish
+    """  # noqa: D301 - click's mark for lines that stay as they are
     click.echo(script(shell))
 
 

@@ -8,15 +8,10 @@ import click
 
 from app.errors import WordCountError, end_with
 
-__all__ = ["WordCountCommand"]
+__all__ = ["WordCountCommand", "WordCountGroup"]
 
 
-class WordCountCommand(click.Command):
-    """A command that ends a WordCountError with `Error: <message>` and its status.
-
-    Use it as `@click.command(cls=WordCountCommand)`.
-    """
-
+class _OfTheApplication(click.Command):
     def make_context(
         self,
         info_name: str | None,
@@ -28,6 +23,17 @@ class WordCountCommand(click.Command):
         if parent is not None:
             parent.find_root().info_name = "faust -A app"
         return super().make_context(info_name, args, parent, **extra)
+
+
+class WordCountGroup(_OfTheApplication, click.Group):
+    """A command of commands."""
+
+
+class WordCountCommand(_OfTheApplication):
+    """A command that ends a WordCountError with `Error: <message>` and its status.
+
+    Use it as `@click.command(cls=WordCountCommand)`.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a WordCountError becomes one line on stderr, never a traceback."""

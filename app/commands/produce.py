@@ -12,11 +12,12 @@ import pkgutil
 import click
 
 from app.commands import sources
+from app.commands.errors import WordCountGroup
 
 __all__ = ["produce"]
 
 
-class _Sources(click.Group):
+class _Sources(WordCountGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
 

@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("partials lag", right=True),
     Column("checkpoint", right=True),
     Column("flush", right=True),
-    Column("rows waiting", right=True),
+    Column("waiting", right=True),
 )
 
 
@@ -40,7 +40,8 @@ def status(as_json: bool, url: str | None) -> None:
 
     First what is not well: partitions without a worker, workers that do not answer or are not
     ready. Then how far behind the lines and Cassandra are. Then each partition: its worker, lags in
-    messages, and how long ago its last checkpoint and last flush were.
+    messages, how long ago its last checkpoint and last flush were, and the rows that wait for
+    Cassandra.
 
     The exit status is 0 if all is well, 1 if not.
     """
@@ -108,7 +109,7 @@ def _rows(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, ...]]:
         worker, own = owned[partition]
         yield (
             str(partition),
-            worker["url"],
+            worker["url"].removeprefix("http://"),  # wide tables do not fit a terminal
             worker["state"],
             _number(own["lines_lag"]),
             _number(own["partials_lag"]),
