@@ -19,6 +19,7 @@ __all__ = [
     "WindowWords",
     "check_coverage",
     "merge_top",
+    "merge_totals",
     "merge_windows",
 ]
 
@@ -85,6 +86,12 @@ def merge_top(answers: Sequence[Any], n: int, before: int) -> WindowWords:
         for word, count in answer["words"]
     ]
     return WindowWords(start, sorted(words, key=lambda item: (-item[1], item[0]))[:n])
+
+
+def merge_totals(answers: Iterable[Any], start: int | None) -> tuple[int, int]:
+    """Words and distinct words of the window `start`, over the answers that are about it."""
+    of_window = [answer["totals"] for answer in answers if answer["start"] == start]
+    return sum(words for words, _ in of_window), sum(distinct for _, distinct in of_window)
 
 
 def merge_windows(answers: Iterable[Any]) -> list[tuple[int, int, int]]:

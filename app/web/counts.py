@@ -16,6 +16,7 @@ from app.web.answers import (
     NotServingError,
     check_coverage,
     merge_top,
+    merge_totals,
     merge_windows,
 )
 from app.web.finality import is_final
@@ -54,6 +55,12 @@ class Counts:
 
         Raises BadRequestError and NotServingError, as all questions here do.
         """
+        return (await self.top_and_totals(n, start))[0]
+
+    async def top_and_totals(
+        self, n: int, start: int | None = None
+    ) -> tuple[dict[str, Any], tuple[int, int]]:
+        """`top`, and the words and distinct words of its window."""
         if not 1 <= n <= MOST_WORDS:
             raise BadRequestError(f"n={n}: must be 1 to {MOST_WORDS}")
         if start is not None and start not in self._windows.starts_of(start):
@@ -66,10 +73,11 @@ class Counts:
         answers = await self._all("api/local/top", query, self._local.top(n, start, before))
         chosen, words = merge_top(answers, n, before)
         shown = None if chosen is None else self._window(chosen, answers)
-        return {
+        answer = {
             "window": shown,
             "words": [{"word": word, "count": count} for word, count in words],
         }
+        return answer, merge_totals(answers, chosen)
 
     async def word(self, word: str) -> dict[str, Any]:
         """How often `word` occurs in each window, newest first."""
@@ -93,6 +101,10 @@ class Counts:
                 for start, words, distinct in merge_windows(answers)
             ]
         }
+
+    async def totals(self) -> list[tuple[int, int, int]]:
+        """(start in ms, words, distinct words) of each window in the table, newest first."""
+        return merge_windows(await self._all("api/local/windows", {}, self._local.windows()))
 
     async def _all(
         self, path: str, query: dict[str, str], own: Awaitable[dict[str, Any]]

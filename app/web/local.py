@@ -11,7 +11,7 @@ from app.web.answers import LocalAnswer, NotServingError
 from app.windows import NO_WATERMARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from app.application import Application
     from app.kafka.stage import Stage
@@ -56,13 +56,16 @@ class LocalCounts:
         Raises NotServingError while the group rebalances, as all questions here do.
         """
 
-        def find() -> tuple[int | None, list[tuple[str, int]]]:
-            chosen = self._newest(before) if start is None else start
-            return chosen, [] if chosen is None else self._app.table.top(chosen, n)
+        def find() -> dict[str, Any]:
+            windows = self._app.table.windows()
+            chosen = _newest(windows, before) if start is None else start
+            words = [] if chosen is None else self._app.table.top(chosen, n)
+            totals = (0, 0) if chosen is None else windows.get(chosen, (0, 0))
+            return {"start": chosen, "words": words, "totals": totals}
 
         evidence = await self._evidence()
-        header, (chosen, words) = await self._answer(find)
-        return {**header, "start": chosen, "words": words, "evidence": evidence}
+        header, found = await self._answer(find)
+        return {**header, **found, "evidence": evidence}
 
     async def word(self, partition: int, word: str) -> dict[str, Any]:
         """(start, count) of each window in which the word occurs, newest first."""
@@ -121,12 +124,6 @@ class LocalCounts:
         if self._claim() != claim or self._app.table.owned is not owned:
             raise NotServingError("a rebalance came in between")
 
-    def _newest(self, before: int) -> int | None:
-        starts = self._app.table.windows().keys()
-        return max(
-            (start for start in starts if start <= before), default=max(starts, default=None)
-        )
-
     async def _evidence(self) -> Evidence:
         # To be had before the counts that it speaks of, or they might lack what it says is in.
         lags = {(lag.topic, lag.partition): lag.records for lag in await self.lags()}
@@ -158,6 +155,11 @@ class LocalCounts:
 
 def _stage_of(app: Application, topic: str) -> Stage:
     return next(stage for stage in app.stages if stage.topic == topic)
+
+
+def _newest(starts: Iterable[int], before: int) -> int | None:
+    starts = list(starts)
+    return max((start for start in starts if start <= before), default=max(starts, default=None))
 
 
 def _behind(

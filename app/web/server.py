@@ -10,13 +10,18 @@ from faust.web.drivers import aiohttp as driver
 from mode import Service
 
 from app.web.access import Access, protect
+from app.metrics import total
 from app.web.contact import Contact
 from app.web.counts import Counts
 from app.web.ends import EndOffsets
+from app.web.events import Feed
 from app.web.health import Health
+from app.web.live import Live
 from app.web.local import LocalCounts
 from app.web.measures import Measures
+from app.web.page import Page
 from app.web.peers import Peers
+from app.web.rates import Rates
 from app.web.status import Status
 from app.web.tracker import LaneTracker
 from app.web.views import Views, errors_as_json
@@ -36,6 +41,9 @@ SHUTDOWN_SECONDS = 2.0
 
 LOOK_SECONDS = 2.0
 """How often the lanes are looked at."""
+
+SAMPLE_SECONDS = 1.0
+"""How often lines and words are taken note of."""
 
 
 class WebServer(driver.Web):
@@ -69,6 +77,12 @@ class WebServer(driver.Web):
         )
         self.web_app.middlewares.append(errors_as_json)
         self.web_app.add_routes(views.routes())
+        # Windows that overlap count a word several times; people read words of text.
+        overlap = (windows.window_ms or 1) / (windows.hop_ms or 1)
+        self._rates = Rates(lambda: (total(metrics.lines), total(metrics.words) / overlap))
+        live = Live(app, self._rates, self.counts, self.status, self._peers)
+        self._feed = Feed(live.produce, live.greet)
+        self.web_app.add_routes(Page(app.settings, self._feed, self._rates).routes())
         self._runner = AppRunner(
             self.web_app,
             access_log=None,
@@ -88,8 +102,13 @@ class WebServer(driver.Web):
         protect(self.web_app, Access(settings.token, names, settings.web_cors or ()))
         await super().on_start()
 
+    @Service.timer(SAMPLE_SECONDS)
+    async def _sample(self) -> None:
+        self._rates.sample()
+
     async def on_stop(self) -> None:
         """Stop serving; close the connections to the other workers and to the broker."""
+        self._feed.close()
         await super().on_stop()
         await self._peers.close()
         await self._ends.close()

@@ -1,0 +1,117 @@
+// Line and column charts, drawn by uPlot, in the page's colours.
+
+import { clock, tick } from "./format.js";
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const FONT = '12px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const charts = new Set();
+
+/** Draw everything anew, after the theme has changed. */
+export function redraw() {
+  for (const chart of charts) chart.redraw(false);
+}
+
+function axes(times) {
+  const common = {
+    font: FONT,
+    stroke: () => colour("--muted"),
+    ticks: { show: false },
+    grid: { stroke: () => colour("--line"), width: 1 },
+  };
+  return [
+    {
+      ...common,
+      grid: { show: false },
+      size: 24,
+      gap: 4,
+      space: 70,
+      values: (_, marks) => marks.map((mark) => times(mark * 1000)),
+    },
+    {
+      ...common,
+      size: 44,
+      gap: 6,
+      space: 34,
+      values: (_, marks) => marks.map(tick),
+    },
+  ];
+}
+
+function make(host, options, height) {
+  const plot = new uPlot(
+    {
+      width: Math.max(120, host.clientWidth),
+      height,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      ...options,
+    },
+    [[], []],
+    host,
+  );
+  charts.add(plot);
+  // Everything drawn is said in words by the host's label and the table beside it.
+  plot.root.setAttribute("aria-hidden", "true");
+  new ResizeObserver(() => {
+    if (host.clientWidth) plot.setSize({ width: host.clientWidth, height });
+  }).observe(host);
+  return plot;
+}
+
+const fromZero = (_, __, most) => [0, Math.max(1, most * 1.1)];
+
+/** Lines over time; `onPoint(seconds, value)` tells what the pointer is at, null: nothing. */
+export function lineChart(host, group, onPoint) {
+  return make(
+    host,
+    {
+      cursor: { y: false, sync: { key: group }, drag: { x: false, y: false } },
+      scales: { y: { range: fromZero } },
+      axes: axes((ms) => clock(ms)),
+      series: [
+        {},
+        {
+          stroke: () => colour("--accent"),
+          fill: () => colour("--accent-soft"),
+          width: 2,
+          points: { show: false },
+        },
+      ],
+      hooks: {
+        setCursor: [
+          (plot) => {
+            const at = plot.cursor.idx;
+            onPoint(plot.data[0][at] ?? null, plot.data[1][at] ?? null);
+          },
+        ],
+      },
+    },
+    112,
+  );
+}
+
+/** Columns over time, one each `hop` seconds. */
+export function columnChart(host, hop) {
+  return make(
+    host,
+    {
+      cursor: { show: false },
+      scales: {
+        x: { range: (_, from, to) => [from - hop / 2, to + hop / 2] },
+        y: { range: fromZero },
+      },
+      axes: axes((ms) => clock(ms)),
+      series: [
+        {},
+        {
+          stroke: () => colour("--accent"),
+          fill: () => colour("--accent"),
+          width: 0,
+          points: { show: false },
+          paths: uPlot.paths.bars({ size: [0.7, 28, 1], radius: 0.15 }),
+        },
+      ],
+    },
+    150,
+  );
+}

@@ -1,0 +1,65 @@
+// Numbers, times and words as people read them.
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const exact = new Intl.NumberFormat("en");
+
+export const number = (value) => exact.format(value);
+
+/** A number that fits a tile. */
+export const short = (value) => (value < 1e6 ? whole.format(value) : compact.format(value));
+
+/** A number of a chart's axis. */
+export const tick = (value) => (value < 1000 ? exact.format(value) : compact.format(value));
+
+/** A rate: one decimal where it is small. */
+export const rate = (value) => (value > 0 && value < 10 ? value.toFixed(1) : short(value));
+
+/** Seconds as people say them. */
+export function duration(seconds) {
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const withSeconds = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const clocks = [
+  new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+  new Intl.DateTimeFormat(undefined, withSeconds),
+];
+const years = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+/** Time of day; with seconds only where there are any. */
+export const clock = (ms) => clocks[ms % 60000 ? 1 : 0].format(ms);
+export const clockWithSeconds = (ms) => clocks[1].format(ms);
+
+/** A window, like "16:40–16:41", with its day unless that is today. */
+export function span(start, end) {
+  if (end === null) return "since the beginning";
+  // Past what a Date can hold: the raw number says more than "Invalid Date".
+  if (!(Math.abs(start) < 8.64e15 && Math.abs(end) < 8.64e15)) return `${start} ms`;
+  const from = new Date(start);
+  const today = new Date();
+  let date = "";
+  if (from.toDateString() !== today.toDateString()) {
+    date = from.getFullYear() === today.getFullYear() ? day.format(from) : years.format(from);
+    date += ", ";
+  }
+  return `${date}${clock(start)}–${clock(end)}`;
+}
+
+// What would turn text around, hide it or break a line is shown by its code; joiners and marks of
+// scripts are parts of words.
+const invisible =
+  /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const code = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
+
+/** A word as text that is safe to look at. `length`: its whole length, where it was cut. */
+export function shown(word, length = word.length, most = 200) {
+  const cut = word.length > most ? word.slice(0, most) : word;
+  const text = cut.replace(/[\ud800-\udbff]$/, "").replace(invisible, code);
+  return length > cut.length ? `${text}… (${number(length)} characters)` : text;
+}

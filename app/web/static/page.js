@@ -1,0 +1,284 @@
+// The live page: what the worker tells each second, put in its places.
+
+import { Bars } from "./bars.js";
+import { redraw } from "./charts.js";
+import { duration, number, rate, short, shown, span } from "./format.js";
+import { showWorkers, summary, totals, troubles } from "./health.js";
+import { Picker } from "./picker.js";
+import { RateCharts } from "./rates.js";
+import { ask, listen } from "./stream.js";
+import { WordHistory } from "./word.js";
+
+const PAST_MS = 2000; // how often a window of the past that may still change is asked for
+const BEHIND_SECONDS = 10; // changes that Cassandra lacks for so long are worth a look
+const id = (name) => document.getElementById(name);
+
+let settings = {};
+let state = null;
+let past = null;
+
+const rates = new RateCharts();
+const picker = new Picker(pickWindow);
+const history_ = new WordHistory(() => picker.starts, onWord);
+const bars = new Bars(id("bars"), chooseWord);
+
+// What the worker tells
+
+const handlers = {
+  hello(data) {
+    settings = data;
+    for (const part of [rates, picker, history_]) part.configure(data);
+    rates.add(data.rates);
+    id("route").textContent = `${data.topic} → ${data.table}`;
+    id("empty-topic").textContent = data.topic;
+    document.title = `${data.id} – word counts`;
+    openFromAddress();
+  },
+  windows(data) {
+    picker.show(data.windows);
+  },
+  state(data) {
+    state = data;
+    rates.add(data.rates);
+    document.body.classList.remove("stale");
+    if (data.window) picker.update(Date.parse(data.window.start), data.words, data.distinct);
+    showState();
+  },
+};
+
+listen("/api/events", {
+  event: (name, data) => handlers[name]?.(data),
+  lost: showLost,
+  denied: askForToken,
+});
+
+// Putting it in its places
+
+function put(name, text) {
+  const element = id(name);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function showState() {
+  const found = troubles(state);
+  const [kind, text] = summary(state, found);
+  showPill(kind, text);
+  showBanner(found);
+  showTiles();
+  rates.draw();
+  showWorkers(id("workers"), state);
+  const { workers, silent } = state.status;
+  put("workers-note", workers.length + silent.length === 1 ? "" : `${workers.length} answer`);
+  if (picker.picked === null) showNewest();
+}
+
+function showPill(kind, text) {
+  id("pill").dataset.state = kind;
+  put("pill-text", text);
+}
+
+function showBanner(found) {
+  const banner = id("banner");
+  const key = JSON.stringify(found);
+  if (banner.dataset.key === key) return; // said already
+  banner.dataset.key = key;
+  banner.replaceChildren(
+    ...found.map(({ grave, title, text }) => {
+      const line = document.createElement("p");
+      line.className = grave ? "grave" : "mild";
+      const strong = document.createElement("strong");
+      strong.textContent = title;
+      line.append(strong, ` ${text}`);
+      return line;
+    }),
+  );
+}
+
+function showTiles() {
+  const sums = totals(state);
+  const now = rates.now();
+  const most = rates.most();
+  ["lines", "words"].forEach((name, at) => {
+    put(name, now ? rate(now[at]) : "–");
+    put(`${name}-note`, most[at] ? `up to ${rate(most[at])} in the last 10 minutes` : "");
+  });
+  put("lag", sums.lag === null ? "unknown" : short(sums.lag));
+  put("rows", short(sums.rows));
+  put("late", short(sums.late));
+  put("rejected", short(sums.rejected));
+  put("flush", sums.flush === null ? "none yet" : `${duration(sums.flush)} ago`);
+  put("flush-note", sums.behind > 0 ? `Cassandra is ${duration(sums.behind)} behind` : "Cassandra has every count");
+  const slow = sums.behind > BEHIND_SECONDS + (settings.flush_ms ?? 0) / 1000;
+  id("flush").closest(".tile").classList.toggle("warn", slow);
+  id("rows").closest(".tile").classList.toggle("warn", slow);
+  id("rejected").closest(".tile").classList.toggle("warn", sums.rejected > 0);
+  id("late").closest(".tile").classList.toggle("warn", sums.late > 0);
+}
+
+function showNewest() {
+  if (state.top === null) {
+    id("bars").classList.add("old");
+    return;
+  }
+  const { window, words, distinct } = state;
+  id("bars").classList.remove("old");
+  id("empty").hidden = window !== null;
+  id("none").hidden = true;
+  id("bars").hidden = window === null;
+  put("top-note", window === null ? "" : `${when(window)} · ${number(words)} words, ${number(distinct)} distinct · ${progress(window)}`);
+  bars.show(state.top);
+}
+
+function when({ start, end }) {
+  return span(Date.parse(start), end && Date.parse(end));
+}
+
+function progress({ end, final }) {
+  if (final) return "final";
+  if (end !== null && Date.parse(end) < state.at) return "ended, late lines may still come";
+  return "counting";
+}
+
+// A window of the past
+
+function pickWindow(start) {
+  clearTimeout(past);
+  past = null;
+  if (start === null) {
+    if (state) showNewest();
+  } else showPast(start);
+  remember();
+}
+
+async function showPast(start) {
+  try {
+    const answer = await ask("/api/top", { n: 20, window: start });
+    if (picker.picked !== start) return;
+    const sums = picker.totals(start);
+    const words = sums ? ` · ${number(sums[1])} words, ${number(sums[2])} distinct` : "";
+    put("top-note", `${when(answer.window)}${words} · ${answer.window.final ? "final" : "not final yet"}`);
+    id("empty").hidden = true;
+    id("bars").hidden = !answer.words.length;
+    id("bars").classList.remove("old");
+    id("none").hidden = answer.words.length > 0;
+    put("none", "No words in this window: nothing came, or it is past what is kept.");
+    bars.show(answer.words.map(({ word, count }) => (word.length > 200 ? [word.slice(0, 200), count, word.length] : [word, count])));
+    if (answer.window.final) return;
+  } catch (error) {
+    if (picker.picked !== start) return;
+    if (error.status === 400) {
+      id("bars").hidden = true;
+      id("none").hidden = false;
+      put("none", `This window can't be shown: ${error.message}.`);
+      return;
+    }
+  }
+  past = setTimeout(() => showPast(start), PAST_MS);
+}
+
+// A word
+
+async function chooseWord(word, length) {
+  if (length === undefined) return history_.open(word);
+  // The page was sent its beginning only.
+  const opener = document.activeElement;
+  const query = { n: 20, ...(picker.picked === null ? {} : { window: picker.picked }) };
+  const answer = await ask("/api/top", query).catch(() => ({ words: [] }));
+  const whole = answer.words.find((each) => each.word.length === length && each.word.startsWith(word));
+  if (whole) history_.open(whole.word, opener);
+}
+
+function onWord(word) {
+  bars.choose(word !== null && word.length > 200 ? word.slice(0, 200) : word);
+  remember();
+}
+
+id("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = id("query").value.trim();
+  if (text) history_.open(settings.words === "unicode" ? text.toLowerCase() : text, id("query"));
+});
+
+// The address says what is shown, so that it can be sent to others
+
+function remember() {
+  const said = new URLSearchParams();
+  if (picker.picked !== null) said.set("window", picker.picked);
+  if (history_.word !== null && history_.word.length <= 500) said.set("word", history_.word);
+  const address = said.size ? `#${said}` : location.pathname + location.search;
+  history.replaceState(null, "", address);
+}
+
+let opened = false;
+function openFromAddress() {
+  if (opened) return;
+  opened = true;
+  const said = new URLSearchParams(location.hash.slice(1));
+  const [start, word] = [Number(said.get("window")), said.get("word")];
+  if (said.has("window") && Number.isSafeInteger(start)) picker.pick(start);
+  if (word) history_.open(word, id("query"));
+}
+
+// Trouble with the worker itself
+
+function showLost() {
+  document.body.classList.add("stale");
+  showPill("bad", "Connection lost");
+  const text = state
+    ? `What is shown is of ${new Date(state.at).toLocaleTimeString()}. Trying again by itself.`
+    : "Trying again by itself.";
+  showBanner([{ grave: true, title: "The worker does not answer.", text }]);
+}
+
+function askForToken() {
+  showPill("bad", "Token needed");
+  const tried = "tried" in sessionStorage;
+  id("token-wrong").hidden = !tried;
+  id("token").showModal();
+}
+id("token").addEventListener("submit", () => {
+  sessionStorage.tried = "yes";
+});
+id("token").addEventListener("cancel", (event) => event.preventDefault());
+
+// Light or dark
+
+const THEMES = ["auto", "light", "dark"];
+const ICONS = {
+  auto: "M8 1.5v13A6.5 6.5 0 0 0 8 1.5M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1",
+  light: "M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M7.4 0h1.2v2.6H7.4zm0 13.4h1.2V16H7.4zM0 7.4h2.6v1.2H0zm13.4 0H16v1.2h-2.6z",
+  dark: "M6 1a7 7 0 1 0 9 9A6 6 0 0 1 6 1",
+};
+
+function showTheme() {
+  const theme = document.documentElement.dataset.theme ?? "auto";
+  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawn.setAttribute("viewBox", "0 0 16 16");
+  drawn.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[theme]);
+  path.setAttribute("fill-rule", "evenodd");
+  drawn.append(path);
+  id("theme").replaceChildren(drawn);
+  id("theme").setAttribute("aria-label", `Theme: ${theme}`);
+  id("theme").title = `Theme: ${theme}`;
+  redraw();
+  picker.draw();
+}
+
+id("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
+  if (theme === "auto") delete root.dataset.theme;
+  else root.dataset.theme = theme;
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    // Storage may be forbidden: then it holds for this visit.
+  }
+  showTheme();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+showTheme();
+
+put("zone", `Times are those of your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);

@@ -1,0 +1,93 @@
+// Lines and words a second over the last minutes.
+
+import { lineChart } from "./charts.js";
+import { clock, clockWithSeconds, number, rate } from "./format.js";
+
+const NOW_SECONDS = 5; // what is called "now" is the mean of so many
+const id = (name) => document.getElementById(name);
+const mean = (values) => values.reduce((all, value) => all + value, 0) / (values.length || 1);
+
+export class RateCharts {
+  #points = new Map(); // second → [lines, words]
+  #kept = 600;
+  #charts = null;
+  #said = 0;
+
+  configure({ kept_seconds: kept }) {
+    this.#kept = kept;
+    this.#charts ??= ["lines", "words"].map((name) =>
+      lineChart(id(`${name}-plot`), "rates", (second, value) => {
+        id(`${name}-at`).textContent =
+          value === null ? "" : `${rate(value)} at ${clockWithSeconds(second * 1000)}`;
+      }),
+    );
+  }
+
+  /** Take in [second, lines, words]; a second that is told again is told better. */
+  add(rates) {
+    for (const [second, lines, words] of rates) this.#points.set(second, [lines, words]);
+  }
+
+  /** Lines and words a second just now; null before anything is known. */
+  now() {
+    const newest = this.#seconds().slice(-NOW_SECONDS);
+    if (!newest.length) return null;
+    return [0, 1].map((at) => mean(newest.map((second) => this.#points.get(second)[at])));
+  }
+
+  /** The highest of the last minutes. */
+  most() {
+    return [0, 1].map((at) => Math.max(0, ...this.#smooth(this.#seconds(), at)));
+  }
+
+  draw() {
+    const seconds = this.#seconds();
+    const last = seconds.at(-1);
+    if (last === undefined || !this.#charts) return;
+    for (const second of [...this.#points.keys()]) {
+      if (second <= last - this.#kept) this.#points.delete(second);
+    }
+    const shown = this.#seconds();
+    // As wide as all that is kept, from the start: a line that grows, not one that shrinks.
+    const times = [last - this.#kept, ...shown];
+    this.#charts.forEach((chart, at) => {
+      chart.setData([times, [null, ...this.#smooth(shown, at)]]);
+    });
+    if (last - this.#said >= 10) this.#say(shown);
+  }
+
+  #seconds() {
+    return [...this.#points.keys()].sort((a, b) => a - b);
+  }
+
+  /** Work is committed in blocks: over three seconds it says more than over one. */
+  #smooth(seconds, at) {
+    const values = seconds.map((second) => this.#points.get(second)[at]);
+    return values.map((_, place) => mean(values.slice(Math.max(0, place - 2), place + 1)));
+  }
+
+  #say(seconds) {
+    this.#said = seconds.at(-1);
+    ["lines", "words"].forEach((name, at) => {
+      const values = this.#smooth(seconds, at);
+      const text = `${name[0].toUpperCase()}${name.slice(1)} a second over the last minutes: now ${rate(values.at(-1))}, lowest ${rate(Math.min(...values))}, highest ${rate(Math.max(...values))}.`;
+      id(`${name}-plot`).setAttribute("aria-label", text);
+    });
+    const minutes = Map.groupBy(seconds, (second) => Math.floor(second / 60));
+    const rows = [...minutes].reverse().map(([minute, of]) => {
+      const row = document.createElement("tr");
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = clock(minute * 60000);
+      const cells = [0, 1].map((at) => {
+        const cell = document.createElement("td");
+        const value = mean(of.map((second) => this.#points.get(second)[at]));
+        cell.textContent = value < 10 ? rate(value) : number(Math.round(value));
+        return cell;
+      });
+      row.append(head, ...cells);
+      return row;
+    });
+    id("rates-rows").replaceChildren(...rows);
+  }
+}

@@ -1,0 +1,135 @@
+// The history of one word: how often it occurs in each window.
+
+import { columnChart } from "./charts.js";
+import { number, shown, span } from "./format.js";
+import { ask } from "./stream.js";
+
+const REFRESH_MS = 2000;
+const ROWS = 8;
+const MOST_COLUMNS = 120;
+const id = (name) => document.getElementById(name);
+
+/** `starts()` gives the starts of the windows in the table; `onChange(word)` is told what is open. */
+export class WordHistory {
+  #word = null;
+  #chart = null;
+  #starts;
+  #onChange;
+  #settings = { window_ms: null, hop_ms: null };
+  #timer = 0;
+  #opener = null;
+
+  constructor(starts, onChange) {
+    this.#starts = starts;
+    this.#onChange = onChange;
+    id("word-close").addEventListener("click", () => this.close());
+    id("word").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.close();
+    });
+  }
+
+  get word() {
+    return this.#word;
+  }
+
+  configure(settings) {
+    this.#settings = settings;
+  }
+
+  /** Open the history of a word and move the focus there. */
+  async open(word, opener = document.activeElement) {
+    if (this.#word === null) this.#opener = opener;
+    this.#word = word;
+    id("word").hidden = false;
+    id("word-title").firstElementChild.textContent = shown(word, word.length, 120);
+    this.#say("Looking it up");
+    id("word-table").hidden = id("word-plot").hidden = true;
+    id("word-title").focus({ preventScroll: true });
+    id("word").scrollIntoView({ block: "nearest" });
+    this.#onChange(word);
+    await this.#refresh();
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#word = null;
+    id("word").hidden = true;
+    this.#onChange(null);
+    const target = this.#opener?.isConnected ? this.#opener : id("query");
+    target.focus();
+    this.#opener = null;
+  }
+
+  async #refresh() {
+    clearTimeout(this.#timer);
+    const word = this.#word;
+    try {
+      const answer = document.hidden ? null : await ask("/api/words", { word });
+      if (word !== this.#word) return; // another one has been opened meanwhile
+      if (answer) this.#show(answer.windows);
+    } catch (error) {
+      if (word !== this.#word) return;
+      // What is shown stays: the answer is there again once the workers have settled.
+      if (error.status === 400) this.#say(`It can't be looked up: ${error.message}.`);
+      else if (id("word-table").hidden) this.#say(`No answer now: ${error.message}. Trying again.`);
+      if (error.status === 400) return;
+    }
+    this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
+  }
+
+  #say(text) {
+    if (id("word-summary").textContent !== text) id("word-summary").textContent = text;
+  }
+
+  #show(windows) {
+    const found = windows.map(({ start, end, count }) => [Date.parse(start), end && Date.parse(end), count]);
+    const total = found.reduce((sum, [, , count]) => sum + count, 0);
+    const endless = this.#settings.window_ms === null;
+    id("word-plot").hidden = id("word-table").hidden = !found.length || endless;
+    if (!found.length) {
+      this.#say("It has not occurred in any window that is kept. Words count as they are written: “The” is not “the”.");
+      return;
+    }
+    if (endless) {
+      this.#say(`${number(total)} times so far.`);
+      return;
+    }
+    const most = found.reduce((best, window) => (window[2] > best[2] ? window : best));
+    id("word-total")?.remove();
+    this.#say(
+      found.length === 1
+        ? `In one window: ${number(total)} times.`
+        : `In ${number(found.length)} windows, most often ${span(most[0], most[1])}: ${number(most[2])} times.`,
+    );
+    this.#draw(found);
+    this.#fillTable(found);
+  }
+
+  #draw(found) {
+    const counts = new Map(found.map(([start, , count]) => [start, count]));
+    const starts = [...new Set([...this.#starts(), ...counts.keys()])].sort((a, b) => a - b);
+    const from = Math.max(0, Math.min(starts.indexOf(Math.min(...counts.keys())), starts.length - 12));
+    const times = starts.slice(from).slice(-MOST_COLUMNS);
+    this.#chart ??= columnChart(id("word-plot"), this.#settings.hop_ms / 1000);
+    this.#chart.setData([times.map((ms) => ms / 1000), times.map((ms) => counts.get(ms) ?? 0)]);
+    const last = found[0];
+    id("word-plot").setAttribute(
+      "aria-label",
+      `Columns, one a window. Newest: ${number(last[2])} in ${span(last[0], last[1])}. The table below has the numbers.`,
+    );
+  }
+
+  #fillTable(found) {
+    const rows = found.slice(0, ROWS).map(([start, end, count]) => {
+      const row = document.createElement("tr");
+      const when = document.createElement("th");
+      when.scope = "row";
+      when.textContent = span(start, end);
+      const cell = document.createElement("td");
+      cell.textContent = number(count);
+      row.append(when, cell);
+      return row;
+    });
+    id("word-table").tBodies[0].replaceChildren(...rows);
+  }
+}
