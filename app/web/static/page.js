@@ -19,7 +19,7 @@ let past = null;
 
 const rates = new RateCharts();
 const picker = new Picker(pickWindow);
-const history_ = new WordHistory(() => picker.starts, onWord);
+const wordHistory = new WordHistory(() => picker.newest, onWord);
 const bars = new Bars(id("bars"), chooseWord);
 
 // What the worker tells
@@ -27,7 +27,7 @@ const bars = new Bars(id("bars"), chooseWord);
 const handlers = {
   hello(data) {
     settings = data;
-    for (const part of [rates, picker, history_]) part.configure(data);
+    for (const part of [rates, picker, wordHistory]) part.configure(data);
     rates.add(data.rates);
     id("route").textContent = `${data.topic} → ${data.table}`;
     id("empty-topic").textContent = data.topic;
@@ -100,14 +100,14 @@ function showTiles() {
   const most = rates.most();
   ["lines", "words"].forEach((name, at) => {
     put(name, now ? rate(now[at]) : "–");
-    put(`${name}-note`, most[at] ? `up to ${rate(most[at])} in the last 10 minutes` : "");
+    put(`${name}-note`, most[at] ? `peak ${rate(most[at])}` : "");
   });
   put("lag", sums.lag === null ? "unknown" : short(sums.lag));
   put("rows", short(sums.rows));
   put("late", short(sums.late));
   put("rejected", short(sums.rejected));
   put("flush", sums.flush === null ? "none yet" : `${duration(sums.flush)} ago`);
-  put("flush-note", sums.behind > 0 ? `Cassandra is ${duration(sums.behind)} behind` : "Cassandra has every count");
+  put("flush-note", sums.behind > 0 ? `${duration(sums.behind)} behind` : "every count saved");
   const slow = sums.behind > BEHIND_SECONDS + (settings.flush_ms ?? 0) / 1000;
   id("flush").closest(".tile").classList.toggle("warn", slow);
   id("rows").closest(".tile").classList.toggle("warn", slow);
@@ -179,13 +179,13 @@ async function showPast(start) {
 // A word
 
 async function chooseWord(word, length) {
-  if (length === undefined) return history_.open(word);
+  if (length === undefined) return wordHistory.open(word);
   // The page was sent its beginning only.
   const opener = document.activeElement;
   const query = { n: 20, ...(picker.picked === null ? {} : { window: picker.picked }) };
   const answer = await ask("/api/top", query).catch(() => ({ words: [] }));
   const whole = answer.words.find((each) => each.word.length === length && each.word.startsWith(word));
-  if (whole) history_.open(whole.word, opener);
+  if (whole) wordHistory.open(whole.word, opener);
 }
 
 function onWord(word) {
@@ -196,7 +196,7 @@ function onWord(word) {
 id("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = id("query").value.trim();
-  if (text) history_.open(settings.words === "unicode" ? text.toLowerCase() : text, id("query"));
+  if (text) wordHistory.open(settings.words === "unicode" ? text.toLowerCase() : text, id("query"));
 });
 
 // The address says what is shown, so that it can be sent to others
@@ -204,7 +204,7 @@ id("search").addEventListener("submit", (event) => {
 function remember() {
   const said = new URLSearchParams();
   if (picker.picked !== null) said.set("window", picker.picked);
-  if (history_.word !== null && history_.word.length <= 500) said.set("word", history_.word);
+  if (wordHistory.word !== null && wordHistory.word.length <= 500) said.set("word", wordHistory.word);
   const address = said.size ? `#${said}` : location.pathname + location.search;
   history.replaceState(null, "", address);
 }
@@ -216,7 +216,7 @@ function openFromAddress() {
   const said = new URLSearchParams(location.hash.slice(1));
   const [start, word] = [Number(said.get("window")), said.get("word")];
   if (said.has("window") && Number.isSafeInteger(start)) picker.pick(start);
-  if (word) history_.open(word, id("query"));
+  if (word) wordHistory.open(word, id("query"));
 }
 
 // Trouble with the worker itself

@@ -27,6 +27,7 @@ export class Picker {
 
   configure(settings) {
     this.#settings = settings;
+    id("go").step = settings.hop_ms % 60000 ? 1 : 60;
   }
 
   /** Take in all windows, newest first. */
@@ -48,9 +49,9 @@ export class Picker {
     return this.#windows.find((window) => window[0] === start);
   }
 
-  /** Starts of all windows, oldest first. */
-  get starts() {
-    return this.#windows.map(([start]) => start);
+  /** Start of the newest window; undefined before there is any. */
+  get newest() {
+    return this.#windows.at(-1)?.[0];
   }
 
   pick(start) {
@@ -78,7 +79,7 @@ export class Picker {
     const here = this.#place();
     this.#windows.forEach(([, words], at) => {
       const tall = words ? Math.max(2, (height - 2) * (words / most)) : 0;
-      const middle = count > 1 ? 8 + at * step : width - 8;
+      const middle = 8 + at * step;
       pen.fillStyle = style.getPropertyValue(at === here ? "--accent" : "--strip");
       pen.fillRect(middle - column / 2, height - tall, column, tall);
     });

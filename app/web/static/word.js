@@ -6,21 +6,22 @@ import { ask } from "./stream.js";
 
 const REFRESH_MS = 2000;
 const ROWS = 8;
-const MOST_COLUMNS = 120;
+const LEAST_COLUMNS = 12;
+const MOST_COLUMNS = 1500;
 const id = (name) => document.getElementById(name);
 
-/** `starts()` gives the starts of the windows in the table; `onChange(word)` is told what is open. */
+/** `newest()` gives the start of the newest window; `onChange(word)` is told what is open. */
 export class WordHistory {
   #word = null;
   #chart = null;
-  #starts;
+  #newest;
   #onChange;
   #settings = { window_ms: null, hop_ms: null };
   #timer = 0;
   #opener = null;
 
-  constructor(starts, onChange) {
-    this.#starts = starts;
+  constructor(newest, onChange) {
+    this.#newest = newest;
     this.#onChange = onChange;
     id("word-close").addEventListener("click", () => this.close());
     id("word").addEventListener("keydown", (event) => {
@@ -95,7 +96,6 @@ export class WordHistory {
       return;
     }
     const most = found.reduce((best, window) => (window[2] > best[2] ? window : best));
-    id("word-total")?.remove();
     this.#say(
       found.length === 1
         ? `In one window: ${number(total)} times.`
@@ -106,10 +106,13 @@ export class WordHistory {
   }
 
   #draw(found) {
+    const { hop_ms: hop } = this.#settings;
     const counts = new Map(found.map(([start, , count]) => [start, count]));
-    const starts = [...new Set([...this.#starts(), ...counts.keys()])].sort((a, b) => a - b);
-    const from = Math.max(0, Math.min(starts.indexOf(Math.min(...counts.keys())), starts.length - 12));
-    const times = starts.slice(from).slice(-MOST_COLUMNS);
+    const to = Math.max(...counts.keys(), this.#newest() ?? 0);
+    const since = Math.min(...counts.keys(), to - (LEAST_COLUMNS - 1) * hop);
+    const columns = Math.min(MOST_COLUMNS, Math.floor((to - since) / hop) + 1);
+    // Windows in which it does not occur are not told: they are zeros.
+    const times = Array.from({ length: columns }, (_, at) => to - (columns - 1 - at) * hop);
     this.#chart ??= columnChart(id("word-plot"), this.#settings.hop_ms / 1000);
     this.#chart.setData([times.map((ms) => ms / 1000), times.map((ms) => counts.get(ms) ?? 0)]);
     const last = found[0];
