@@ -25,8 +25,11 @@ __all__ = ["COOKIE", "Access", "bearer", "check_exposure", "is_loopback", "prote
 
 COOKIE = "wordcount"
 
-OPEN = frozenset({"/health/live", "/health/ready"})
-"""Paths without a token: what asks them seldom can hold a secret, and they tell none."""
+OPEN = frozenset({"/", "/health/live", "/health/ready"})
+"""Paths without a token: what asks them seldom can hold a secret, and they tell none.
+
+The page is one, with its files: it tells nothing by itself, and asks for the token.
+"""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; "
@@ -87,7 +90,8 @@ class Access:
         given = request.query.get("token") if request.path == "/" else None
         if given is not None and request.method == "GET":
             raise self._without_token(request, given)
-        if self._token is not None and request.path not in OPEN and not self._is_known(request):
+        opened = request.path in OPEN or request.path.startswith("/static/")
+        if self._token is not None and not opened and not self._is_known(request):
             raise web.HTTPUnauthorized(
                 reason="a token is needed: send Authorization: Bearer TOKEN, or open /?token=TOKEN",
                 headers={"WWW-Authenticate": 'Bearer realm="wordcount"'},

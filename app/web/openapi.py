@@ -64,7 +64,7 @@ _MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
 _TIME = {"type": "string", "description": "ISO 8601 with Z", "examples": ["2026-11-22T21:40:00Z"]}
 _MAYBE_TIME = {**_TIME, "type": ["string", "null"]}
 _WORD = {"type": "string", "minLength": 1, "maxLength": WORD_BYTES}
-_REASONS = _array({"type": "string"}, "Why not; empty if all is well")
+_REASONS = _array({"type": "string"}, "Why it is not; empty if all is well")
 _SPAN = {"start": _TIME, "end": {**_MAYBE_TIME, "description": "null: the one without end"}}
 _FINAL = {"type": "boolean", "description": "Whether no more lines will count in it"}
 _STATE = {
@@ -107,7 +107,12 @@ _SCHEMAS: Schema = {
             "state": _STATE,
             "reasons": {**_REASONS, "description": "Why it is not ready; empty if it is"},
             "generation": {"type": "integer", "description": "of the consumer group"},
+            "reasons": _REASONS,
+            "recovery_remaining": {**_COUNT, "description": "records of the changelog to read"},
+            "cassandra": {"type": "boolean", "description": "whether a node of it is there"},
+            "kafka": {"type": "boolean", "description": "whether a broker takes connections"},
             "lines": _COUNT,
+            "words": _COUNT,
             "late": _COUNT,
             "rejected": _COUNT,
             "last_flush": _MAYBE_TIME,

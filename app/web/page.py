@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Page"]
 
-POLICY = (
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -86,8 +81,6 @@ class Page:
         headers = {
             "ETag": file.tag,
             "Cache-Control": "no-cache",  # ask each time; a 304 costs nothing
-            "Content-Security-Policy": POLICY,
-            "Referrer-Policy": "no-referrer",
             "Vary": "Accept-Encoding",
         }
         if request.headers.get("If-None-Match") == file.tag:

@@ -9,8 +9,8 @@ from aiohttp.web import AppRunner
 from faust.web.drivers import aiohttp as driver
 from mode import Service
 
-from app.web.access import Access, protect
 from app.metrics import total
+from app.web.access import Access, protect
 from app.web.contact import Contact
 from app.web.counts import Counts
 from app.web.ends import EndOffsets

@@ -45,6 +45,7 @@ class Status:
             "reasons": self._health.not_ready(),
             "generation": app.consumer_generation_id,
             "reasons": self._health.not_ready(),
+            "recovery_remaining": app.recovery_remaining(),
             "cassandra": app.sink.reachable,
             "kafka": app.broker.reachable,
             "lines": total(metrics.lines),
