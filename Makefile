@@ -26,6 +26,7 @@ run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctr
 test: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 test: $(VENV)/installed  ## every test, on real servers too, TESTERS=2 at once
 	@mkdir -p build/coverage
+	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n $(TESTERS) --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
