@@ -97,11 +97,11 @@ async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> Non
     await context.clear_cookies()
     page = LivePage(await context.new_page(), empty.worker.url)
     await page.page.goto(empty.worker.url)
-    await page.page.get_by_label("Token").fill("not this one")
+    await page.page.get_by_role("textbox", name="Token").fill("not this one")
     await page.page.get_by_role("button", name="Show the page").click()
     await page.page.get_by_text("That was not it").wait_for()
     assert await page.faults() == []
-    await page.page.get_by_label("Token").fill(TOKEN)
+    await page.page.get_by_role("textbox", name="Token").fill(TOKEN)
     await page.page.get_by_role("button", name="Show the page").click()
     await page.is_live()
     assert TOKEN not in page.page.url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -15,7 +15,6 @@ from tests.integration.conftest import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from tests.browser.pages import LivePage
 
@@ -72,7 +71,7 @@ async def test_a_cassandra_that_is_away_is_said_to_be(
 
 
 async def test_a_worker_that_recovers_is_said_to(
-    victims: Servers, own_stream: Stream, open_page: OpenPage, tmp_path: Path
+    victims: Servers, own_stream: Stream, open_page: OpenPage
 ) -> None:
     """Its page says so from the start on, and shows the counts once it has them."""
     worker = own_stream.workers[0]

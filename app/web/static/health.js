@@ -101,11 +101,11 @@ function facts(worker, at) {
   const points = partitions.map((part) => part.last_checkpoint).filter(Boolean);
   const age = points.length ? (at - Date.parse(points.sort().at(-1))) / 1000 : null;
   return [
-    ...(worker.recovery_remaining ? [["Rows to recover", number(worker.recovery_remaining)]] : []),
+    ...(worker.recovery_remaining ? [["To recover", number(worker.recovery_remaining)]] : []),
     ["Partitions", owned.length ? ranges(owned) : "none"],
     ["Lag", lag],
     ["Rows waiting", number(partitions.reduce((all, part) => all + part.rows_waiting, 0))],
-    ["Last checkpoint", age === null ? "none yet" : `${duration(age)} ago`],
+    ["Checkpoint", age === null ? "none yet" : `${duration(age)} ago`],
   ];
 }
 

@@ -117,11 +117,16 @@ function showTiles() {
 
 function showNewest() {
   if (state.top === null) {
+    // What was known stays, without its colour; before anything is known, its place is kept.
     id("bars").classList.add("old");
+    const nothing = id("bars").childElementCount === 0 && id("empty").hidden;
+    id("none").hidden = id("bones").hidden = !nothing;
+    if (nothing) put("none", "The counts are shown as soon as the workers can tell them.");
     return;
   }
   const { window, words, distinct } = state;
   id("bars").classList.remove("old");
+  id("bones").hidden = true;
   id("empty").hidden = window !== null;
   id("none").hidden = true;
   id("bars").hidden = window === null;
@@ -156,6 +161,7 @@ async function showPast(start) {
     if (picker.picked !== start) return;
     const sums = picker.totals(start);
     const words = sums ? ` · ${number(sums[1])} words, ${number(sums[2])} distinct` : "";
+    id("bones").hidden = true;
     put("top-note", `${when(answer.window)}${words} · ${answer.window.final ? "final" : "not final yet"}`);
     id("empty").hidden = true;
     id("bars").hidden = !answer.words.length;
