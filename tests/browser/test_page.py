@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -59,7 +60,7 @@ class Counted:
 def empty(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
     """Before the first line."""
     assert chromium
-    stream = new_stream("browser_page")
+    stream = new_stream(f"browser_page_{uuid.uuid4().hex[:8]}")
     yield Counted(stream)
     stream.close()
 

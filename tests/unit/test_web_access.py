@@ -54,7 +54,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
         await client.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/api/top", "/api/local/top", "/metrics", "/events", "/no"])
+@pytest.mark.parametrize("path", ["/static", "/api/top", "/api/local/top", "/metrics", "/events", "/no"])
 async def test_without_the_token_nothing_is_told(serve: Serve, path: str) -> None:
     """Everything but the health asks for the token, in JSON, whatever is sent instead of it."""
     client = await serve(TOKEN)
@@ -87,6 +87,13 @@ async def test_health_needs_no_token(serve: Serve) -> None:
     assert (await client.get("/health/live")).status == 200
 
 
+async def test_the_page_needs_no_token(serve: Serve) -> None:
+    """It holds nothing by itself, and asks for the token in a form; so do its files."""
+    client = await serve(TOKEN)
+    assert (await client.get("/")).status == 200
+    assert (await client.get("/static/page.js")).status == 404  # asked for, and not there
+
+
 async def test_a_browser_trades_the_token_for_a_cookie(serve: Serve) -> None:
     """`/?token=…` sets a cookie that scripts can't read and leads to the page, the token gone."""
     client = await serve(TOKEN)
@@ -104,7 +111,9 @@ async def test_a_wrong_token_gets_no_cookie(serve: Serve) -> None:
     response = await client.get("/?token=wrong", allow_redirects=False)
     assert response.status == 303
     assert "Set-Cookie" not in response.headers
-    assert (await client.get("/?token=wrong")).status == 401
+    client.session.cookie_jar.clear()
+    assert (await client.get("/?token=wrong")).status == 200
+    assert (await client.get("/api/top")).status == 401
 
 
 async def test_only_the_page_s_address_may_hold_the_token(serve: Serve) -> None:
