@@ -107,7 +107,6 @@ _SCHEMAS: Schema = {
             "state": _STATE,
             "reasons": {**_REASONS, "description": "Why it is not ready; empty if it is"},
             "generation": {"type": "integer", "description": "of the consumer group"},
-            "reasons": _REASONS,
             "recovery_remaining": {**_COUNT, "description": "records of the changelog to read"},
             "cassandra": {"type": "boolean", "description": "whether a node of it is there"},
             "kafka": {"type": "boolean", "description": "whether a broker takes connections"},

@@ -44,7 +44,6 @@ class Status:
             "state": self._health.state,
             "reasons": self._health.not_ready(),
             "generation": app.consumer_generation_id,
-            "reasons": self._health.not_ready(),
             "recovery_remaining": app.recovery_remaining(),
             "cassandra": app.sink.reachable,
             "kafka": app.broker.reachable,

@@ -54,7 +54,9 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
         await client.close()
 
 
-@pytest.mark.parametrize("path", ["/static", "/api/top", "/api/local/top", "/metrics", "/events", "/no"])
+@pytest.mark.parametrize(
+    "path", ["/static", "/api/top", "/api/local/top", "/metrics", "/events", "/no"]
+)
 async def test_without_the_token_nothing_is_told(serve: Serve, path: str) -> None:
     """Everything but the health asks for the token, in JSON, whatever is sent instead of it."""
     client = await serve(TOKEN)
