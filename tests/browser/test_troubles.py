@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
+from tests.browser.held import held_in_recovery
 from tests.conftest import Servers
 from tests.integration.conftest import Stream
 
@@ -43,10 +42,6 @@ def own_stream(victims: Servers, tmp_path_factory: pytest.TempPathFactory) -> It
     stream = Stream(victims, "browser_troubles", folder)
     yield stream.configure(print=0, partitions=2, grace="1h")
     stream.close()
-
-
-def is_halted(pid: int) -> bool:
-    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 async def test_a_cassandra_that_is_away_is_said_to_be(
@@ -86,19 +81,11 @@ async def test_a_worker_that_recovers_is_said_to(
         )
     )
     worker.process.kill()
-    # A worker without a database, which halts itself when the first rows have come; Kafka is halted
-    # then, so that it stays where it is: recovering.
-    recovering = own_stream.start(ready=False, FAULTPOINTS="store.recovered:1:SIGSTOP")
-    recovering.wait_until(lambda: is_halted(recovering.process.pid))
-    victims.kafka.pause()
-    try:
-        psutil.Process(recovering.process.pid).send_signal(signal.SIGCONT)
+    with held_in_recovery(own_stream, victims.kafka) as recovering:
         page = await open_page(recovering.url)
         await page.banner("recovers its part of the table")
         assert await page.text("#pill") == "Recovering"
         assert await page.faults() == []
-    finally:
-        victims.kafka.resume()
     await page.until("() => document.getElementById('pill-text').textContent === 'Live'")
     await page.until("() => document.querySelector('#bars bdi')?.textContent === 'again'")
     assert not await page.was_reloaded()
