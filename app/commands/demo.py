@@ -19,6 +19,7 @@ from app.errors import UnavailableError
 from app.parsers import duration_ms
 from app.settings import Settings
 from app.signals import asked_to_end
+from app.web.address import own_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
             children.append(Process(_command("--datadir", folder, "worker"), None, own))
         produce = _command("produce", "sample", "--rate", str(rate))
         children.append(Process(produce, data / "producer.log", environ))
+        click.echo(f"The live page: {own_url(settings)}/", err=True)
         _wait(children, stop, seconds)
 
 

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import time
+import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,6 +151,54 @@ def test_an_unknown_word_has_no_windows(counted: Counted) -> None:
             assert worker.get(f"/api/words/{word}") == (200, {"word": word, "windows": []})
 
 
+def events_of(worker: Any, last_id: str = "") -> dict[str, Any]:
+    """What a page is sent until it has seen two states: data by event, and the last id."""
+    found: dict[str, Any] = {}
+    states = 0
+    request = urllib.request.Request(f"{worker.url}/api/events")  # noqa: S310 - http
+    if last_id:
+        request.add_header("Last-Event-ID", last_id)
+    with urllib.request.urlopen(request, timeout=20) as stream:  # noqa: S310 - http
+        while states < 2:
+            name, _, value = stream.readline().decode().rstrip("\n").partition(": ")
+            if name in ("id", "event"):
+                found[name] = value
+            elif name == "data":
+                found[found["event"]] = json.loads(value)
+                states += found["event"] == "state"
+    return found
+
+
+def test_pages_of_any_worker_are_sent_the_same(counted: Counted) -> None:
+    """Either worker streams the top words, the windows and the state of both workers."""
+    for worker in counted.workers:
+        found = events_of(worker)
+        top = [[each["word"], each["count"]] for each in counted.top(counted.newest, 20)]
+        assert found["state"]["top"] == top
+        assert found["state"]["window"]["start"] == iso(counted.newest)
+        assert found["state"]["words"] == counted.windows[counted.newest].total()
+        assert found["windows"]["windows"] == [
+            [start, counted.windows[start].total(), len(counted.windows[start])]
+            for start in reversed(counted.starts)
+        ]
+        assert [each["state"] for each in found["state"]["status"]["workers"]] == ["working"] * 2
+        assert found["hello"]["window_ms"] == MINUTE
+        # Both workers' seconds are added up, whichever is asked.
+        rates = found["hello"]["rates"] + found["state"]["rates"]
+        lines = sum(lines for _, lines, _ in {rate[0]: rate for rate in rates}.values())
+        assert lines == pytest.approx(len(counted.lines), rel=0.01)
+
+
+def test_a_page_that_comes_back_is_sent_what_it_missed(counted: Counted) -> None:
+    """With Last-Event-ID only the newer rates are sent again; ids grow."""
+    first = events_of(counted.workers[0])
+    again = events_of(counted.workers[0], first["id"])
+    assert int(again["id"]) > int(first["id"])
+    assert len(again["hello"]["rates"]) < 20
+    older = [rate for rate in again["hello"]["rates"] if rate[0] < int(first["id"]) // 1000 - 10]
+    assert older == []
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -173,9 +222,7 @@ def test_what_can_not_be_answered_is_refused_with_a_reason(
     assert counted.workers[0].get(path) == (400, {"error": reason})
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/table/", "/table/word_counts/", "/router/", "/stats", "/graph"]
-)
+@pytest.mark.parametrize("path", ["/table/", "/table/word_counts/", "/router/", "/stats", "/graph"])
 def test_faust_s_own_pages_are_off(counted: Counted, path: str) -> None:
     """What stock Faust would show is not there."""
     assert counted.workers[0].get(path) == (404, {"error": "Not Found"})
