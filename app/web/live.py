@@ -40,6 +40,9 @@ SETTLED_SECONDS = 2
 OVERLAP_SECONDS = 8
 """How many seconds each frame repeats: a page that skips a few frames misses nothing."""
 
+FRESH_SECONDS = 0.5
+"""How long the other workers' rates are not asked for again."""
+
 WINDOWS_SECONDS = 15.0
 """How often the windows' totals are told anew while no window begins."""
 
@@ -56,6 +59,8 @@ class Live:
         self._status = status
         self._peers = peers
         self._by_worker: dict[str, dict[int, Rate]] = {}
+        self._learning = asyncio.Lock()
+        self._learned = float("-inf")
         self._newest: str | None = None
         self._windows: list[tuple[int, int, int]] = []
         self._told = float("-inf")
@@ -119,6 +124,13 @@ class Live:
 
     async def _learn_rates(self) -> None:
         """Ask the other workers for what they have done since they last told."""
+        # A hundred pages that come back at once ask once.
+        async with self._learning:
+            if time.monotonic() - self._learned > FRESH_SECONDS:
+                await self._ask_all_rates()
+                self._learned = time.monotonic()
+
+    async def _ask_all_rates(self) -> None:
         asked = self._peers.others()
         own = str(self._app.conf.canonical_url)
         self._take(own, self._rates.since(self._last(own)))

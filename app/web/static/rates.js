@@ -73,7 +73,11 @@ export class RateCharts {
       const text = `${name[0].toUpperCase()}${name.slice(1)} a second over the last minutes: now ${rate(values.at(-1))}, lowest ${rate(Math.min(...values))}, highest ${rate(Math.max(...values))}.`;
       id(`${name}-plot`).setAttribute("aria-label", text);
     });
-    const minutes = Map.groupBy(seconds, (second) => Math.floor(second / 60));
+    const minutes = new Map();
+    for (const second of seconds) {
+      const minute = Math.floor(second / 60);
+      minutes.set(minute, [...(minutes.get(minute) ?? []), second]);
+    }
     const rows = [...minutes].reverse().map(([minute, of]) => {
       const row = document.createElement("tr");
       const head = document.createElement("th");
