@@ -1,36 +1,32 @@
-"""A worker that is held where it recovers, for as long as a test looks at it."""
+"""A worker that is held where it recovers, for as long as it is looked at."""
 
 from __future__ import annotations
 
-import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psutil
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from app.embedded import EmbeddedKafka
     from tests.integration.conftest import RunningWorker, Stream
 
 __all__ = ["held_in_recovery"]
 
 
 @contextmanager
-def held_in_recovery(stream: Stream, kafka: EmbeddedKafka) -> Iterator[RunningWorker]:
-    """Start a worker that has no rows yet, and let it recover when the test has looked.
+def held_in_recovery(stream: Stream, folder: Path) -> Iterator[RunningWorker]:
+    """Start a worker that has no rows yet; it gets none while `folder` says so, then it goes on."""
+    stall = folder / "recovery"
+    stall.touch()
+    worker = stream.start(ready=False, app="tests.integration.stalling", STALLS=str(folder))
 
-    It halts itself when the first rows have come. Kafka is halted then, and the worker goes on; if
-    the changelog is longer than a fetch of each partition, it can't get to the end.
-    """
-    worker = stream.start(ready=False, FAULTPOINTS="store.recovered:1:SIGSTOP")
-    process = psutil.Process(worker.process.pid)
-    worker.wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
-    kafka.pause()
+    def is_recovering() -> bool:
+        status = worker.json("/api/status")
+        return bool(status and status["workers"][0]["state"] == "recovering")
+
     try:
-        process.send_signal(signal.SIGCONT)
-        worker.wait_until(lambda: worker.json("/api/status")["workers"][0]["state"] == "recovering")
+        worker.wait_until(is_recovering)
         yield worker
     finally:
-        kafka.resume()
+        stall.unlink()

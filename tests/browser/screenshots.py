@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "build" / "screenshots"
 DOCS = {"desktop.png": "page.png", "dark.png": "page-dark.png"}
 MINUTE = 60_000
-MINUTES = 90
+MINUTES = 60
 """How many minutes of text there are before the present one."""
 
 SETTLED = "() => document.getElementById('pill-text').textContent === 'Live'"
@@ -55,8 +55,8 @@ class Studio:
         await self.take("empty", first.url)
         self._stream.start()
         await self._stream.produce(_past())
-        with self._producing("200", seconds=25):
-            await self.take("desktop", first.url, seconds=20)
+        with self._producing("30", seconds=25):
+            await self.take("desktop", first.url, seconds=25)
             await self.take("word", first.url, word="the")
             await self.take("dark", first.url, word="the", color_scheme="dark")
             await self.take("phone", first.url, full=True, viewport=PHONE)
@@ -67,7 +67,7 @@ class Studio:
         await self._recovering()
 
     async def _without_cassandra(self, url: str) -> None:
-        with self._producing("200", seconds=1):
+        with self._producing("30", seconds=1):
             self._servers.cassandra.kill()
             banner = "() => document.getElementById('banner').textContent.includes('Cassandra')"
             await self.take("cassandra-down", url, until=banner, seconds=12)
@@ -76,8 +76,8 @@ class Studio:
 
     async def _recovering(self) -> None:
         for worker in self._stream.workers:
-            worker.stop()
-        with held_in_recovery(self._stream, self._servers.kafka) as worker:
+            worker.process.kill()
+        with held_in_recovery(self._stream, FOLDER) as worker:
             banner = "() => document.getElementById('banner').textContent.includes('recovers')"
             await self.take("recovering", worker.url, until=banner)
 
@@ -128,7 +128,7 @@ def _past() -> Iterator[tuple[str, int]]:
     lines = itertools.cycle(sample_text().split("\n"))
     present = time.time_ns() // 1_000_000 // MINUTE * MINUTE
     for ago in range(MINUTES, 0, -1):
-        count = int(260 + 140 * math.sin(ago / 9) + 60 * math.sin(ago / 2.3))
+        count = int(1200 + 500 * math.sin(ago / 9) + 200 * math.sin(ago / 2.3))
         for number in range(count):
             yield next(lines), present - ago * MINUTE + number * MINUTE // count
 
