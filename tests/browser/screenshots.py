@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 FOLDER = ROOT / "build" / "screenshots"
-DOCS = {"desktop.png": "page.png", "dark.png": "page-dark.png"}
+DOCS = {"word.png": "page.png", "dark.png": "page-dark.png"}
 MINUTE = 60_000
 MINUTES = 60
 """How many minutes of text there are before the present one."""
@@ -96,7 +96,9 @@ class Studio:
         **options: Any,
     ) -> None:
         """Take one picture, `seconds` after what is waited for."""
-        context = await self._browser.new_context(**{"viewport": DESKTOP, **options})
+        # Bars that move would be caught half-way.
+        still = {"viewport": DESKTOP, "reduced_motion": "reduce", **options}
+        context = await self._browser.new_context(**still)
         page = await LivePage.open(context, url, f"/#word={word}" if word else "/")
         await page.until(until)
         await asyncio.sleep(seconds)

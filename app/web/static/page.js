@@ -107,7 +107,8 @@ function showTiles() {
   put("late", short(sums.late));
   put("rejected", short(sums.rejected));
   put("flush", sums.flush === null ? "none yet" : `${duration(sums.flush)} ago`);
-  put("flush-note", sums.behind > 0 ? `${duration(sums.behind)} behind` : "every count saved");
+  const saved = sums.flush === null ? "" : "every count saved";
+  put("flush-note", sums.behind > 0 ? `${duration(sums.behind)} behind` : saved);
   const slow = sums.behind > BEHIND_SECONDS + (settings.flush_ms ?? 0) / 1000;
   id("flush").closest(".tile").classList.toggle("warn", slow);
   id("rows").closest(".tile").classList.toggle("warn", slow);
@@ -140,7 +141,7 @@ function when({ start, end }) {
 
 function progress({ end, final }) {
   if (final) return "final";
-  if (end !== null && Date.parse(end) < state.at) return "ended, late lines may still come";
+  if (end !== null && Date.parse(end) < state.at) return "ended, not final yet";
   return "counting";
 }
 
