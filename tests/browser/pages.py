@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from axe_playwright_python.base import AXE_SCRIPT
+from playwright.async_api import Error
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Locator, Page
@@ -44,7 +45,9 @@ class LivePage:
 
     async def is_live(self) -> None:
         """Wait until it has heard from the worker."""
-        await self.until("document.getElementById('lag').textContent !== '\\u2013'")
+        # Not there yet, while the form of the token leads to the page.
+        shown = "document.getElementById('lag')?.textContent ?? '\\u2013'"
+        await self.until(f"({shown}) !== '\\u2013'")
 
     async def was_reloaded(self) -> bool:
         """Whether it has been loaded again since it was opened."""
@@ -64,9 +67,17 @@ class LivePage:
         """Wait until JavaScript holds it to be true."""
         # Not by Playwright's wait_for_function: the page's policy forbids what it does inside.
         deadline = time.monotonic() + PATIENCE_MS / 1000
-        while not await self.page.evaluate(condition, argument):
+        while not await self._holds(condition, argument):
             assert time.monotonic() < deadline, f"not in time: {condition}"
             await asyncio.sleep(0.05)
+
+    async def _holds(self, condition: str, argument: Any) -> bool:
+        try:
+            return bool(await self.page.evaluate(condition, argument))
+        except Error as error:
+            if "navigation" not in error.message:
+                raise
+            return False  # the page is just being loaded
 
     async def until_bars(self, *expected: tuple[str, int]) -> None:
         """Wait until the first bars are these."""
