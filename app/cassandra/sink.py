@@ -87,11 +87,6 @@ class CassandraSink:
         except UnavailableError as error:
             logger.debug("%s", error)
 
-    @property
-    def reachable(self) -> bool:
-        """Whether a node of Cassandra is there, as far as is known."""
-        return self._session is None or self._session.reachable
-
     async def close(self) -> None:
         """Disconnect."""
         session, self._session = self._session, None

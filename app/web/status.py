@@ -45,7 +45,7 @@ class Status:
             "reasons": self._health.not_ready(),
             "generation": app.consumer_generation_id,
             "recovery_remaining": app.recovery_remaining(),
-            "cassandra": app.sink.reachable,
+            "cassandra": app.sink.nodes.none_up_seconds() == 0,
             "kafka": app.broker.reachable,
             "lines": total(metrics.lines),
             "words": total(metrics.words),
