@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import subprocess
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -199,4 +200,4 @@ async def test_giving_up_keeps_lines_for_the_next_run(
     found = await lines_in(broker.address, unique)
     # Kafka may have written what it had not acknowledged when it was paused.
     assert set(found) == {b"before", *numbered(0, 1000).splitlines()}
-    assert len(found) in {1001, 2001}
+    assert max(Counter(found).values()) <= 2
