@@ -35,6 +35,7 @@ _FULL_BYTES = 16 << 20
 
 _BLOCK_SECONDS = 0.1
 _POSITIONS_SECONDS = 90.0
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class _Block(NamedTuple):
@@ -119,7 +120,11 @@ class ExactDelivery(Delivery):
     @property
     def linger_until(self) -> float | None:
         """When `flush` is due, by time.monotonic(); None: nothing waits for it."""
-        return None if self._flushed else self._linger_until
+        if not self._flushed:
+            return self._linger_until
+        # A source that is silent must not keep us from hearing that a transaction has failed.
+        pending = self._block_since is not None
+        return time.monotonic() + _SECONDS_BETWEEN_LOOKS if pending else None
 
     @property
     def stalled(self) -> float:

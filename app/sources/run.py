@@ -72,10 +72,11 @@ async def pump(
     finally:
         acknowledging.cancel()
         await asyncio.wait({acknowledging})
+        # Given up, too: what Kafka has must not come again.
+        if delivery.position is not None:
+            await source.acknowledge(delivery.position)
     if not acknowledging.cancelled():
         acknowledging.result()
-    if delivery.position is not None:
-        await source.acknowledge(delivery.position)
 
 
 async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -> None:
