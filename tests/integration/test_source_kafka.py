@@ -173,11 +173,11 @@ async def test_a_second_copy_of_one_name_takes_over(
 ) -> None:
     """The first ends with status 1 and says why; together they copy each line once."""
     await admin.create_topics([NewTopic(unique, 2, 1)])
-    await fill(other.address, unique, 0, 20_000)
+    await fill(other.address, unique, 0, 60_000)
     first, second = copy("--rate", "4000").start(), copy()
     await arrived(kafka.address, unique, 2_000)
     second.start()
-    await arrived(kafka.address, unique, 20_000)
+    await arrived(kafka.address, unique, 60_000)
     assert first.end()["status"] == 1
     assert "another producer has taken over" in first.said
     assert second.stop()["status"] == 0, second.said

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,12 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
     unique: str,
     tmp_path: Path,
     peers: tuple[Peer, Peer, FlumeAgent],
+    create_topic: Callable[..., Awaitable[str]],
 ) -> None:
     """All four at once, while their broker is killed and stays away until they complain."""
     x, bluesky, agent = peers
     text = [b"line %d of many" % n for n in range(LINES)]
+    await create_topic(unique, 2)
     writer = AIOKafkaProducer(bootstrap_servers=kafka.address)
     await writer.start()
     await asyncio.gather(*[await writer.send(unique, line, timestamp_ms=1) for line in text])
