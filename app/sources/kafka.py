@@ -145,7 +145,6 @@ class KafkaSource(Source):
         new = [partition for partition in found if partition not in self._next]
         if not new:
             return
-        self._client.assign([*self._next, *new])
         first = await self._client.beginning_offsets(new)
         ends = await self._client.end_offsets(new)
         for partition in new:
@@ -153,6 +152,8 @@ class KafkaSource(Source):
             if known is None:
                 known = await self._client.committed(partition) or first[partition]
             self._next[partition] = self._within(partition, known, first[partition], ends)
+        # At once: between the two the client would look for places of its own, and not find any.
+        self._client.assign(list(self._next))
         for partition, offset in self._next.items():
             self._client.seek(partition, offset)
 

@@ -33,7 +33,7 @@ from tests.peers.x_server import TOKEN
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-FIRST_MS = 1_750_000_000_000
+FIRST_MS = (int(time.time()) - 3600) * 1000
 PARTITIONS = 4
 
 

@@ -1,6 +1,7 @@
 """Copies of topics, within a cluster and between two: every line once, whoever is killed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from app.embedded import EmbeddedKafka
 from tests.peers.producer import Producer, arrived, lines_of, records_of
 
-FIRST_MS = 1_750_000_000_000
+FIRST_MS = (int(time.time()) - 3600) * 1000
+"""Not long ago: Kafka deletes what is older than its retention."""
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
     await create_topic(unique, 2)
     writer = AIOKafkaProducer(bootstrap_servers=kafka.address)
     await writer.start()
-    await asyncio.gather(*[await writer.send(unique, line, timestamp_ms=1) for line in text])
+    await asyncio.gather(*[await writer.send(unique, line) for line in text])
     await writer.stop()
     options = {
         "x": ["--rule", "a", "--endpoint", f"http://127.0.0.1:{x.port}"],

@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-FIRST_US = 1_750_000_000_000_000
+# An hour ago: Kafka deletes what is older than its retention. Peers inherit it from the test.
+FIRST_MS = int(os.environ.setdefault("PEER_FIRST_MS", str((int(time.time()) - 3600) * 1000)))
+FIRST_US = FIRST_MS * 1000
 
 STRANGE = (
     "not JSON",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -25,7 +26,8 @@ from aiohttp import web
 
 TOKEN = "secret-token-of-the-tests"  # noqa: S105 - it opens nothing else
 KEEP_ALIVE_SECONDS = 0.2
-FIRST_MS = 1_750_000_000_000
+# An hour ago: Kafka deletes what is older than its retention. Peers inherit it from the test.
+FIRST_MS = int(os.environ.setdefault("PEER_FIRST_MS", str((int(time.time()) - 3600) * 1000)))
 
 STRANGE = (
     b"not JSON\r\n",
