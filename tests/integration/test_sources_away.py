@@ -89,10 +89,10 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
         await asyncio.to_thread(broker.kill)
         for name in ("x", "bluesky", "kafka"):
             one = producers[name]
-            one.wait_until(lambda one=one: "Kafka has acknowledged nothing" in one.said, 60)
+            one.wait_until(lambda one=one: "Kafka has acknowledged nothing" in one.said, 120)
         await asyncio.to_thread(broker.start)
         for name, lines in expected.items():
-            await arrived(broker.address, name, len(lines), 120)
+            await arrived(broker.address, name, len(lines))
         found = {name: Counter(await lines_of(broker.address, name)) for name in expected}
         statuses = {name: producer.stop()["status"] for name, producer in producers.items()}
     finally:

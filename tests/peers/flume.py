@@ -89,7 +89,7 @@ class FlumeAgent:
         log = self.folder / "agent.log"
         return log.read_text() if log.exists() else ""
 
-    def wait_until_taken(self, *names: str, seconds: float = 90) -> None:
+    def wait_until_taken(self, *names: str, seconds: float = 240) -> None:
         """Wait until it has taken these files in."""
         deadline = time.monotonic() + seconds
         while not {*names} <= {*self.sent}:

@@ -49,7 +49,7 @@ class Producer:
         """All that it has said so far."""
         return self.output.read_text() if self.output.exists() else ""
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
         """What the condition returns once it is true."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
@@ -62,13 +62,13 @@ class Producer:
         if self._process is not None and self._process.running:
             self._process.kill()
 
-    def stop(self, seconds: float = 60) -> dict[str, Any]:
+    def stop(self, seconds: float = 120) -> dict[str, Any]:
         """End it by Ctrl-C; the figures that it prints with --json."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGINT)
         return self.end(seconds)
 
-    def end(self, seconds: float = 60) -> dict[str, Any]:
+    def end(self, seconds: float = 120) -> dict[str, Any]:
         """Wait for its end; the figures that it prints with --json."""
         assert self._process is not None
         self.wait_until(lambda: not self._process.running, seconds)
@@ -109,7 +109,7 @@ async def lines_of(broker: str, topic: str) -> list[bytes]:
     ]
 
 
-async def arrived(broker: str, topic: str, number: int, seconds: float = 90) -> None:
+async def arrived(broker: str, topic: str, number: int, seconds: float = 240) -> None:
     """Wait until a topic holds so many lines."""
     deadline = time.monotonic() + seconds
     found = 0
