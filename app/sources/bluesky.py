@@ -11,6 +11,7 @@ from yarl import URL
 
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, Source, SourceError
+from app.sources.event_time import sane
 from app.sources.notices import Notices
 from app.sources.reconnecting import Backoff
 
@@ -166,4 +167,4 @@ class BlueskySource(Source):
         if not text:
             return Batch(b"", 0, position=position)
         # JSON can hold halves of surrogate pairs, which UTF-8 has no bytes for.
-        return Batch(text.encode("utf-8", "replace"), 1, time_us // 1000, position)
+        return Batch(text.encode("utf-8", "replace"), 1, sane(time_us // 1000), position)

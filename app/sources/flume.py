@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Headers, Source
+from app.sources.event_time import sane
 from app.sources.flume_thrift import Call, Event, MalformedError, Status, decode, refuse, reply
 from app.sources.notices import Notices
 
@@ -31,8 +32,6 @@ _SECONDS_TO_WAIT = 5.0
 
 _SECONDS_FOR_A_FRAME = 60.0
 _SECONDS_TO_REPLY = 2.0
-_EARLIEST_MS = 100_000_000_000
-_LATEST_AHEAD_MS = 24 * 3_600_000
 _MOST_DIGITS = 15
 
 
@@ -218,11 +217,7 @@ async def _frame(reader: asyncio.StreamReader, size: int) -> bytes:
 
 def _batches(request: _Request) -> Iterator[Batch]:
     """A call's events, those together that follow each other with the same time and headers."""
-    now_ms = time.time_ns() // 1_000_000
-    groups = [
-        (key, list(events))
-        for key, events in itertools.groupby(request.events, lambda event: _key(event, now_ms))
-    ]
+    groups = [(key, list(events)) for key, events in itertools.groupby(request.events, _key)]
     for number, ((timestamp_ms, headers), events) in enumerate(groups, 1):
         text = b"\n".join([(event.body or b"").removesuffix(b"\n") for event in events])
         yield Batch(
@@ -234,22 +229,16 @@ def _batches(request: _Request) -> Iterator[Batch]:
         )
 
 
-def _key(event: Event, now_ms: int) -> tuple[int | None, Headers]:
+def _key(event: Event) -> tuple[int | None, Headers]:
     if not event.headers:
         return None, ()
     # The order in which Java's hash map sends them is nobody's.
     headers = tuple(
         (name.decode("utf-8", "replace"), value) for name, value in sorted(event.headers.items())
     )
-    return _event_time(event.headers.get(b"timestamp", b""), now_ms), headers
+    return _event_time(event.headers.get(b"timestamp", b"")), headers
 
 
-def _event_time(text: bytes, now_ms: int) -> int | None:
-    """Milliseconds since 1970 of a timestamp header; None where it can't be meant.
-
-    Seconds (a common slip) and times more than a day ahead are no event times.
-    """
-    if not text.isdigit() or len(text) > _MOST_DIGITS:
-        return None
-    timestamp_ms = int(text)
-    return timestamp_ms if _EARLIEST_MS <= timestamp_ms <= now_ms + _LATEST_AHEAD_MS else None
+def _event_time(text: bytes) -> int | None:
+    """Milliseconds since 1970 of a timestamp header; None where it can't be meant."""
+    return sane(int(text)) if text.isdigit() and len(text) <= _MOST_DIGITS else None

@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, Position, Source, SourceError
+from app.sources.event_time import sane
 from app.sources.notices import Notices
 from app.sources.progress import say
 
@@ -216,7 +217,7 @@ class KafkaSource(Source):
             yield Batch(
                 text,
                 text.count(b"\n") + 1 if values else 0,
-                timestamp if timestamp >= 0 else None,
+                sane(timestamp, 0),
                 position if number == len(groups) else None,
                 headers=headers,
                 lane=partition.partition,

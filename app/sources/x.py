@@ -18,6 +18,7 @@ from yarl import URL
 
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Source, SourceError
+from app.sources.event_time import sane
 from app.sources.notices import Notices
 from app.sources.reconnecting import Backoff
 from app.sources.x_rules import Rules, explanation
@@ -38,7 +39,6 @@ _REMEMBERED = 200_000
 """Ids of posts that are known, so that one that comes again is left out."""
 
 _ANSWER_BYTES = 64 << 10
-_LATEST_AHEAD_MS = 24 * 3_600_000
 
 
 def session(token: str, endpoint: str = ENDPOINT) -> aiohttp.ClientSession:
@@ -200,5 +200,4 @@ def _event_time(created_at: object) -> int | None:
         milliseconds = round(moment.astimezone(dt.UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
-    latest = time.time_ns() // 1_000_000 + _LATEST_AHEAD_MS
-    return milliseconds if 0 < milliseconds <= latest else None
+    return sane(milliseconds)

@@ -46,7 +46,7 @@ def post(number: int) -> bytes:
     if number % 10 == 1:
         data |= {"text": text[:6], "note_tweet": {"text": text}}
     if number % 10 != 2:
-        moment = time.gmtime(FIRST_MS // 1000 + number)
+        moment = time.gmtime(FIRST_MS // 1000 + number % 3600)
         data["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", moment)
     return json.dumps({"data": data, "matching_rules": [{"id": "1", "tag": ""}]}).encode() + b"\r\n"
 
