@@ -38,6 +38,8 @@ SECONDS = 30.0
 
 BANNER = " → Cassandra "
 
+TOKEN = "a-token-of-20-letters"  # noqa: S105 - a test's own
+
 KAFKA_IS_AWAY = re.compile(r"\d\d:\d\d:\d\d WARNING Kafka at \S+ is away; nothing is lost, .*")
 """The one other line that a worker may say which loses its broker."""
 
@@ -386,11 +388,15 @@ def taken_port(world: World) -> dict[str, str]:
 
 
 def foreign_host(world: World) -> dict[str, str]:
-    return world.good(WEB_HOST="192.0.2.1")
+    return world.good(WEB_HOST="192.0.2.1", WEB_TOKEN=TOKEN)
+
+
+def open_to_all(world: World) -> dict[str, str]:
+    return world.good(WEB_HOST="0.0.0.0")  # noqa: S104 - refused
 
 
 def unknown_host(world: World) -> dict[str, str]:
-    return world.good(WEB_HOST="web.invalid")
+    return world.good(WEB_HOST="web.invalid", WEB_TOKEN=TOKEN)
 
 
 AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
@@ -489,6 +495,11 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
             r"neither window_start nor window_end is in the primary key, "
             r"so windows would overwrite each other"
         ),
+    ),
+    "web host without a token": (
+        open_to_all,
+        2,
+        r"the web server would listen on 0\.0\.0\.0, for everybody .*set WORDCOUNT_WEB_TOKEN .*",
     ),
     "web port taken": (taken_port, 1, NO_LISTENING.format(r"127\.0\.0\.1:\d+")),
     "web host not of this machine": (foreign_host, 1, NO_LISTENING.format(r"192\.0\.2\.1:\d+")),
