@@ -91,10 +91,11 @@ async def test_a_log_is_followed_through_logrotate_and_kill(
     config.write_text(f"{log} {{\nrotate 9\nsize 1\n{LOGROTATE[way]}\n}}\n")
     config.chmod(0o600)
 
-    def rotated() -> None:
+    async def rotated() -> None:
+        await asyncio.sleep(1.1 if way == "dateext" else 0)  # its names are by the second
         command = [rotate, "--force", "--state", str(tmp_path / "state"), str(config)]
-        done = subprocess.run(
-            command, env=debian.environ(), capture_output=True, text=True, check=False
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=debian.environ(), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
 
@@ -105,15 +106,14 @@ async def test_a_log_is_followed_through_logrotate_and_kill(
     write(0, 1000)
     run = produce.watch("file", log, "--follow")
     await delivered(kafka.address, unique, 1000)
-    rotated()
+    await rotated()
     write(1000, 2000)
     await delivered(kafka.address, unique, 2000)
     run.kill()
     write(2000, 3000)
-    rotated()
-    await asyncio.sleep(1.1 if way == "dateext" else 0)  # its names are by the second
+    await rotated()
     write(3000, 4000)
-    rotated()
+    await rotated()
     write(4000, 5000)
     run = produce.watch("file", log, "--follow")
     assert await delivered(kafka.address, unique, 5000) == expected(5000), run.said.read_text()
