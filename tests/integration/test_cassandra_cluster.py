@@ -222,22 +222,15 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
     one = dataclasses.replace(settings, output_consistency="ONE")
     session_at_one = await connect(one)
     failures: Counter[str] = Counter()
-    faults = set()
     deadline = time.monotonic() + 240
     for node in cluster.nodes[1:]:
         node.pause()
     try:
-        said = ("Cannot achieve consistency level LOCAL_QUORUM", "timed out")
-        while not (
-            failures["WriteTimeout"]
-            and failures["Unavailable"]
-            and all(text in str(faults) for text in said)
-        ):
-            assert time.monotonic() < deadline, (failures, faults)
+        while not failures["WriteTimeout"] or not failures["Unavailable"]:
+            assert time.monotonic() < deadline, failures
             result = await writer.write(rows_of(200, 1))
             assert len(result.unwritten) == 200
             failures += result.failures
-            faults.add(result.last_fault)
         async with session_at_one:
             at_one = await CassandraWriter.create(session_at_one, one)
             assert (await at_one.write(rows_of(200, 1))).complete
