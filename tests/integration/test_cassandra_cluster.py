@@ -20,8 +20,9 @@ from app.cassandra.faults import DRIVER_ERRORS
 from app.cassandra.replicas import replica_groups
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
+from app.cassandra.session import CassandraSession, connect
 from app.cassandra.writer import CassandraWriter
+from app.errors import UnavailableError
 from app.settings import Settings
 from tests.cluster import CassandraCluster
 
@@ -232,11 +233,22 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
             assert len(result.unwritten) == 200
             failures += result.failures
         async with session_at_one:
-            at_one = await CassandraWriter.create(session_at_one, one)
+            at_one = await patiently_created(session_at_one, one, deadline)
             assert (await at_one.write(rows_of(200, 1))).complete
     finally:
         cluster.start_all()
     await all_written(writer, reader, settings.keyspace, 2)
+
+
+async def patiently_created(
+    session: CassandraSession, settings: Settings, deadline: float
+) -> CassandraWriter:
+    """A writer, once the driver has left the nodes that hang."""
+    while True:
+        try:
+            return await CassandraWriter.create(session, settings)
+        except UnavailableError:
+            assert time.monotonic() < deadline
 
 
 async def all_written(
