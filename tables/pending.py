@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.partials import WindowCounts, unpack
+from app.text import merge_counts
+from app.windowed import FEW
 
 if TYPE_CHECKING:
     from app.kafka.blocks import Block
@@ -19,7 +21,7 @@ class Pending:
 
     `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
     a part in them, `offset` the one that they reach; None while nothing has come. Past `most_rows`
-    the checkpoint comes before its time.
+    they are added up, and if that leaves many, the checkpoint comes before its time.
     """
 
     def __init__(self, interval_ms: int, most_rows: int) -> None:
@@ -29,6 +31,7 @@ class Pending:
         self._interval_ms = interval_ms
         self._most_rows = most_rows
         self._rows = 0
+        self._full = False
         self._deadline = math.inf
 
     def add(self, blocks: list[Block]) -> None:
@@ -39,8 +42,22 @@ class Pending:
             known = self.sources.get(counts.source, counts.watermark)
             self.sources[counts.source] = max(known, counts.watermark)
             self._rows += sum(len(own.words) for own in counts.windows)
+        if self._rows > self._most_rows:
+            self._add_up()
+            self._full = self._rows > self._most_rows // 2
         self.offset = blocks[-1].next
         self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
+
+    def _add_up(self) -> None:
+        """Make one row of a word's many: a frequent word comes with every block."""
+        by_window: dict[int, list[tuple[Any, Any]]] = {}
+        for start, words, counts in self.deltas:
+            by_window.setdefault(start, []).append((words, counts))
+        if len(by_window) <= FEW:
+            self.deltas = [
+                WindowCounts(start, *merge_counts(parts)) for start, parts in by_window.items()
+            ]
+            self._rows = sum(len(own.words) for own in self.deltas)
 
     @property
     def seconds_left(self) -> float:
@@ -50,4 +67,4 @@ class Pending:
     @property
     def due(self) -> bool:
         """Whether the checkpoint is due: by time, or by what has gathered."""
-        return self.seconds_left == 0.0 or self._rows > self._most_rows
+        return self.seconds_left == 0.0 or self._full
