@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
@@ -11,6 +12,8 @@ import hypothesis
 import psutil
 import pytest
 
+from app.embedded import ports
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 # A deadline by the clock fails on a busy machine, which says nothing of the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The port of a server that a test has killed must not go to a server of another tester.
+    tester = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    ports._RANGE = ports._RANGE[tester :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 
 class Servers(NamedTuple):

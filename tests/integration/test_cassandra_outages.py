@@ -227,9 +227,6 @@ async def test_an_outage_is_printed_measured_and_made_good(
     await asyncio.to_thread(server.start)
     await counted(stream, server, Counter(green=100, tea=150, black=50))
     await wait(lambda: says("Cassandra has taken all rows again"))
-    await wait(lambda: says(f"Cassandra's node {server.address} is back"))
-    await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
-    assert measures("wordcount_cassandra_reconnections 1.0")
     assert worker.stop() == 0
     log = worker.output.read_text()
     assert log.count("has not taken") == log.count("has taken all") == 1

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from tests.integration.test_word_count import START, expected, rows_of
+from tests.integration.test_word_count import expected, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cassandra.cluster import Session
 
     from app.embedded import EmbeddedKafka
+
+START = (time.time_ns() // 60_000_000_000 - 1) * 60_000
+"""Of today: Kafka itself deletes records whose time is past the topic's retention."""
 
 
 @pytest.fixture
