@@ -37,7 +37,11 @@ def start(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Callable[..., Any]]
         with (tmp_path / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [FAUST, "-A", "app", "produce", *map(str, arguments)],
-                env={**os.environ, "WORDCOUNT_BROKER": f"kafka://{address}"},
+                env={
+                    **os.environ,
+                    "WORDCOUNT_BROKER": f"kafka://{address}",
+                    "XDG_STATE_HOME": str(tmp_path),  # nothing that an earlier run has kept
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
