@@ -37,6 +37,14 @@ class Servers(NamedTuple):
     cassandra: EmbeddedCassandra
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What producers keep for their next run is this session's, not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def stopped_servers() -> Iterator[Servers]:
     """The session's servers, not started until a test asks for one."""
