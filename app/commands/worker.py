@@ -17,7 +17,7 @@ from faust.exceptions import AlreadyConfiguredWarning
 from app.application import gone_while_starting
 from app.errors import WordCountError, end_with
 from app.logs import config
-from app.memory import check_memory, keep_memory_low
+from app.memory import check_memory, collect_seldom, keep_memory_low
 from app.preflight import (
     check_data_directory,
     check_port,
@@ -50,6 +50,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         try:
             check_memory(app.settings.memory)
             keep_memory_low()
+            collect_seldom()
             check_data_directory(app.conf.datadir)
             # Kept, not closed: it holds until the process ends.
             self._claim = claim_data_directory(app.conf.datadir)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from app.errors import ConfigurationError
@@ -48,3 +51,21 @@ def test_more_memory_than_there_is_is_refused() -> None:
     check_memory(1 << 20)
     with pytest.raises(ConfigurationError, match=r"WORDCOUNT_MEMORY=\d+MiB: this machine lets"):
         check_memory(1 << 60)
+
+
+def test_garbage_is_still_collected_but_seldom() -> None:
+    """Hundreds of thousands of objects that live are not looked at; cycles of garbage go."""
+    code = """
+import gc, weakref
+from app.memory import YOUNG_OBJECTS, collect_seldom
+class Thing: pass
+collect_seldom()
+looks = []
+gc.callbacks.append(lambda phase, info: phase == "start" and looks.append(info["generation"]))
+lost = Thing(); lost.itself = lost; gone = weakref.ref(lost); del lost
+kept = [[] for _ in range(YOUNG_OBJECTS * 9 // 10)]
+assert not looks and gone() is not None
+kept += [[] for _ in range(YOUNG_OBJECTS // 5)]
+assert looks == [0] and gone() is None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
