@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from aiokafka import TopicPartition
 
+from app.kafka.records import Records
 from app.kafka.writer import Outgoing, Record
 from app.metrics import Tally, count_lines
 from app.partials import pack
@@ -15,7 +15,7 @@ from app.text import invalid_utf8
 from app.windowed import count_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from app.kafka.blocks import Block
     from app.settings import Settings
@@ -41,23 +41,18 @@ def split_blocks(
     UTF-8 are kept as they came, for topics of their own.
     """
     source = blocks[0].partition
-    records = [record for block in blocks for record in block.records]
-    values = [record.value or b"" for record in records]
+    records = Records.join([block.records for block in blocks])
     outgoing = []
-    bad = invalid_utf8(values)
+    bad = invalid_utf8(records.values)
     if bad:
         reasons = [("reason", reason.encode()) for reason in bad.values()]
-        rejected = zip((records[place] for place in bad), reasons, strict=True)
-        outgoing.append(
-            _unchanged(settings.rejected, source, [(r, [reason]) for r, reason in rejected])
-        )
-        records = [record for place, record in enumerate(records) if place not in bad]
-        values = [record.value or b"" for record in records]
-    timestamps = np.fromiter((record.timestamp for record in records), np.int64, len(records))
-    judged = windows.judge(timestamps, watermark, time.time_ns() // 1_000_000)
+        outgoing.append(_unchanged(settings.rejected, source, records.select(list(bad)), reasons))
+        records = records.select([place for place in range(len(records)) if place not in bad])
+    judged = windows.judge(records.timestamps, watermark, time.time_ns() // 1_000_000)
     if len(judged.late):
-        late = (records[place] for place in judged.late)
-        outgoing.append(_unchanged(settings.late, source, ((record, ()) for record in late)))
+        late = records.select(judged.late.tolist())
+        outgoing.append(_unchanged(settings.late, source, late))
+    values = [value or b"" for value in records.values]
     counted = count_windows(values, judged, settings.words)
     for owner, messages in enumerate(pack(counted, settings.partitions, source, judged.watermark)):
         if messages:
@@ -75,12 +70,14 @@ def split_blocks(
 
 
 def _unchanged(
-    topic: str, partition: int, records: Iterable[tuple[Any, Sequence[tuple[str, bytes]]]]
+    topic: str, partition: int, records: Records, more: Sequence[tuple[str, bytes]] = ()
 ) -> Outgoing:
+    """Records as they came, each with one header of `more` if there are any."""
+    kept = zip(records.keys, records.values, records.timestamps.tolist(), strict=True)
     return Outgoing(
         TopicPartition(topic, partition),
         [
-            Record(record.key, record.value, record.timestamp, (*record.headers, *more))
-            for record, more in records
+            Record(*record, (*records.headers.get(place, ()), *more[place : place + 1]))
+            for place, record in enumerate(kept)
         ],
     )

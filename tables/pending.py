@@ -36,8 +36,8 @@ class Pending:
 
     def add(self, blocks: list[Block]) -> None:
         """Take in blocks of partial counts; heavy, for a thread."""
-        for record in (record for block in blocks for record in block.records):
-            counts = unpack(record.value)
+        for value in (value for block in blocks for value in block.records.values):
+            counts = unpack(value)
             self.deltas.extend(counts.windows)
             known = self.sources.get(counts.source, counts.watermark)
             self.sources[counts.source] = max(known, counts.watermark)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
+from app.kafka.records import Records
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,9 +28,6 @@ def AS_BATCHES(value: bytes) -> bytes:  # noqa: N802 - a marker that aiokafka ta
     """Mark a consumer as one that takes batches; never called."""
     return value
 
-
-RECORD_BYTES = 200
-"""What a record takes in memory besides its value: objects, offset, timestamp, lists."""
 
 BLOCK_BYTES = 4 << 20
 """Memory of the records in one block, in bytes, unless one batch alone takes more."""
@@ -44,12 +43,11 @@ class Batch:
 
     first: int
     next: int
-    records: list[Any]
+    records: Records
     size: int = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        values = sum([len(record.value or b"") for record in self.records])
-        self.size = values + RECORD_BYTES * len(self.records)
+        self.size = self.records.size
 
     @property
     def offset(self) -> int:
@@ -63,14 +61,14 @@ class Block:
 
     `first` is the offset that was to be read next, `next` the one after the block, `generation` the
     consumer group's generation in which it was fetched, `end` where the topic ended then, `size`
-    the bytes that it takes in memory. A record has value, key, headers, offset and timestamp (ms).
+    the bytes that it takes in memory.
     """
 
     topic: str
     partition: int
     first: int
     next: int
-    records: list[Any]
+    records: Records
     generation: int
     end: int
     size: int
@@ -80,17 +78,12 @@ class Block:
         cls, partition: TopicPartition, batches: list[Batch], generation: int, end: int
     ) -> Block:
         """Join the batches of one fetch."""
-        records = (
-            batches[0].records
-            if len(batches) == 1
-            else [record for batch in batches for record in batch.records]
-        )
         return cls(
             partition.topic,
             partition.partition,
             batches[0].first,
             batches[-1].next,
-            records,
+            Records.join([batch.records for batch in batches]),
             generation,
             end,
             sum(batch.size for batch in batches),
@@ -98,8 +91,7 @@ class Block:
 
     def after(self, offset: int) -> Block:
         """The part of this block from `offset` on."""
-        records = [record for record in self.records if record.offset >= offset]
-        return dataclasses.replace(self, first=offset, records=records)
+        return dataclasses.replace(self, first=offset, records=self.records.since(offset))
 
 
 class _PartitionRecords(fetcher.PartitionRecords):
@@ -119,10 +111,11 @@ class _PartitionRecords(fetcher.PartitionRecords):
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             readable = not self._is_aborted(batch) and not batch.is_control_batch
             first = self.next_fetch_offset
-            records = [record for record in batch if record.offset >= first] if readable else []
+            records = Records.of(list(batch) if readable else ())
             if batch.next_offset > first:
                 self.next_fetch_offset = batch.next_offset
-                yield Batch(first, batch.next_offset, records)
+                # A fetch brings a whole batch, though it may begin before what is asked for.
+                yield Batch(first, batch.next_offset, records.since(first))
 
     def _is_aborted(self, batch: Any) -> bool:
         if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:

@@ -150,7 +150,7 @@ class BlockConsumer(driver.Consumer):
             topic=block.topic,
             partition=block.partition,
             offset=block.next - 1,
-            timestamp=block.records[-1].timestamp / 1000 if block.records else 0.0,
+            timestamp=block.records.timestamps[-1] / 1000 if len(block.records) else 0.0,
             timestamp_type=0,
             headers=None,
             key=b"",  # recovery refuses a message without a key

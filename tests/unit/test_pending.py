@@ -19,7 +19,7 @@ def block(counts: dict[str, int], start: int = 0, after: int = 1) -> Any:
         pa.array(list(counts.values()), pa.int64()),
     )
     [[message]] = pack([WindowCounts(start, words, numbers)], 1, 0, 0)
-    return SimpleNamespace(records=[SimpleNamespace(value=message)], next=after)
+    return SimpleNamespace(records=SimpleNamespace(values=[message]), next=after)
 
 
 def held(pending: Pending) -> Counter[tuple[int, str]]:

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from agents.split import Splitter
 from app.kafka.blocks import Batch, Block
+from app.kafka.records import Records
 from app.metrics import Metrics
 from app.settings import Settings
 from app.windows import Windows
@@ -48,7 +49,7 @@ def block(offset: int, timestamp: int) -> Block:
     record = SimpleNamespace(
         offset=offset, timestamp=timestamp, key=None, value=b"word", headers=()
     )
-    return Block.of(LINES, [Batch(offset, offset + 1, [record])], 1, offset + 1)
+    return Block.of(LINES, [Batch(offset, offset + 1, Records.of([record]))], 1, offset + 1)
 
 
 async def split(lane: Lane) -> Lane:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.kafka.blocks import Batch, Block
 from app.kafka.gone import GoneError, Span, refuse_gone, refuse_lost_rows, refuse_new_topic
+from app.kafka.records import Records
 from app.kafka.stage import Lane
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ def lane(start: int = 0) -> Lane:
 
 def block(first: int, end: int, topic_end: int = END) -> Block:
     """A block of the offsets from `first` up to and without `end`."""
-    records = [SimpleNamespace(offset=offset, value=b"word") for offset in range(first, end)]
-    return Block.of(SOURCE, [Batch(first, end, records)], 1, topic_end)
+    records = [
+        SimpleNamespace(offset=offset, timestamp=0, key=None, value=b"word", headers=())
+        for offset in range(first, end)
+    ]
+    return Block.of(SOURCE, [Batch(first, end, Records.of(records))], 1, topic_end)
 
 
 async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
@@ -41,7 +45,7 @@ async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
     for given_block in blocks:
         answers.append(await own.put(given_block))
         for taken in (await own.take() or ()) if own._blocks else ():
-            found.extend(record.offset for record in taken.records)
+            found.extend(taken.records.offsets.tolist())
     return found, answers
 
 

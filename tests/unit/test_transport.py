@@ -11,6 +11,7 @@ from faust.types import TP
 from intervaltree import IntervalTree
 
 from app.kafka.blocks import Block
+from app.kafka.records import Records
 from app.kafka.transport import BlockConsumer
 
 LINES = TP("lines", 0)
@@ -34,7 +35,7 @@ def held(consumer: BlockConsumer) -> list[Any]:
 
 async def test_an_acked_block_leaves_nothing_behind(consumer: BlockConsumer) -> None:
     """A worker that runs for months acks millions of blocks."""
-    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, [], 1, 10, 0))
+    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, Records.of(()), 1, 10, 0))
     consumer._unacked_messages.add(message)
     assert consumer.ack(message)
     assert message.acked
@@ -63,6 +64,8 @@ async def test_a_block_that_faust_has_no_place_for_is_read_again(
 
     consumer._conduct = conduct
     monkeypatch.setattr(consumer, "_give_back", give_back)
-    message: Any = consumer._as_message(LINES, Block(LINES.topic, 0, 4, 10, [], 1, 10, 0))
+    message: Any = consumer._as_message(
+        LINES, Block(LINES.topic, 0, 4, 10, Records.of(()), 1, 10, 0)
+    )
     await consumer._hand_on(message)
     assert given_back == [(LINES, 4, 10)]

@@ -1,0 +1,97 @@
+"""Records as columns: to keep an object for each would cost more than to count its words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Records"]
+
+_OFFSET, _TIMESTAMP = attrgetter("offset"), attrgetter("timestamp")
+_KEY, _VALUE, _HEADERS = attrgetter("key"), attrgetter("value"), attrgetter("headers")
+
+_OVERHEAD_BYTES = 100
+"""What a record takes in memory besides its value: its places in the columns, a bytes object."""
+
+
+@dataclass(slots=True)
+class Records:
+    """Records of one partition in order, as columns of one length.
+
+    `offsets` and `timestamps` (ms) are int64; keys and values are bytes or None; `headers` are
+    those of the records that have any, by place.
+    """
+
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    keys: list[Any]
+    values: list[Any]
+    headers: dict[int, Sequence[tuple[str, bytes]]]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def of(cls, records: Sequence[Any]) -> Records:
+        """The columns of record objects."""
+        return cls(
+            np.fromiter(map(_OFFSET, records), np.int64, len(records)),
+            np.fromiter(map(_TIMESTAMP, records), np.int64, len(records)),
+            list(map(_KEY, records)),
+            list(map(_VALUE, records)),
+            {place: headers for place, headers in enumerate(map(_HEADERS, records)) if headers},
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Records]) -> Records:
+        """All records of several parts, one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.of(())
+        begins = np.cumsum([0, *map(len, parts)]).tolist()
+        return cls(
+            np.concatenate([part.offsets for part in parts]),
+            np.concatenate([part.timestamps for part in parts]),
+            [key for part in parts for key in part.keys],
+            [value for part in parts for value in part.values],
+            {
+                begin + place: headers
+                for begin, part in zip(begins, parts, strict=False)
+                for place, headers in part.headers.items()
+            },
+        )
+
+    @property
+    def size(self) -> int:
+        """The bytes that they take in memory, about."""
+        return sum([len(value) for value in self.values if value]) + _OVERHEAD_BYTES * len(self)
+
+    def since(self, offset: int) -> Records:
+        """Those from `offset` on."""
+        if not len(self) or self.offsets[0] >= offset:
+            return self
+        return self.select(range(int(np.searchsorted(self.offsets, offset)), len(self)))
+
+    def select(self, places: Sequence[int]) -> Records:
+        """Those at some places, in the order of these."""
+        found = list(places)
+        return Records(
+            self.offsets[found],
+            self.timestamps[found],
+            [self.keys[place] for place in found],
+            [self.values[place] for place in found],
+            {
+                at: self.headers[place]
+                for at, place in enumerate(found if self.headers else ())
+                if place in self.headers
+            },
+        )
