@@ -170,6 +170,21 @@ class BlockConsumer(driver.Consumer):
             if partition in assignment:
                 await self.seek(partition, offset)
 
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek, and wait for the positions; not where a rebalance has overtaken it.
+
+        Faust's recovery may come to seek when the next assignment has begun to change what it is
+        about: offsets are None then, or partitions are gone. It begins anew for that one.
+        """
+        assignment = self.assignment()
+        kept = {
+            partition: offset
+            for partition, offset in partitions.items()
+            if offset is not None and partition in assignment
+        }
+        if kept:
+            await super().seek_wait(kept)
+
     async def _seek(self, partition: TP, offset: int) -> None:
         # Faust seeks from this thread, in the middle of what aiokafka's fetcher does in its own.
         thread = cast("_Thread", self._thread)

@@ -207,6 +207,8 @@ class PartitionWriter:
                 raise result
         for (partition, count, _), first in zip(sent, results, strict=False):
             # A batch's future tells the offset of its first record.
+            if first.offset < 0:
+                raise KafkaError(f"{partition}: written, but no broker knows where")
             written[partition] = first.offset + count - 1
         reached("writer.sent")
         await producer.commit_transaction()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +109,28 @@ async def test_the_offset_that_an_opened_writer_tells_can_move_no_more(
     assert fenced == [zombie]
     await successor.commit(words(successor, b"two"), 2, "second")
     assert await committed(kafka, unique, 2) == [b"one", b"two"]
+
+
+async def test_a_batch_whose_place_is_unknown_is_written_anew(
+    make: Make, kafka: EmbeddedKafka, unique: str
+) -> None:
+    """A broker that was restarted may know of a batch that it has it, but not where."""
+    writer = make()
+    await writer.open()
+    producer: Any = writer._producer
+    send = producer.send_batch
+
+    async def sending(*batch: Any, **options: Any) -> asyncio.Future[Any]:
+        await (await send(*batch, **options))
+        answered: asyncio.Future[Any] = asyncio.Future()
+        answered.set_result(SimpleNamespace(offset=-1))
+        return answered
+
+    producer.send_batch = sending
+    written = await writer.commit(words(writer, b"one", b"two"), 2, "mark")
+    assert list(written.values()) == [4]  # after both records and the marker of what was aborted
+    assert await committed(kafka, unique, 2) == [b"one", b"two"]
+    assert (await make().open()).offset == 2
 
 
 @pytest.mark.parametrize("took_effect", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
@@ -69,3 +70,22 @@ async def test_a_block_that_faust_has_no_place_for_is_read_again(
     )
     await consumer._hand_on(message)
     assert given_back == [(LINES, 4, 10)]
+
+
+async def test_a_seek_that_a_rebalance_has_overtaken_ends_nothing(
+    consumer: BlockConsumer,
+) -> None:
+    """What the new assignment has no offset for yet, or has not at all, is left to its recovery."""
+    sought: list[Any] = []
+
+    async def seek_wait(partitions: Any) -> None:
+        sought.append(partitions)
+
+    other, gone = TP("lines", 1), TP("lines", 2)
+    thread: Any = SimpleNamespace(assignment=lambda: {LINES, other}, seek_wait=seek_wait)
+    consumer._thread = thread
+    partitions: Any = {LINES: 7, other: None, gone: 3}
+    await consumer.seek_wait(partitions)
+    partitions = {gone: 3}
+    await consumer.seek_wait(partitions)
+    assert sought == [{LINES: 7}]
