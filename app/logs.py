@@ -6,6 +6,7 @@ at every try, and Faust with a traceback.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -77,14 +78,17 @@ class Seldom(logging.Filter):
 
 
 class Unexpected(logging.Filter):
-    """Holds back what frameworks say of an absent Kafka, which the application says itself."""
+    """Holds back what frameworks say of an absent Kafka, which the application says itself.
+
+    Also of tasks that were cancelled: Faust does that to its agents at each rebalance.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` is about anything else."""
         text = str(record.msg)  # some log an exception as the message
         error = record.exc_info[1] if record.exc_info else None
-        kafka = isinstance(error, (KafkaError, WordCountError)) or "KafkaError" in text
-        return not kafka and "Reraising original exception" not in text
+        known = isinstance(error, (KafkaError, WordCountError, asyncio.CancelledError))
+        return not known and "KafkaError" not in text and "Reraising original exception" not in text
 
 
 def config(level: str, form: Literal["plain", "json"] = "plain") -> dict[str, Any]:

@@ -58,6 +58,8 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
                 check_exposure(app.conf.web_bind, app.settings.token)
                 check_port(app.conf.web_bind, app.conf.web_port)
             asyncio.run(check_servers(app.settings))
+            # Of a sleep that Faust had in hand when its loop ended.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             super().run_using_worker(*args, **kwargs)
         except WordCountError as error:
             self._stop(error)

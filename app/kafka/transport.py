@@ -7,10 +7,12 @@ commit too, it would move them backwards.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
@@ -53,6 +55,11 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._value_deserializer = AS_BATCHES  # noqa: SLF001
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Close the consumer. What the end cuts off in it is no news: nothing there is committed."""
+        with contextlib.suppress(asyncio.CancelledError, KafkaError):
+            await super().on_thread_stop()
 
     async def seek_here(self, partition: TP, offset: int) -> None:
         """Seek; to be run in this thread's own loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -142,6 +143,7 @@ class TestUnexpected:
             record("crashed", error=KafkaConnectionError("no broker")),
             record("crashed", error=UnavailableError("no broker")),
             record("crashed: KafkaError()"),
+            record("crashed", error=asyncio.CancelledError()),
             record("Reraising original exception"),
         ],
     )
