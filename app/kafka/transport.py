@@ -57,7 +57,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_thread_stop(self) -> None:
-        """Close the consumer. What the end cuts off in it is no news: nothing there is committed."""
+        """Close the consumer. What the end cuts off is no news: nothing there is committed."""
         with contextlib.suppress(asyncio.CancelledError, KafkaError):
             await super().on_thread_stop()
 
