@@ -5,7 +5,8 @@
 `MUTANTS` is the table: rule, how it is broken, the test that notices. Beside these, two rules that
 look needed are not. The generation in which a block was fetched need not be compared: its offsets
 decide (app/kafka/stage.py). Giving back a fetch that a rebalance overtook is needed for the
-changelog alone: lanes would ask for lines again by themselves.
+changelog alone: lanes would ask for lines again by themselves. That lanes take no block beyond a
+hole shows in their own test; from outside seldom, since hardly anything makes holes.
 """
 
 from __future__ import annotations
@@ -93,13 +94,6 @@ MUTANTS = [
         f"{LANES}test_offsets_come_once_and_in_order_whatever_is_fetched",
     ),
     Mutant(
-        "no holes, seen from outside",
-        "app/kafka/stage.py",
-        "        if block.first > self.expected:\n            return False\n",
-        "",
-        f"{FAULTS}test_killed_workers",
-    ),
-    Mutant(
         "what was done is done",
         "app/kafka/stage.py",
         "        if block.next <= self.expected:",
@@ -139,7 +133,7 @@ MUTANTS = [
             reached("count.committed")
             end = await self._commit(lane, change.puts, pending.offset)
 """,
-        f"{FAULTS}test_points_in_the_code[writer.sent:5+count.committed:3:SIGSTOP]",
+        "tests/unit/test_count.py",
     ),
     Mutant(
         "rows and changelog offset in one batch",
@@ -158,8 +152,8 @@ MUTANTS = [
     Mutant(
         "the newest version of a row wins",
         "app/cassandra/rows.py",
-        'using = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]',
-        "using: list[str] = []",
+        'options = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]',
+        "options: list[str] = []",
         "tests/integration/test_cassandra_writer.py::test_an_older_count_that_comes_later_loses",
     ),
     Mutant(
