@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cassandra.policies import ConstantReconnectionPolicy
 from cassandra.protocol import StartupMessage
 
 from app.cassandra.results import Unobserved, WriteResult
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
 from app.cassandra.session import CassandraSession, connect
+from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
 from app.settings import Settings
@@ -154,7 +158,7 @@ async def test_a_server_that_is_down_is_reported_in_time(
         assert len(result.unwritten) == 20_000
         assert result.retries > 0
         assert result.failures
-        assert result.last_fault
+        assert result.faults.keys() == result.failures.keys()
         began = time.monotonic()
         result = await writer.write(rows_of(20_000, 1), timeout_s=1.0)
         assert time.monotonic() - began < 3
@@ -184,6 +188,44 @@ async def test_a_server_that_hangs_is_reported_in_time(
             assert time.monotonic() < deadline
             result = await writer.write(rows_of(1_000, 2), timeout_s=10.0)
         assert await stored(session, unique) == {row.word: 2 for row in rows_of(1_000, 2)}
+
+
+async def test_a_node_that_comes_back_is_noticed_whoever_finds_it(
+    server: EmbeddedCassandra,
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The driver as it tries again, or a session made anew while the driver still waits: once."""
+    caplog.set_level("INFO", "app.cassandra.nodes")
+    settings = settings_of(server, unique, OUTPUT_RETRIES="1")
+    async with await connect(settings) as session:
+        await apply(session, settings)
+    found_by_driver, found_anew = CassandraSink(settings), CassandraSink(settings)
+    async with AsyncExitStack() as stack:
+        for sink in (found_by_driver, found_anew):
+            stack.push_async_callback(sink.close)
+        await found_by_driver.open()
+        found_by_driver._asked_at = math.inf
+        monkeypatch.setattr(
+            "app.cassandra.session.ExponentialReconnectionPolicy",
+            lambda *_, **__: ConstantReconnectionPolicy(3_600, max_attempts=None),
+        )
+        await found_anew.open()
+        await asyncio.to_thread(server.kill)
+        for sink in (found_by_driver, found_anew):
+            while sink.nodes.count() != (0, 1):
+                await sink.write(rows_of(10, 1))
+            assert sink.nodes.none_up_seconds() > 0
+        await asyncio.to_thread(server.start)
+        deadline = time.monotonic() + 90
+        for sink in (found_by_driver, found_anew):
+            while not (await sink.write(rows_of(10, 2))).complete:
+                assert time.monotonic() < deadline
+            assert (sink.nodes.count(), sink.nodes.reconnections) == ((1, 0), 1)
+            assert sink.nodes.none_up_seconds() == 0
+    said = Counter(record.getMessage().rpartition(" is ")[2] for record in caplog.records)
+    assert said == {"gone; the driver tries to reconnect": 2, "back": 2}
 
 
 START = 1_700_000_040_000
@@ -227,6 +269,9 @@ async def test_an_outage_is_printed_measured_and_made_good(
     await asyncio.to_thread(server.start)
     await counted(stream, server, Counter(green=100, tea=150, black=50))
     await wait(lambda: says("Cassandra has taken all rows again"))
+    await wait(lambda: says(f"Cassandra's node {server.address} is back"))
+    await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
+    assert measures("wordcount_cassandra_reconnections 1.0")
     assert worker.stop() == 0
     log = worker.output.read_text()
     assert log.count("has not taken") == log.count("has taken all") == 1
