@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -223,11 +224,11 @@ async def test_a_node_that_comes_back_is_noticed_whoever_finds_it(
         for sink in (found_by_driver, found_anew):
             while not (await sink.write(rows_of(10, 2))).complete:
                 assert time.monotonic() < deadline
-            assert (sink.nodes.count(), sink.nodes.reconnections) == ((1, 0), 1)
-            assert sink.nodes.none_up_seconds() == 0
+            assert (sink.nodes.count(), sink.nodes.none_up_seconds()) == ((1, 0), 0)
     said = [text for logger, _, text in caplog.record_tuples if logger == "app.cassandra.nodes"]
     gone, back = f"Cassandra's node {server.address} is gone", f"{server.address} is back"
-    assert [sum(part in text for text in said) for part in (gone, back)] == [2, 2]
+    times = [sum(part in text for text in said) for part in (gone, back)]
+    assert times == [found_by_driver.nodes.reconnections + found_anew.nodes.reconnections] * 2
 
 
 START = 1_700_000_040_000
@@ -251,33 +252,37 @@ async def test_an_outage_is_printed_measured_and_made_good(
     worker = stream.start()
     await stream.produce([("green tea", START)] * 100)
     await counted(stream, server, Counter(green=100, tea=100))
-    await asyncio.to_thread(server.kill)
-    await stream.produce([("black tea", START)] * 50)
+    before = len(worker.output.read_text())
+
+    def log() -> str:
+        return worker.output.read_text()[before:]
 
     def says(line: str) -> bool:
-        return line in worker.output.read_text()
+        return line in log()
 
     def measures(line: str) -> bool:
-        return line in worker.get("/metrics")[1]
+        return line in (worker.get("/metrics")[1] or "no answer in time")
 
     def wait(condition: Callable[[], bool]) -> Any:
         return asyncio.to_thread(worker.wait_until, condition)
 
+    await asyncio.to_thread(server.kill)
+    await stream.produce([("black tea", START)] * 50)
     await wait(lambda: says(f"Cassandra's node {server.address} is gone"))
-    await wait(lambda: says("Cassandra has not taken 2 rows ("))
+    await wait(lambda: re.search(r"Cassandra has not taken [12] rows \(\S", log()))
     await wait(lambda: measures('cassandra_nodes{state="down"} 1.0'))
     await wait(lambda: measures("wordcount_rows_waiting 2.0"))
-    assert measures('wordcount_write_failures_total{kind="NoHostAvailable"}')
+    await wait(lambda: measures('wordcount_write_failures_total{kind="NoHostAvailable"}'))
     await asyncio.to_thread(server.start)
     await counted(stream, server, Counter(green=100, tea=150, black=50))
     await wait(lambda: says("Cassandra has taken all rows again"))
     await wait(lambda: says(f"Cassandra's node {server.address} is back"))
     await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
-    assert measures("wordcount_cassandra_reconnections 1.0")
+    # A machine without a moment to spare loses the node again: that is told and counted, too.
+    await wait(lambda: measures(f"wordcount_cassandra_reconnections {log().count('is back')}.0"))
     assert worker.stop() == 0
-    log = worker.output.read_text()
-    assert log.count("has not taken") == log.count("has taken all") == 1
-    assert "Traceback" not in log
+    assert log().count("has not taken") == log().count("has taken all") == 1
+    assert "Traceback" not in log()
 
 
 async def test_a_table_dropped_under_a_worker_is_filled_again(

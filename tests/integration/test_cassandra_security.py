@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from app.cassandra.session import connect
 from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.embedded import EmbeddedCassandra
-from app.errors import ConfigurationError, WordCountError
+from app.errors import ConfigurationError, UnavailableError, WordCountError
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -343,8 +344,15 @@ async def write_on(writer: CassandraWriter) -> None:
 
 
 async def change_password(admin: Settings, role: str, password: str) -> None:
-    async with await connect(admin) as session:
+    """As soon as the node, which may just have started, has time for it."""
+    async with asyncio.timeout(90), await patiently_connected(admin) as session:
         await session.execute(f"ALTER ROLE {role} WITH PASSWORD = '{password}'")
+
+
+async def patiently_connected(settings: Settings) -> CassandraSession:
+    while True:
+        with contextlib.suppress(UnavailableError):
+            return await connect(settings)
 
 
 async def write_until(sink: CassandraSink, rows: list[Row], done: Callable[[], bool]) -> None:
