@@ -37,7 +37,7 @@ def own_cassandra() -> Iterator[EmbeddedCassandra]:
     killed forgets what it acknowledged in its last moments; other replicas then have it.
     """
     durable = {"commitlog_sync": "batch", "commitlog_sync_period": "0ms"}
-    with EmbeddedCassandra(settings=durable) as server:
+    with EmbeddedCassandra(settings=durable, timeout=300.0) as server:
         yield server
 
 
@@ -317,7 +317,7 @@ def slow_cassandra() -> Iterator[EmbeddedCassandra]:
         "native_transport_rate_limiting_enabled": True,
         "native_transport_max_requests_per_second": 100,
     }
-    with EmbeddedCassandra(settings=limits) as server:
+    with EmbeddedCassandra(settings=limits, timeout=300.0) as server:
         yield server
 
 

@@ -93,7 +93,7 @@ def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
             },
         },
     }
-    with EmbeddedCassandra(settings=options) as server:
+    with EmbeddedCassandra(settings=options, timeout=300.0) as server:
         # A fresh node serves before it has made its first user.
         asyncio.run(first_user(settings_of(server, certificates)))
         yield server
