@@ -16,6 +16,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.cassandra.outage import Outage
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.faultpoints import reached
 from app.threads import in_thread
@@ -46,7 +47,7 @@ class Flusher:
         self._sink = sink
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
-        self._behind = False
+        self._outage = Outage()
         self._last = False
 
     async def flush_counts(self, timeout_s: float | None = None) -> int:
@@ -91,7 +92,7 @@ class Flusher:
         with self._metrics.flush_seconds.time():
             reached("flush.taken")
             result = await self._done(self._sink.write(rows, timeout_s=timeout_s))
-            fault = result.last_fault
+            faults = result.faults
             unwritten: list[Row | TopRow] = list(result.unwritten)
             if self._top_words and (result.rows or not unwritten):
                 top_rows = await in_thread(partial(snapshot.top_rows, self._top_words))
@@ -99,25 +100,11 @@ class Flusher:
                 top = await self._done(self._sink.write_top(top_rows, timeout_s=left_s))
                 self._metrics.top_flushed(top)
                 unwritten += top.unwritten
-                fault = fault or top.last_fault
+                faults = {**top.faults, **faults}
             reached("flush.written")
         self._metrics.flushed(result, complete=not unwritten)
-        self._say(len(unwritten), fault)
+        self._outage.tell(len(unwritten), faults)
         return unwritten
-
-    def _say(self, unwritten: int, fault: str | None) -> None:
-        """One line when Cassandra stops taking rows, one when it has all of them again."""
-        if bool(unwritten) == self._behind:
-            return
-        self._behind = bool(unwritten)
-        if unwritten:
-            logger.warning(
-                "Cassandra has not taken %d rows (%s); they go with the next flush",
-                unwritten,
-                fault or "no time left",
-            )
-        else:
-            logger.info("Cassandra has taken all rows again")
 
     async def _done(self, write: Awaitable[WriteResult]) -> WriteResult:
         try:

@@ -174,13 +174,13 @@ class CassandraMetrics:
         self.batch_seconds = histogram("batch_seconds", "Time until a batch was taken", _SECONDS)
         self._nodes = Gauge(
             "wordcount_cassandra_nodes",
-            "Nodes as the driver sees them",
+            "Nodes that the driver connects to",
             ["state"],
             registry=registry,
         )
         self._reconnections = Gauge(
             "wordcount_cassandra_reconnections",
-            "Times that the driver found a node again",
+            "Times that a node came back",
             registry=registry,
         )
 

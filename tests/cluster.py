@@ -85,7 +85,7 @@ class CassandraCluster:
 
     def _until_met(self) -> None:
         """Wait until each node knows the others."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         for node in self.nodes:
             alone = ExecutionProfile(WhiteListRoundRobinPolicy([node.host]))
             with Cluster(
@@ -93,6 +93,8 @@ class CassandraCluster:
                 port=node.port,
                 execution_profiles={"alone": alone},
                 reconnection_policy=ConstantReconnectionPolicy(0.2, max_attempts=None),
+                connect_timeout=60,
+                control_connection_timeout=60,
             ) as cluster:
                 session = cluster.connect()
                 query = "SELECT peer, rpc_address, host_id FROM system.peers"

@@ -50,7 +50,7 @@ def stopped_servers() -> Iterator[Servers]:
     """The session's servers, not started until a test asks for one."""
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
 
-    servers = Servers(EmbeddedKafka(), EmbeddedCassandra())
+    servers = Servers(EmbeddedKafka(timeout=300.0), EmbeddedCassandra(timeout=300.0))
     yield servers
     for server in servers:
         server.close()

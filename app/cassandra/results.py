@@ -51,10 +51,10 @@ class WriteResult:
     `unwritten` were not: they may or may not be there, and must be written again with newer counts.
     `superseded` rows were left out since a newer one of the same word and window came along.
     `existing` rows were there already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS). `retries` is how
-    often a request was sent again, `failures` counts requests that failed by kind of fault.
-    `waiting_s` is the time that batches waited for the throughput limit and after faults,
-    `writing_s` the time that they were under way, both summed over batches; `elapsed_s` is the time
-    from start to end of the write.
+    often a request was sent again. `failures` counts requests that failed by kind of fault;
+    `faults` has the words of each kind's last one. `waiting_s` is the time that batches waited for
+    the throughput limit and after faults, `writing_s` the time that they were under way, both
+    summed over batches; `elapsed_s` is the time from start to end of the write.
     """
 
     rows: int = 0
@@ -64,11 +64,11 @@ class WriteResult:
     existing: int = 0
     retries: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, str] = field(default_factory=dict)
     waiting_s: float = 0.0
     writing_s: float = 0.0
     elapsed_s: float = 0.0
     unwritten: list[Any] = field(default_factory=list)
-    last_fault: str | None = None
 
     @property
     def complete(self) -> bool:

@@ -49,7 +49,8 @@ class CassandraSink:
     async def write(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> WriteResult:
         """Upsert rows; see CassandraWriter.write."""
         result = await _opened(self._writer).write(rows, timeout_s=timeout_s)
-        if result.unwritten and not result.rows and not self.nodes.count()[0]:
+        up, _ = self.nodes.count()
+        if result.unwritten and not result.rows and not up:
             await self._look_into_outage()
         return result
 

@@ -237,7 +237,7 @@ class _Write:
             except DRIVER_ERRORS as error:
                 self.result.failures[kind(error)] += 1
                 self.writer.observer.failed(kind(error), time.monotonic() - began)
-                self.result.last_fault = describe(error)
+                self.result.faults[kind(error)] = describe(error)
                 if is_passing(error) or await self._lags(error):
                     retries += 1
                     if retries > (0 if self.failing else self.settings.output_retries):

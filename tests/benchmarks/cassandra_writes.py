@@ -93,7 +93,7 @@ class Bench:
         async def write() -> None:
             result = await writer.write(rows)
             if result.retries or not result.complete:
-                raise SystemExit(f"{len(result.unwritten)} rows left: {result.last_fault}")
+                raise SystemExit(f"{len(result.unwritten)} rows left: {result.faults}")
 
         return await self._timed(write, len(rows))
 

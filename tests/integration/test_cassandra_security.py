@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from app.cassandra.session import connect
 from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.embedded import EmbeddedCassandra
-from app.errors import ConfigurationError, WordCountError
+from app.errors import ConfigurationError, UnavailableError, WordCountError
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
             },
         },
     }
-    with EmbeddedCassandra(settings=options) as server:
+    with EmbeddedCassandra(settings=options, timeout=300.0) as server:
         # A fresh node serves before it has made its first user.
         asyncio.run(first_user(settings_of(server, certificates)))
         yield server
@@ -225,13 +226,39 @@ async def test_a_user_without_the_right_to_write_is_said(
         CASSANDRA_PASSWORD=READER,
     )
     async with await connect(reader) as session:
-        with pytest.raises(WriteRefusedError, match=f"User {READER} has no MODIFY .*{unique}"):
+        with pytest.raises(WriteRefusedError, match=no_right(unique)) as caught:
             await write_one(session, reader)
+    assert caught.value.exit_status == 2
+
+
+def no_right(keyspace: str) -> str:
+    return f"writes to {keyspace}.words are refused: User {READER} has no MODIFY .*{keyspace}"
 
 
 async def write_one(session: CassandraSession, settings: Settings) -> None:
     writer = await CassandraWriter.create(session, settings)
-    await writer.write([Row("tea", 0, 60_000, 1, 1)])
+    assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+
+
+async def test_a_right_that_is_taken_away_is_said(
+    server: EmbeddedCassandra, certificates: Path, unique: str
+) -> None:
+    """By a writer that wrote before; nodes remember rights for two seconds."""
+    admin = settings_of(server, certificates, KEYSPACE=unique)
+    user = {"CASSANDRA_USERNAME": READER, "CASSANDRA_PASSWORD": READER}
+    reader = settings_of(server, certificates, KEYSPACE=unique, **user)
+    async with await connect(admin) as session, asyncio.timeout(60):
+        await apply(session, admin)
+        await session.execute(
+            f"CREATE ROLE IF NOT EXISTS {READER} WITH PASSWORD = '{READER}' AND LOGIN = true"
+        )
+        await session.execute(f"GRANT MODIFY ON KEYSPACE {unique} TO {READER}")
+        async with await connect(reader) as own:
+            await write_one(own, reader)
+            writer = await CassandraWriter.create(own, reader)
+            await session.execute(f"REVOKE MODIFY ON KEYSPACE {unique} FROM {READER}")
+            with pytest.raises(WriteRefusedError, match=no_right(unique)):
+                await write_on(writer)
 
 
 async def test_a_worker_with_a_password_and_a_certificate_keeps_them_to_itself(
@@ -311,9 +338,21 @@ async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
         await sink.close()
 
 
+async def write_on(writer: CassandraWriter) -> None:
+    while True:
+        assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+
+
 async def change_password(admin: Settings, role: str, password: str) -> None:
-    async with await connect(admin) as session:
+    """As soon as the node, which may just have started, has time for it."""
+    async with asyncio.timeout(90), await patiently_connected(admin) as session:
         await session.execute(f"ALTER ROLE {role} WITH PASSWORD = '{password}'")
+
+
+async def patiently_connected(settings: Settings) -> CassandraSession:
+    while True:
+        with contextlib.suppress(UnavailableError):
+            return await connect(settings)
 
 
 async def write_until(sink: CassandraSink, rows: list[Row], done: Callable[[], bool]) -> None:

@@ -1,48 +1,184 @@
-"""What the driver tells of its nodes."""
+"""Which nodes are up, whatever the driver tells of them."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from cassandra.policies import HostDistance
 from prometheus_client import CollectorRegistry
 
 from app.cassandra.nodes import Nodes
 from app.metrics import CassandraMetrics
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
+
+    from app.cassandra.session import CassandraSession
+
+GONE = "Cassandra's node 10.0.0.{}:9042 is gone; the driver tries to reconnect"
+BACK = "Cassandra's node 10.0.0.{}:9042 is back"
 
 
-def host(address: str) -> Any:
-    return SimpleNamespace(endpoint=SimpleNamespace(address=address, port=9042), is_up=True)
+class Host:
+    """A node as the driver knows it, and whether there is a connection for writes to it."""
+
+    def __init__(self, number: int, *, up: bool | None = True, local: bool = True) -> None:
+        self.endpoint = SimpleNamespace(address=f"10.0.0.{number}", port=9042)
+        self.distance = HostDistance.LOCAL if local else HostDistance.IGNORED
+        self.is_up = up
+        self.connected = bool(up)
+
+    def goes(self) -> None:
+        """The driver marks it down and closes its connections."""
+        self.is_up = self.connected = False
+
+    def comes(self) -> None:
+        """The driver opens a connection and marks it up."""
+        self.is_up = self.connected = True
 
 
-def test_the_last_node_that_goes_starts_the_clock(caplog: pytest.LogCaptureFixture) -> None:
-    """It stops when any node is back; each change is one line of the log."""
+class Driver:
+    """A session of the driver and its cluster, with the listeners that it would call."""
+
+    def __init__(self, *hosts: Host) -> None:
+        self.listeners: list[Nodes] = []
+        self.cluster = SimpleNamespace(
+            metadata=SimpleNamespace(all_hosts=lambda: list(hosts)),
+            profile_manager=SimpleNamespace(distance=lambda host: host.distance),
+            register_listener=self.listeners.append,
+            unregister_listener=self.listeners.remove,
+        )
+        self.driver = SimpleNamespace(
+            get_pool_state=lambda: {
+                host: {"open_count": int(host.connected)}
+                for host in hosts
+                if host.is_up is not None
+            }
+        )
+
+    @property
+    def session(self) -> CassandraSession:
+        """Itself, in the place of a session."""
+        return self  # type: ignore[return-value]  # what Nodes needs of one
+
+
+@pytest.fixture
+def nodes(caplog: pytest.LogCaptureFixture) -> Nodes:
+    """Nodes that no session is known of yet."""
     caplog.set_level("INFO")
-    hosts = [host("10.0.0.1"), host("10.0.0.2")]
-    listeners: list[Nodes] = []
-    cluster: Any = SimpleNamespace(
-        metadata=SimpleNamespace(all_hosts=lambda: hosts), register_listener=listeners.append
-    )
-    nodes = Nodes()
+    return Nodes()
+
+
+def test_the_last_node_that_goes_starts_the_clock(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stops when any node is back; each change is one line of the log."""
     assert nodes.count() == (0, 0)
-    nodes.watch(SimpleNamespace(cluster=cluster))  # type: ignore[arg-type]
-    assert listeners == [nodes]
-    for number, gone in enumerate(hosts):
+    hosts = [Host(1), Host(2)]
+    driver = Driver(*hosts)
+    nodes.watch(driver.session)
+    assert driver.listeners == [nodes]
+    for number, host in enumerate(hosts):
         assert nodes.count() == (2 - number, number)
         assert nodes.none_up_seconds() == 0
-        gone.is_up = False
-        nodes.on_down(gone)
+        host.goes()
+        nodes.on_down(host)
     assert nodes.none_up_seconds() > 0
-    hosts[0].is_up = True
+    hosts[0].comes()
     nodes.on_up(hosts[0])
     assert (nodes.none_up_seconds(), nodes.reconnections) == (0, 1)
-    assert [record.getMessage() for record in caplog.records][1:] == [
-        "Cassandra's node 10.0.0.2:9042 is gone; the driver tries to reconnect",
-        "Cassandra's node 10.0.0.1:9042 is back",
-    ]
+    assert nodes.count() == (1, 1)
+    assert caplog.messages == [GONE.format(1), GONE.format(2), BACK.format(1)]
+
+
+@pytest.mark.parametrize("look", [Nodes.look, Nodes.count, Nodes.none_up_seconds])
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_node_that_the_driver_says_nothing_of_is_found_by_looking(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture, look: Callable[[Nodes], Any], marked: bool
+) -> None:
+    """Marked up or not: with an open connection it is back. Whoever looks again changes nothing."""
+    host = Host(1)
+    nodes.watch(Driver(host).session)
+    host.goes()
+    look(nodes)
+    assert nodes.none_up_seconds() > 0
+    host.is_up, host.connected = marked, True
+    for _ in range(2):
+        look(nodes)
+    assert (nodes.count(), nodes.none_up_seconds(), nodes.reconnections) == ((1, 0), 0, 1)
+    assert caplog.messages == [GONE.format(1), BACK.format(1)]
+
+
+def test_what_the_driver_says_twice_happens_once(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does it count again what was found by looking before."""
+    host = Host(1)
+    nodes.watch(Driver(host).session)
+    for change, tell in ((host.goes, nodes.on_down), (host.comes, nodes.on_up)) * 2:
+        change()
+        nodes.look()
+        tell(host)
+        tell(host)
+    assert nodes.reconnections == 2
+    assert caplog.messages == [GONE.format(1), BACK.format(1)] * 2
+
+
+def test_a_session_made_anew_finds_the_nodes_that_the_old_one_missed(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are back by that, and what the old driver still says of them is not listened to."""
+    old, new = [Host(1), Host(2)], [Host(1), Host(2)]
+    old_driver, new_driver = Driver(*old), Driver(*new)
+    nodes.watch(old_driver.session)
+    for host in old:
+        host.goes()
+        nodes.on_down(host)
+    new[1].goes()
+    nodes.watch(new_driver.session)
+    nodes.on_down(old[0])  # one that was on its way
+    assert (old_driver.listeners, new_driver.listeners) == ([], [nodes])
+    assert (nodes.count(), nodes.none_up_seconds(), nodes.reconnections) == ((1, 1), 0, 1)
+    assert caplog.messages == [GONE.format(1), GONE.format(2), BACK.format(1)]
+    nodes.watch(old_driver.session)
+    assert nodes.count() == (0, 2)
+
+
+def test_a_node_that_is_not_tried_is_neither_up_nor_down(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """New ones until the first try, and those of other data centres always."""
+    new, far, left = Host(1, up=None), Host(2, up=False, local=False), Host(3, up=False)
+    hosts = [new, far, left]
+    driver = Driver()
+    driver.cluster.metadata.all_hosts = lambda: hosts
+    driver.driver.get_pool_state = dict
+    nodes.watch(driver.session)
+    assert nodes.count() == (0, 1)
+    hosts.remove(left)
+    nodes.on_remove(left)
+    assert (nodes.count(), nodes.none_up_seconds()) == ((0, 0), 0)
+    new.is_up = far.is_up = True
+    nodes.on_add(new)
+    assert (nodes.count(), nodes.reconnections) == ((1, 0), 0)
+    assert caplog.messages == [GONE.format(3)]
+
+
+def test_threads_that_look_at_once_find_a_change_once(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver's threads, the loop and whoever reads the metrics."""
+    host = Host(1)
+    nodes.watch(Driver(host).session)
+    with ThreadPoolExecutor(8) as threads:
+        for change in (host.goes, host.comes) * 50:
+            change()
+            list(threads.map(lambda _: nodes.count(), range(16)))
+    assert nodes.reconnections == 50
+    assert caplog.messages == [GONE.format(1), BACK.format(1)] * 50
 
 
 def test_metrics_show_requests_and_nodes_as_they_are() -> None:

@@ -195,7 +195,7 @@ async def test_an_outage_is_not_tried_for_every_batch() -> None:
     result = await writer.write(rows_of(1000))
     assert len(result.unwritten) == 1000
     assert len(fake.requests) <= 4 * 4 + 4  # a last try each, once the first was given up
-    assert result.last_fault == "no answer in time"
+    assert result.faults == {"OperationTimedOut": "no answer in time"}
 
 
 async def test_writing_goes_on_where_some_batches_fail() -> None:

@@ -110,6 +110,15 @@ def test_without_cassandra_a_worker_is_alive_but_not_ready(bench: Bench) -> None
     assert bench.health.not_live() == []
 
 
+def test_without_a_node_of_cassandra_a_worker_is_alive_but_not_ready(bench: Bench) -> None:
+    """For longer than 15 s; a shorter absence, as of a restart, is none."""
+    bench.away = 15.0
+    assert bench.health.not_ready() == []
+    bench.away = 16.0
+    assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
+    assert bench.health.not_live() == []
+
+
 def test_a_lane_stuck_for_no_reason_means_death(bench: Bench) -> None:
     """Work in hand, servers there, nothing committed for a minute: a restart will help."""
     bench.lane.expected = 9
