@@ -24,7 +24,8 @@ from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
 from app.sources.actor_client import RemoteActor
 from tests.benchmarks.sources import ACTOR
-from tests.peers.producer import Producer, arrived, lines_of
+from tests.delivered import delivered, lines_in
+from tests.producers import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ async def measure(name: str, seconds: float) -> str:
 
         feeder = threading.Thread(target=run, daemon=True)
         feeder.start()
-        await arrived(kafka.address, "lines", 200)
+        await delivered(kafka.address, "lines", 200)
         kafka.kill()
         await asyncio.sleep(seconds)
         kafka.start()
@@ -121,10 +122,10 @@ async def measure(name: str, seconds: float) -> str:
         await asyncio.sleep(3)
         stop.set()
         await asyncio.to_thread(feeder.join)
-        await arrived(kafka.address, "lines", sent[0], 300)
+        await delivered(kafka.address, "lines", sent[0], 300)
         caught_up = time.monotonic() - before
         figures = producer.stop()
-        found = Counter(await lines_of(kafka.address, "lines"))
+        found = Counter(await lines_in(kafka.address, "lines"))
         missing = sent[0] - len(found)
         twice = sum(found.values()) - len(found)
         return (

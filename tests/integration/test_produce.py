@@ -16,7 +16,8 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from app.sources.sample import sample_text
-from tests.producers import Produce, assign, consume, consumer, count, end, unread
+from tests.delivered import assign, consume, consumer, count
+from tests.producers import Produce, end, unread
 
 
 async def test_a_file_arrives_word_for_word(

@@ -14,9 +14,10 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, SourceError
 from app.sources.bluesky import BlueskySource
 from app.sources.reconnecting import Backoff
+from tests.delivered import delivered, lines_in
 from tests.peers.jetstream_server import is_post, time_us
 from tests.peers.peer import Peer
-from tests.peers.producer import Producer, arrived, lines_of
+from tests.producers import Producer
 
 
 @pytest.fixture
@@ -126,18 +127,18 @@ async def test_n_posts_are_n_lines_in_kafka_though_both_ends_are_killed(
 
     try:
         producer.start()
-        await arrived(kafka.address, unique, 1000)
+        await delivered(kafka.address, unique, 1000)
         producer.kill()
         producer.start()
-        await arrived(kafka.address, unique, 4000)
+        await delivered(kafka.address, unique, 4000)
         server.kill()
         server.start(events, rate=6000)
-        await arrived(kafka.address, unique, 6000)
+        await delivered(kafka.address, unique, 6000)
         producer.kill()
         producer.start()
-        await arrived(kafka.address, unique, len(posts))
+        await delivered(kafka.address, unique, len(posts))
         figures = producer.stop()
     finally:
         producer.kill()
     assert figures["status"] == 0, producer.said
-    assert Counter(await lines_of(kafka.address, unique)) == Counter(posts)
+    assert Counter(await lines_in(kafka.address, unique)) == Counter(posts)

@@ -10,11 +10,12 @@ from aiokafka import AIOKafkaProducer
 
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
+from tests.delivered import delivered, lines_in
 from tests.peers.flume import FlumeAgent
 from tests.peers.jetstream_server import is_post
 from tests.peers.peer import Peer
-from tests.peers.producer import Producer, arrived, lines_of
 from tests.peers.x_server import TOKEN
+from tests.producers import Producer
 
 LINES = 6_000
 
@@ -85,7 +86,7 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
         agent.put("lines", b"".join(line + b"\n" for line in text))
         agent.start()
         for name in producers:
-            await arrived(broker.address, name, 200)
+            await delivered(broker.address, name, 200)
         await asyncio.to_thread(broker.kill)
         # On a slow machine some may be done by then.
         producers["kafka"].wait_until(
@@ -93,8 +94,8 @@ async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
         )
         await asyncio.to_thread(broker.start)
         for name, lines in expected.items():
-            await arrived(broker.address, name, len(lines))
-        found = {name: Counter(await lines_of(broker.address, name)) for name in expected}
+            await delivered(broker.address, name, len(lines))
+        found = {name: Counter(await lines_in(broker.address, name)) for name in expected}
         statuses = {name: producer.stop()["status"] for name, producer in producers.items()}
     finally:
         for producer in producers.values():

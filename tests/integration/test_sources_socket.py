@@ -13,7 +13,8 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from tests import debian, pekko
-from tests.producers import Produce, delivered, lines_in
+from tests.delivered import delivered, lines_in
+from tests.producers import Produce
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

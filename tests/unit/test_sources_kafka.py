@@ -34,9 +34,12 @@ def batches(*records: Record) -> list[Batch]:
     return list(source()._batches(PARTITION, given))
 
 
-def test_records_alike_share_a_batch_and_the_last_carries_the_position() -> None:
-    """By time and headers; the position lies behind the last record, whatever it holds."""
-    position = Position("kafka copy raw 3 cluster-a", {"offset": 15})
+def test_records_alike_share_a_batch_with_a_position() -> None:
+    """By time and headers; each position lies behind the last record, whatever it holds."""
+
+    def position(offset: int) -> Position:
+        return Position("kafka copy raw 3 cluster-a", {"offset": offset})
+
     header = (("h", b"v"),)
     assert batches(
         Record(10, b"one"),
@@ -44,9 +47,9 @@ def test_records_alike_share_a_batch_and_the_last_carries_the_position() -> None
         Record(12, b"", 6),
         Record(14, b"x", 6, header),
     ) == [
-        Batch(b"one\ntwo\nthree", 3, 5, lane=3),
-        Batch(b"", 1, 6, lane=3),
-        Batch(b"x", 1, 6, position, headers=header, lane=3),
+        Batch(b"one\ntwo\nthree", 3, 5, position(12), lane=3),
+        Batch(b"", 1, 6, position(13), lane=3),
+        Batch(b"x", 1, 6, position(15), headers=header, lane=3),
     ]
 
 
