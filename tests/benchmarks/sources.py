@@ -28,18 +28,11 @@ from app.sources.actor_client import RemoteActor
 from app.sources.actor_system import ActorSource
 from tests import debian, pekko
 from tests.benchmarks.feeds import Rate
+from tests.peers.feeds import ACTOR
 from tests.producers import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ACTOR = """
-from app.sources.actor import StreamingActor
-
-class Echo(StreamingActor[str]):
-    def receive(self, message):
-        self.store(message)
-"""
 
 PUSH = """
 import sys, zmq
