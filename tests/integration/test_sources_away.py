@@ -134,10 +134,7 @@ async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
 
     What a worker then counts of them is what an independent count says.
     """
-    names = ("x", "bluesky", "kafka", "flume", "actor", "stdin")
-    fed = dict(
-        zip(names, await everybody(*[lambda name=n: feeds(name) for n in names]), strict=True)
-    )
+    fed = await feeds("x", "bluesky", "kafka", "flume", "actor", "stdin")
     runs = {name: start(feed) for name, feed in fed.items()}
 
     expected = Counter(line for feed in fed.values() for line in feed.lines(LINES))
@@ -189,10 +186,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
 
     An actor's client sends again what was not acknowledged: some of it comes twice.
     """
-    names = ("tcp", "zeromq", "stdin", "x", "actor")
-    fed = dict(
-        zip(names, await everybody(*[lambda name=n: feeds(name) for n in names]), strict=True)
-    )
+    fed = await feeds("tcp", "zeromq", "stdin", "x", "actor")
 
     def go() -> dict[str, Watched]:
         return {n: start(f, *([] if f.twice else ["--write-ahead"])) for n, f in fed.items()}
