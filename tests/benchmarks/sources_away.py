@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedKafka
-from tests.delivered import delivered, lines_in
+from tests.delivered import assign, consumer, delivered, lines_in
 from tests.peers.feeds import FEEDS
 from tests.producers import Produce
 
@@ -62,17 +62,19 @@ class Feeding(threading.Thread):
         self.join()
 
 
-async def settled(broker: str, feed: Feed, number: int) -> Counter[bytes]:
-    """The lines in Kafka once so many different ones are there, or no more come."""
-    found: Counter[bytes] = Counter()
+async def settled(broker: str, feed: Feed, number: int) -> None:
+    """Wait until so many different lines are in Kafka, or no more come."""
+    found: set[bytes] = set()
+    expected = len(feed.lines(number))
     grown = time.monotonic()
-    while len(found) < len(feed.lines(number)) and time.monotonic() < grown + _SECONDS_TO_SETTLE:
-        before = found
-        found = Counter(await lines_in(broker, "lines"))
-        if len(found) > len(before):
-            grown = time.monotonic()
-        await asyncio.sleep(0.5)
-    return found
+    async with consumer(broker) as client:
+        await assign(client, "lines")
+        while len(found) < expected and time.monotonic() < grown + _SECONDS_TO_SETTLE:
+            before = len(found)
+            for records in (await client.getmany(timeout_ms=500)).values():
+                found.update(line for record in records for line in record.value.split(b"\n"))
+            if len(found) > before:
+                grown = time.monotonic()
 
 
 async def _outage(kafka: EmbeddedKafka, seconds: float) -> None:
@@ -108,7 +110,7 @@ async def measure(name: str, seconds: float, *, kill: bool) -> str:
         before = time.monotonic()
         await asyncio.sleep(3)
         await asyncio.to_thread(feeding.stop)
-        found = await settled(kafka.address, feed, feeding.sent)
+        await settled(kafka.address, feed, feeding.sent)
         caught_up = time.monotonic() - before
         status, _ = run.stop()
         found = Counter(await lines_in(kafka.address, "lines"))
