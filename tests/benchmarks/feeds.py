@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 FIRST_MS = (int(time.time()) - 3600) * 1000
 PARTITIONS = 4
+_TOO_FEW = "too few lines to measure: most came at once"
 
 
 class Rate:
@@ -56,6 +57,8 @@ class Rate:
             process.cpu_affinity([0])
             lines, seconds, cpu = await self._count(client, process, number)
         producer.stop()
+        if lines < number / 2:
+            return _TOO_FEW
         return f"{lines / seconds:>10,.0f} lines/s {1e6 * cpu / lines:>8.1f} µs of CPU a line"
 
     async def _count(
@@ -70,7 +73,6 @@ class Rate:
                 found += sum(record.value.count(b"\n") + 1 for record in records)
             if found and not first:
                 first, started, before = found, time.monotonic(), _cpu(process)
-        assert first < number, f"too few lines to measure: {first} came at once"
         return found - first, time.monotonic() - started, _cpu(process) - before
 
 
@@ -169,7 +171,7 @@ async def bluesky(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, 
 async def kafka(broker: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
     """A topic of records of one line, each with a time of its own."""
     return await _copy(
-        broker, folder, "single", [b"line %d of many words" % n for n in range(lines)]
+        broker, folder, "single", [b"line %d of many words" % n for n in range(3 * lines)]
     )
 
 
@@ -221,7 +223,8 @@ async def _timed(numbers: Any, lines: int) -> str:
                 first, started = found, time.monotonic()
             if found >= lines:
                 break
-    assert first < lines, f"too few lines to measure: {first} came at once"
+    if first > lines / 2:
+        return _TOO_FEW
     return f"{(lines - first) / (time.monotonic() - started):>10,.0f} lines/s"
 
 
