@@ -1,112 +1,51 @@
-"""Starts `faust -A app produce` for tests, and reads what it has sent."""
+"""Starts `faust -A app produce` for tests."""
 
 from __future__ import annotations
 
 import array
 import fcntl
+import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import termios
 import time
-from collections import Counter
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from app.embedded.process import Process
+from tests.workers import ROOT, faust
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
+    from pathlib import Path
 
-FAUST = str(Path(sys.executable).with_name("faust"))
-
-
-class Record(NamedTuple):
-    """A message as it is in Kafka."""
-
-    partition: int
-    value: bytes
-    timestamp: int
-    headers: tuple[tuple[str, bytes], ...] = ()
+__all__ = ["Produce", "Producer", "Watched", "end", "unread"]
 
 
-@asynccontextmanager
-async def consumer(broker: str) -> AsyncIterator[AIOKafkaConsumer]:
-    client = AIOKafkaConsumer(
-        bootstrap_servers=broker, enable_auto_commit=False, isolation_level="read_committed"
-    )
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
-
-
-async def assign(client: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    """Read a topic from its beginning, once it is there."""
-    numbers = await client._client._wait_on_metadata(topic)
-    partitions = [TopicPartition(topic, number) for number in numbers]
-    client.assign(partitions)
-    await client.seek_to_beginning(*partitions)
-    return partitions
-
-
-async def consume(broker: str, topic: str) -> list[Record]:
-    """Everything that is in a topic."""
-    async with consumer(broker) as client:
-        ends = await client.end_offsets(await assign(client, topic))
-        records = []
-        while any([await client.position(p) < end for p, end in ends.items()]):
-            for partition, found in (await client.getmany(timeout_ms=500)).items():
-                records += [
-                    Record(partition.partition, r.value, r.timestamp, r.headers) for r in found
-                ]
-        return records
-
-
-async def lines_in(broker: str, topic: str) -> list[bytes]:
-    """Every line that is in a topic, those of a partition in order."""
-    return [line for r in await consume(broker, topic) for line in r.value.split(b"\n")]
-
-
-async def delivered(broker: str, topic: str, number: int, seconds: float = 90) -> list[bytes]:
-    """Wait until a topic holds so many lines; those that it holds then, sorted."""
-    deadline = time.monotonic() + seconds
-    lines: list[bytes] = []
-    async with consumer(broker) as client:
-        await assign(client, topic)
-        while len(lines) < number:
-            assert time.monotonic() < deadline, f"{len(lines)} lines of {number}"
-            for found in (await client.getmany(timeout_ms=200)).values():
-                lines += [line for record in found for line in record.value.split(b"\n")]
-    return sorted(lines)
-
-
-def count(*texts: bytes) -> Counter[bytes]:
-    return Counter(word for text in texts for word in text.split())
+def _environ(broker: str, topic: str, **more: str) -> dict[str, str]:
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")},
+        "PYTHONPATH": str(ROOT),
+        "WORDCOUNT_BROKER": f"kafka://{broker}",
+        "WORDCOUNT_LINES": topic,
+        "WORDCOUNT_ID": topic,
+        **more,
+    }
 
 
 class Produce:
-    """Starts `faust -A app produce`, for one broker and one topic."""
+    """Starts `faust -A app produce` with any arguments, for one broker and one topic."""
 
     def __init__(self, broker: str, topic: str, folder: Path) -> None:
-        self._environ = {
-            **os.environ,
-            "WORDCOUNT_BROKER": f"kafka://{broker}",
-            "WORDCOUNT_ID": topic,
-            "WORDCOUNT_LINES": topic,
-            "XDG_STATE_HOME": str(folder),
-        }
+        self._environ = _environ(broker, topic, XDG_STATE_HOME=str(folder))
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str | Path, **streams: Any) -> subprocess.Popen[bytes]:
         """Start it and go on."""
         process = subprocess.Popen(
-            [FAUST, "-A", "app", "produce", *map(str, arguments)],
+            faust("produce", *map(str, arguments)),
             env=self._environ,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
             | streams,
@@ -148,6 +87,60 @@ class Watched(NamedTuple):
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=60)
         return self.process.returncode, out.decode()
+
+
+class Producer:
+    """One subcommand with its arguments and a log; `start` may be called again after its end."""
+
+    def __init__(self, broker: str, topic: str, folder: Path, *arguments: str, **more: str) -> None:
+        self._command = faust("produce", *arguments)
+        self._environ = _environ(broker, topic, **more)
+        self.output = folder / f"producer-{len(list(folder.glob('producer-*')))}.log"
+        self._process: Process | None = None
+
+    def start(self) -> Producer:
+        """Start it, and go on."""
+        self._process = Process(self._command, self.output, self._environ)
+        return self
+
+    @property
+    def said(self) -> str:
+        """All that it has said so far."""
+        return self.output.read_text() if self.output.exists() else ""
+
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
+        """What the condition returns once it is true."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"not within {seconds} s:\n{self.said}"
+            time.sleep(0.02)
+        return value
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it at once, if it lives (SIGKILL)."""
+        if self._process is not None and self._process.running:
+            self._process.kill()
+
+    def stop(self, seconds: float = 120) -> dict[str, Any]:
+        """End it by Ctrl-C; the figures that it prints with --json."""
+        os.kill(self.pid, signal.SIGINT)
+        return self.end(seconds)
+
+    def end(self, seconds: float = 120) -> dict[str, Any]:
+        """Wait for its end; the figures that it prints with --json."""
+        assert self._process is not None
+        self.wait_until(lambda: not self._process.running, seconds)
+        return {"status": self._process.exit_status, **self._figures()}
+
+    def _figures(self) -> dict[str, Any]:
+        last = [line for line in self.said.splitlines() if line.startswith("{")]
+        return json.loads(last[-1]) if last else {}
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str, str]:

@@ -233,12 +233,13 @@ async def _deliver(
     try:
         await source.open()
         delivery.name = source.name
-        delivery.batch_bytes = await ensure_topic(
+        delivery.limits = await ensure_topic(
             settings.broker,
             delivery.topic,
             partitions=settings.partitions,
             replication=settings.replication,
         )
+        _check_event_time(options.event_time, delivery)
         if source.name:
             await ensure_topic(
                 settings.broker,
@@ -260,6 +261,18 @@ async def _deliver(
         await source.close()
 
 
+def _check_event_time(timestamp_ms: int | None, delivery: Delivery) -> None:
+    """Raise ConfigurationError for a time that the topic refuses: it would be that of all lines."""
+    from app.errors import ConfigurationError
+    from app.sources.event_time import shown
+
+    refusal = timestamp_ms is not None and delivery.limits.times.refusal(timestamp_ms)
+    if timestamp_ms is not None and refusal:
+        raise ConfigurationError(
+            f"--event-time {shown(timestamp_ms)}: topic {delivery.topic} {refusal}"
+        )
+
+
 def _summary(totals: Totals, seconds: float, *, as_json: bool) -> None:
     lines_per_second = totals.acknowledged / seconds
     if not as_json:
@@ -274,6 +287,7 @@ def _summary(totals: Totals, seconds: float, *, as_json: bool) -> None:
             "lines": totals.acknowledged,
             "not_delivered": totals.waiting,
             "refused_words": totals.refused,
+            "redated_lines": totals.redated,
             "messages": totals.messages,
             "bytes": totals.bytes,
             "seconds": round(seconds, 3),

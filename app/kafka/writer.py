@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
+    InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
@@ -146,7 +147,8 @@ class PartitionWriter:
         `offset` of None writes the records alone. Tries until it is known how it ended: after an
         error the writer is opened again, which ends the transaction, and the committed offset then
         tells whether it was committed. Raises FencedError if another writer has taken over,
-        ConfigurationError for a record that is larger than its topic allows.
+        ConfigurationError for a record that is larger than its topic allows, or of a time that it
+        refuses.
         """
         while True:
             written: dict[TopicPartition, int] = {}
@@ -156,6 +158,8 @@ class PartitionWriter:
                 raise FencedError(self.name) from error
             except _TOO_LARGE:
                 raise _too_large(outgoing) from None
+            except InvalidTimestampError:
+                raise _untimely(outgoing) from None
             except (KafkaError, OSError, TimeoutError, AssertionError) as error:
                 # AssertionError: how aiokafka says that its sender has died meanwhile.
                 logger.warning(
@@ -224,6 +228,16 @@ def _too_large(outgoing: Sequence[Outgoing]) -> ConfigurationError:
     return ConfigurationError(
         f"topic {topic} refuses a record of {size} bytes, as one huge word makes it; "
         "raise its max.message.bytes and start again: nothing is lost"
+    )
+
+
+def _untimely(outgoing: Sequence[Outgoing]) -> ConfigurationError:
+    """What to do about their times: Kafka does not say which one it refuses."""
+    topics = sorted({target.partition.topic for target in outgoing})
+    return ConfigurationError(
+        f"Kafka refuses the time of a record for {' or '.join(topics)}; raise the topic's "
+        "message.timestamp.before.max.ms and message.timestamp.after.max.ms, or mend the clocks, "
+        "and start again: nothing is lost"
     )
 
 

@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.progress import say
@@ -90,7 +90,7 @@ class ActorServer:
         self._connections.add(connection)
         try:
             with peer.makefile("rb") as lines:
-                while line := lines.readline(_LONGEST_MESSAGE):
+                while line := _line(lines):
                     connection.taken(self._hand_over(line, name))
                     connection.acknowledge(self._acknowledged)
             connection.wait_until_acknowledged(lambda: self._stopped)
@@ -105,7 +105,7 @@ class ActorServer:
         """The number of the store that the message is done with."""
         try:
             message = _message(line, self._source.type)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             self._source.refuse(f"{name} sent {line!r:.60}: {error}")
             return self._source.newest
         number: Any = self._source.ref.ask(message)
@@ -143,8 +143,17 @@ class _Connection:
                 self._lock.wait(0.5)
 
 
+def _line(lines: BinaryIO) -> bytes:
+    """The next line, or the beginning of one that is too long: it counts as one message, too."""
+    line = lines.readline(_LONGEST_MESSAGE)
+    rest = line
+    while len(rest) == _LONGEST_MESSAGE and not rest.endswith(b"\n"):
+        rest = lines.readline(_LONGEST_MESSAGE)
+    return line
+
+
 def _message(line: bytes, wanted: type) -> object:
-    """What a line says. Raises ValueError, TypeError."""
+    """What a line says. Raises ValueError, TypeError, RecursionError."""
     if not line.endswith(b"\n"):
         raise ValueError(f"is longer than {_LONGEST_MESSAGE} bytes, or broke off")
     value = json.loads(line)

@@ -98,6 +98,11 @@ class Source(ABC):
 
     chunk: int = CHUNK
     """Bytes to read at once, where that can be chosen."""
+    at_hand: bool = False
+    """Whether the next batch is there without waiting; to be set as one is yielded.
+
+    Then no task is made to wait for it, which is most of the cost of a batch of one line.
+    """
     waits: bool = True
     """Whether its sender waits, and loses nothing, while it is not read."""
     seconds_to_stop: float = 1.0

@@ -16,7 +16,9 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartiti
 from app.errors import UnavailableError
 from app.kafka.creation import no_broker
 from app.sources.cutting import LONGEST
+from app.sources.event_time import Timely
 from app.sources.packing import PACKED, Message, Packer
+from app.sources.topic import TopicLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +33,6 @@ LINGER_SECONDS = 0.03
 _BATCH_LINGER_MS = 20
 """How long a message waits for others to share its produce batch."""
 
-_DEFAULT_BATCH_BYTES = 1 << 20
 _STRETCH_BYTES = 256 << 10
 """Bytes that go to one partition before it is the next one's turn."""
 
@@ -60,6 +61,8 @@ class Totals(NamedTuple):
     """Bytes of text in them."""
     refused: int
     """Words left out because they alone are longer than a message may be."""
+    redated: int
+    """Lines that got the time of now, since the topic refuses theirs."""
 
     @property
     def waiting(self) -> int:
@@ -90,15 +93,15 @@ class Delivery:
     ) -> None:
         self._brokers = brokers
         self.topic = topic
-        self.batch_bytes = _DEFAULT_BATCH_BYTES
-        """Most bytes of a produce batch that the topic takes; to be set before it is entered."""
+        self.limits = TopicLimits()
+        """What the topic takes; to be set before it is entered."""
         self.name = ""
         """What is delivered, the same in every run; to be set before it is entered."""
         self.connected = False
         """Whether it was entered: whether lines may have been taken."""
         self._packed_bytes = packed_bytes
         self._batch_linger_ms = _BATCH_LINGER_MS if lingers else 0
-        self._packer = Packer(size=packed_bytes)
+        self._heed_limits()
         self._sent: deque[_Sent] = deque()
         self._waiting_bytes = 0
         self._room = asyncio.Event()
@@ -117,7 +120,7 @@ class Delivery:
         """Set whenever `position` is a newer one."""
 
     async def __aenter__(self) -> Self:
-        self._size_packer()
+        self._heed_limits()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=list(self._brokers),
             acks="all",
@@ -152,15 +155,22 @@ class Delivery:
         else:
             await self._producer.stop()
 
-    def _size_packer(self) -> None:
-        limit = min(self.batch_bytes - _OVERHEAD_BYTES, LONGEST)
+    def _heed_limits(self) -> None:
+        limit = min(self.limits.batch_bytes - _OVERHEAD_BYTES, LONGEST)
         self._packer = Packer(size=self._packed_bytes, limit=limit)
+        self._timely = Timely(self.topic, self.limits.times)
 
     @property
     def totals(self) -> Totals:
         """What has happened so far."""
-        refused = self._packer.refused
-        return Totals(self._taken, self._acknowledged, self._messages, self._bytes, refused)
+        return Totals(
+            self._taken,
+            self._acknowledged,
+            self._messages,
+            self._bytes,
+            self._packer.refused,
+            self._timely.redated,
+        )
 
     @property
     def linger_until(self) -> float | None:
@@ -178,7 +188,7 @@ class Delivery:
         """Take lines in; waits while too much waits for Kafka. Raises DeliveryError."""
         self._taken += batch.lines
         waited = self._packer.waiting
-        sent = await self._send(self._packer.add(batch, time.time_ns() // 1_000_000))
+        sent = await self._send(self._packer.add(self._timely(batch), time.time_ns() // 1_000_000))
         if sent or not waited:
             self._linger_until = time.monotonic() + LINGER_SECONDS
 

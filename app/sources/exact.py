@@ -80,7 +80,7 @@ class ExactDelivery(Delivery):
         self._committing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._size_packer()
+        self._heed_limits()
         read = f"{self.topic} {self.name}".encode()
         unique = f"{self._group}-{hashlib.sha256(read).hexdigest()[:16]}"
         self._offsets = CommittedOffsets(unique, self._brokers)
@@ -143,7 +143,7 @@ class ExactDelivery(Delivery):
         self._check()
         for covered in self._uncovered:
             self._taken += covered.lines
-            self._add(self._packer.add(covered, time.time_ns() // 1_000_000))
+            self._add(self._packer.add(self._timely(covered), time.time_ns() // 1_000_000))
         self._uncovered = []
         if batch.position.value is not None:
             self._newest = batch.position

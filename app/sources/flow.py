@@ -43,6 +43,7 @@ async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]
                 if early > 0 and await source.pause(early) and not source.volatile:
                     return
                 started += max(0.0, -early - _CATCH_UP_SECONDS)
+                source.at_hand = False  # it may be so in the source, but not here
                 yield part
                 sent += part.lines
 

@@ -172,12 +172,13 @@ class KafkaSource(Source):
         return max(known, first)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield what a look brings, each partition's records with a position at their end."""
+        """Yield what a look brings, partition by partition."""
         while not self.stopping.is_set() and not self._done:
             try:
-                found = await self._client.getmany(timeout_ms=_WAIT_MS, max_records=_RECORDS)
+                # Before, since it seeks: what was fetched would come again.
                 if time.monotonic() > self._looked + _SECONDS_BETWEEN_LOOKS:
                     await self._look()
+                found = await self._client.getmany(timeout_ms=_WAIT_MS, max_records=_RECORDS)
             except OffsetOutOfRangeError as error:
                 raise SourceError(
                     f"messages of topic {self._topic} were deleted before they were copied "
@@ -189,6 +190,7 @@ class KafkaSource(Source):
                 continue
             for partition, records in found.items():
                 for batch in self._batches(partition, records):
+                    self.at_hand = self._next[partition] <= records[-1].offset
                     yield batch
             await self._pass(found)
 
@@ -205,23 +207,16 @@ class KafkaSource(Source):
     def _batches(
         self, partition: TopicPartition, records: Sequence[ConsumerRecord]
     ) -> Iterator[Batch]:
-        groups = [
-            (key, [record.value for record in group if record.value is not None])
-            for key, group in itertools.groupby(records, _shared)
-        ]
-        self._next[partition] = records[-1].offset + 1
-        position = Position(self._key(partition), {"offset": self._next[partition]})
-        self._yielded.append((position, partition, self._next[partition]))
-        for number, ((timestamp, headers), values) in enumerate(groups, 1):
+        key, lane = self._key(partition), partition.partition
+        for (timestamp, headers), group in itertools.groupby(records, _shared):
+            alike = list(group)
+            values = [record.value for record in alike if record.value is not None]
+            self._next[partition] = offset = alike[-1].offset + 1
+            position = Position(key, {"offset": offset})
+            self._yielded.append((position, partition, offset))
             text = b"\n".join(values)
-            yield Batch(
-                text,
-                text.count(b"\n") + 1 if values else 0,
-                sane(timestamp, 0),
-                position if number == len(groups) else None,
-                headers=headers,
-                lane=partition.partition,
-            )
+            lines = text.count(b"\n") + 1 if values else 0
+            yield Batch(text, lines, sane(timestamp, 0), position, headers=headers, lane=lane)
 
     async def acknowledge(self, position: object) -> None:
         """Tell the group how far the copy is: for tools that show lag, nothing depends on it."""

@@ -87,6 +87,9 @@ async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -
     try:
         while batches_to_stop > 0:
             batches_to_stop -= source.stopping.is_set()
+            if source.at_hand:
+                await taker.take(await anext(batches))
+                continue
             following = asyncio.ensure_future(anext(batches))
             while not following.done():
                 await _wait(following, stopping, taker, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -12,15 +12,29 @@ from aiokafka.errors import KafkaError
 
 from app.errors import UnavailableError
 from app.kafka.creation import make_topics, no_broker
+from app.sources.event_time import TimesTaken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ensure_topic"]
+__all__ = ["TopicLimits", "ensure_topic"]
 
-_DEFAULT_MESSAGE_BYTES = 1_048_588
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_TRIES = 0.5
+_KEYS = (
+    "max.message.bytes",
+    "message.timestamp.type",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.after.max.ms",
+)
+
+
+class TopicLimits(NamedTuple):
+    """What a topic takes; Kafka's defaults."""
+
+    batch_bytes: int = 1_048_588
+    """Most bytes of a produce batch."""
+    times: TimesTaken = TimesTaken()
 
 
 async def ensure_topic(
@@ -31,8 +45,8 @@ async def ensure_topic(
     replication: int,
     config: Mapping[str, str] | None = None,
     seconds: float = _SECONDS_TO_CONNECT,
-) -> int:
-    """Make the topic if there is none; the most bytes that it takes in one produce batch.
+) -> TopicLimits:
+    """Make the topic if there is none; what it takes.
 
     Waits up to `seconds` for a broker. Raises UnavailableError if none answers, ConfigurationError
     if the topic can't be made.
@@ -53,7 +67,7 @@ async def ensure_topic(
         await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
 
 
-async def _ensure(brokers: Sequence[str], topic: NewTopic) -> int:
+async def _ensure(brokers: Sequence[str], topic: NewTopic) -> TopicLimits:
     client = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000)
     try:
         await client.start()
@@ -61,18 +75,27 @@ async def _ensure(brokers: Sequence[str], topic: NewTopic) -> int:
         found = {topic["topic"] for topic in await client.describe_topics()}
         if topic.name not in found:
             await make_topics(client, [topic])
-        return await _message_bytes(client, topic.name)
+        return await _limits(client, topic.name)
     finally:
         await client.close()
 
 
-async def _message_bytes(client: AIOKafkaAdminClient, name: str) -> int:
-    resource = ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": None})
+async def _limits(client: AIOKafkaAdminClient, name: str) -> TopicLimits:
+    resource = ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_KEYS))
     for response in await client.describe_configs([resource]):
         for code, _, _, _, entries in response.resources:
-            if code:  # not ours to ask
-                continue
-            for key, value, *_ in entries:
-                if key == "max.message.bytes":
-                    return int(value)
-    return _DEFAULT_MESSAGE_BYTES
+            if not code:  # else it is not ours to ask
+                return _read({key: value for key, value, *_ in entries})
+    return TopicLimits()
+
+
+def _read(config: Mapping[str, str]) -> TopicLimits:
+    times = TimesTaken()
+    if config.get("message.timestamp.type") == "LogAppendTime":
+        times = times._replace(after_ms=times.before_ms)  # it takes any, and keeps none
+    else:
+        times = TimesTaken(
+            int(config.get("message.timestamp.before.max.ms", times.before_ms)),
+            int(config.get("message.timestamp.after.max.ms", times.after_ms)),
+        )
+    return TopicLimits(int(config["max.message.bytes"]), times)

@@ -28,18 +28,11 @@ from app.sources.actor_client import RemoteActor
 from app.sources.actor_system import ActorSource
 from tests import debian, pekko
 from tests.benchmarks.feeds import Rate
-from tests.peers.producer import Producer
+from tests.peers.feeds import ACTOR
+from tests.producers import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ACTOR = """
-from app.sources.actor import StreamingActor
-
-class Echo(StreamingActor[str]):
-    def receive(self, message):
-        self.store(message)
-"""
 
 PUSH = """
 import sys, zmq
@@ -67,8 +60,7 @@ class Bench:
     def finite(self, name: str, *arguments: str | Path) -> str:
         """What a producer says of itself that ends by itself."""
         producer = self._producer(name, *arguments).start()
-        assert producer._process is not None
-        psutil.Process(producer._process.pid).cpu_affinity([0])
+        psutil.Process(producer.pid).cpu_affinity([0])
         figures = producer.end(600)
         assert figures["lines"] == self.lines
         return f"{figures['lines_per_s']:>12,.0f} lines/s"

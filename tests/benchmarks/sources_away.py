@@ -1,151 +1,143 @@
-"""Kafka away for a minute under each source that is fed from outside, at a steady rate.
+"""Kafka away for a minute under each source at a steady rate, or its producer killed by kill -9.
 
-`python -m tests.benchmarks.sources_away [SOURCE…] [--seconds N]` prints, for each, how many lines
-were sent and how many are in Kafka afterwards, once and more than once. Every source is fed all the
-time; Kafka is killed (SIGKILL) and started again `--seconds` later.
+`python -m tests.benchmarks.sources_away [SOURCE…] [--seconds N] [--kill]` prints, for each, how
+many lines were sent, and how many of them are in Kafka afterwards, once and more than once. Every
+source is fed all the time. Kafka is killed (SIGKILL) and started again `--seconds` later; with
+`--kill` the producer is, three times, and started again at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
+import logging
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-import zmq
+from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedKafka
-from app.embedded.ports import free_port
-from app.sources.actor_client import RemoteActor
-from tests.benchmarks.sources import ACTOR
-from tests.peers.producer import Producer, arrived, lines_of
+from tests.delivered import assign, consumer, delivered, lines_in
+from tests.peers.feeds import FEEDS
+from tests.producers import Produce
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from tests.peers.feeds import Feed
+    from tests.producers import Watched
 
 RATE = 2000
 """Lines a second of each feed."""
 
-FILES = 100
-"""Files a second, a line each."""
+STEP_SECONDS = 0.25
+VOLATILE = ("stdin", "tcp", "zeromq", "x")
+"""Sources that are killed with --write-ahead."""
+
+_SECONDS_TO_SETTLE = 15.0
 
 
-def file(folder: Path, _port: int) -> tuple[list[str], Callable[[bytes], object]]:
-    """A log that grows."""
-    log = (folder / "log").open("ab", buffering=0)
-    return ["file", str(folder / "log"), "--follow"], lambda line: log.write(line + b"\n")
+class Feeding(threading.Thread):
+    """Sends numbered lines until stopped; `sent` says how many so far."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(daemon=True)
+        self._feed = feed
+        self._stopped = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        """Send some each quarter of a second."""
+        step = int(RATE * STEP_SECONDS)
+        while not self._stopped.wait(STEP_SECONDS):
+            self._feed.send(self.sent, self.sent + step)
+            self.sent += step
+
+    def stop(self) -> None:
+        """End it once its last lines are sent."""
+        self._stopped.set()
+        self.join()
 
 
-def directory(folder: Path, _port: int) -> tuple[list[str], Callable[[bytes], object]]:
-    """A file a line."""
-    files = folder / "files"
-    files.mkdir()
-
-    def feed(line: bytes) -> None:
-        (files / ".new").write_bytes(line + b"\n")
-        (files / ".new").rename(files / line.decode())
-
-    return ["directory", str(files)], feed
-
-
-def tcp(_folder: Path, port: int) -> tuple[list[str], Callable[[bytes], object]]:
-    """A server with one client."""
-    server = socket.create_server(("127.0.0.1", port))
-    peers: list[socket.socket] = []
-
-    def feed(line: bytes) -> None:
-        if not peers:
-            peers.append(server.accept()[0])
-        peers[0].sendall(line + b"\n")
-
-    return ["socket", "127.0.0.1", str(port)], feed
+async def settled(broker: str, feed: Feed, number: int) -> None:
+    """Wait until so many different lines are in Kafka, or no more come."""
+    found: set[bytes] = set()
+    expected = len(feed.lines(number))
+    grown = time.monotonic()
+    async with consumer(broker) as client:
+        await assign(client, "lines")
+        while len(found) < expected and time.monotonic() < grown + _SECONDS_TO_SETTLE:
+            before = len(found)
+            for records in (await client.getmany(timeout_ms=500)).values():
+                found.update(line for record in records for line in record.value.split(b"\n"))
+            if len(found) > before:
+                grown = time.monotonic()
 
 
-def zeromq(_folder: Path, port: int) -> tuple[list[str], Callable[[bytes], object]]:
-    """A pusher."""
-    context: Any = zmq.Context.instance()
-    peer = context.socket(zmq.PUSH)
-    peer.bind(f"tcp://127.0.0.1:{port}")
-    return ["zeromq", f"tcp://127.0.0.1:{port}", "--pull"], peer.send
+async def _outage(kafka: EmbeddedKafka, seconds: float) -> None:
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(kafka.start)
 
 
-def actor(folder: Path, port: int) -> tuple[list[str], Callable[[bytes], object]]:
-    """A client over TCP."""
-    (folder / "echo.py").write_text(ACTOR)
-    client = RemoteActor("127.0.0.1", port)
-    arguments = ["actor", "echo:Echo", "--listen", f"127.0.0.1:{port}"]
-    return arguments, lambda line: client.tell(line.decode())
+async def measure(name: str, seconds: float, *, kill: bool) -> str:
+    """One source: before, during and after what happens to it."""
+    with EmbeddedKafka() as kafka, TemporaryDirectory() as made, ExitStack() as stack:
+        if name == "kafka":
+            FEEDS["kafka"].broker = stack.enter_context(EmbeddedKafka()).address
+        feed = await asyncio.to_thread(FEEDS[name], Path(made))
+        produce = Produce(kafka.address, "lines", Path(made))
+        produce._environ |= feed.environ
+        more = ["--write-ahead"] if kill and name in VOLATILE else []
 
+        def start() -> Watched:
+            return produce.watch(*feed.arguments, *more, stdin=feed.stdin or subprocess.DEVNULL)
 
-SOURCES = {source.__name__: source for source in (file, directory, tcp, zeromq, actor)}
-
-
-def feeding(feed: Callable[[bytes], object], rate: int, stop: threading.Event) -> Iterator[int]:
-    """Send numbered lines until stopped; how many so far."""
-    number = 0
-    while not stop.is_set():
-        feed(b"%d" % number)
-        number += 1
-        if number % (rate // 20) == 0:
-            time.sleep(0.05)
-        yield number
-
-
-async def measure(name: str, seconds: float) -> str:
-    """One source: before, during and after an outage."""
-    with EmbeddedKafka() as kafka, TemporaryDirectory() as made:
-        folder = Path(made)
-        arguments, feed = SOURCES[name](folder, free_port())
-        more = {"XDG_STATE_HOME": made, "PYTHONPATH": f"{Path.cwd()}:{made}"}
-        producer = Producer(kafka.address, "lines", folder, *arguments, "--json", **more).start()
-        stop, sent = threading.Event(), [0]
-
-        def run() -> None:
-            rate = FILES if name == "directory" else RATE
-            for number in feeding(feed, rate, stop):
-                sent[0] = number
-
-        feeder = threading.Thread(target=run, daemon=True)
-        feeder.start()
-        await arrived(kafka.address, "lines", 200)
-        kafka.kill()
-        await asyncio.sleep(seconds)
-        kafka.start()
+        run = start()
+        feeding = Feeding(feed)
+        feeding.start()
+        await delivered(kafka.address, "lines", 200)
+        if kill:
+            for _ in range(3):
+                await asyncio.sleep(seconds / 3)
+                run.kill()
+                run = start()
+        else:
+            await _outage(kafka, seconds)
         before = time.monotonic()
         await asyncio.sleep(3)
-        stop.set()
-        await asyncio.to_thread(feeder.join)
-        await arrived(kafka.address, "lines", sent[0], 300)
+        await asyncio.to_thread(feeding.stop)
+        await settled(kafka.address, feed, feeding.sent)
         caught_up = time.monotonic() - before
-        figures = producer.stop()
-        found = Counter(await lines_of(kafka.address, "lines"))
-        missing = sent[0] - len(found)
-        twice = sum(found.values()) - len(found)
+        status, _ = run.stop()
+        found = Counter(await lines_in(kafka.address, "lines"))
+        expected = Counter(feed.lines(feeding.sent))
+        feed.close()
         return (
-            f"{name:<10} {sent[0]:>9,} lines sent, {missing} missing, {twice} twice, "
-            f"all there {caught_up:.0f} s after Kafka was back; status {figures['status']}"
+            f"{' '.join([name, *more]):<22} {expected.total():>9,} lines sent, "
+            f"{(expected - found).total()} missing, {(found - expected).total()} twice, "
+            f"settled {caught_up:.0f} s after; status {status}"
         )
 
 
-async def run(names: list[str], seconds: float) -> None:
+async def run(names: list[str], seconds: float, *, kill: bool) -> None:
     """Measure and print."""
     for name in names:
-        print(await measure(name, seconds), flush=True)  # noqa: T201
+        print(await measure(name, seconds, kill=kill), flush=True)  # noqa: T201
 
 
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("sources", nargs="*", default=list(SOURCES), metavar="SOURCE")
+    parser.add_argument("sources", nargs="*", default=list(FEEDS), metavar="SOURCE")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kill", action="store_true")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.sources, arguments.seconds))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of a Kafka that is away
+    asyncio.run(run(arguments.sources, arguments.seconds, kill=arguments.kill))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from cassandra.cluster import Cluster, Session
 
 from app.embedded.ports import free_port
 from app.web.access import bearer
+from tests.delivered import administrator
 from tests.producers import Produce
 from tests.workers import faust, get, is_ready, start_worker
 
@@ -46,17 +47,21 @@ def keyspace(session: Session, unique: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def create_topic(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Awaitable[str]]]:
-    """Makes a topic of the session's Kafka and returns its name."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await admin.start()
+async def admin(kafka: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that changes topics of the session's Kafka."""
+    async with administrator(kafka.address) as client:
+        yield client
 
-    async def create(name: str, partitions: int = 1) -> str:
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+
+@pytest.fixture
+def create_topic(admin: AIOKafkaAdminClient) -> Callable[..., Awaitable[str]]:
+    """Makes a topic of the session's Kafka and returns its name."""
+
+    async def create(name: str, partitions: int = 1, **config: str) -> str:
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
         return name
 
-    yield create
-    await admin.close()
+    return create
 
 
 class RunningWorker:

@@ -26,15 +26,6 @@ START = (time.time_ns() // 60_000_000_000 - 1) * 60_000
 
 
 @pytest.fixture
-async def admin(kafka: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that changes topics."""
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await client.start()
-    yield client
-    await client.close()
-
-
-@pytest.fixture
 async def ends(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Any]]:
     """Tell where partition 0 of a topic ends."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from app.errors import ConfigurationError
 from app.kafka import writer as writers
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.writer import FencedError, Outgoing, PartitionWriter, Record
@@ -153,3 +155,20 @@ async def test_a_commit_whose_answer_is_lost_takes_effect_once(
     await writer.commit(words(writer, b"three"), 3, "mark")
     assert await committed(kafka, unique, 3) == [b"one", b"two", b"three"]
     assert (await make().open()).offset == 3
+
+
+async def test_a_time_that_kafka_refuses_is_said_and_not_tried_for_ever(
+    make: Make, kafka: EmbeddedKafka, unique: str
+) -> None:
+    """The error names the topic and the settings; nothing of the transaction is there."""
+    writer = make()
+    await writer.open()
+    lines = TopicPartition(unique, 0)
+    ahead = (time.time_ns() // 1_000_000) + 2 * 3_600_000
+    records = [Record(None, b"now"), Record(None, b"in two hours", ahead)]
+    with pytest.raises(ConfigurationError, match=rf"{unique}; raise .*message.timestamp.after"):
+        await asyncio.wait_for(writer.commit([Outgoing(lines, records)], 1), 60)
+    again = make()
+    await again.open()
+    await again.commit([Outgoing(lines, records[:1])], 1)
+    assert await committed(kafka, unique, 1) == [b"now"]

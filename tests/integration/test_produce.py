@@ -6,9 +6,10 @@ import os
 import pty
 import signal
 import subprocess
+import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from app.sources.sample import sample_text
-from tests.producers import Produce, assign, consume, consumer, count, end, unread
+from tests.delivered import assign, consume, consumer, count
+from tests.producers import Produce, end, unread
 
 
 async def test_a_file_arrives_word_for_word(
@@ -59,13 +61,13 @@ async def test_lines_of_a_partition_keep_their_order(
     assert sorted(n for found in numbers.values() for n in found) == list(range(500_000))
 
 
-async def test_a_line_of_50_mb_loses_no_word(
+async def test_a_line_of_100_mb_loses_no_word(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
     """It comes in several messages, cut between words, and counts as one line."""
     path = tmp_path / "long"
-    path.write_bytes(b" ".join(b"word%d" % (n % 99_991) for n in range(5_300_000)))
-    assert path.stat().st_size > 50_000_000
+    path.write_bytes(b" ".join(b"word%098d" % (n % 99_991) for n in range(1_000_000)))
+    assert path.stat().st_size > 100_000_000
     status, out, err = produce("file", path)
     assert (status, out) == (0, "1 lines acknowledged by Kafka\n"), err
     records = await consume(kafka.address, unique)
@@ -164,6 +166,60 @@ async def test_options_of_time_and_packing(
     records = await consume(kafka.address, unique)
     assert sorted(record.value for record in records) == [b"", b"a", b"b", b"c"]
     assert {record.timestamp for record in records} == {1_740_826_800_000}
+
+
+TIMES = textwrap.dedent("""
+    import time
+    from app.sources.base import Batch, Position, Source
+
+    class Times(Source):
+        "Three lines, the second of them two minutes ahead."
+
+        async def batches(self):
+            now_ms = time.time_ns() // 1_000_000
+            for number, ahead in enumerate((-1000, 120_000, 0)):
+                position = Position("times", {"number": number})
+                yield Batch.of([f"{ahead}"], timestamp_ms=now_ms + ahead, position=position)
+
+    class ExactTimes(Times):
+        name = "times"
+""")
+
+
+@pytest.mark.parametrize("source", ["Times", "ExactTimes"])
+async def test_a_time_that_kafka_refuses_stops_no_stream(
+    produce: Produce,
+    kafka: EmbeddedKafka,
+    unique: str,
+    tmp_path: Path,
+    create_topic: Callable[..., Awaitable[str]],
+    source: str,
+) -> None:
+    """Such a line is dated by the clock, counted and said; those around it keep their times."""
+    (tmp_path / "own_times.py").write_text(TIMES)
+    produce._environ["PYTHONPATH"] += f":{tmp_path}"
+    await create_topic(unique, 1, **{"message.timestamp.after.max.ms": "60000"})
+    started = time.time() * 1000
+    status, out, err = produce("custom", f"own_times:{source}", "--json")
+    figures = json.loads(out)
+    assert (status, figures["lines"], figures["redated_lines"]) == (0, 3, 1), err
+    assert "takes none more than 60 s ahead of the clock" in err
+    times = {r.value: r.timestamp - started for r in await consume(kafka.address, unique)}
+    assert times.keys() == {b"-1000", b"120000", b"0"}
+    assert times[b"120000"] < 100_000
+    assert times[b"0"] - times[b"-1000"] == 1000
+
+
+def test_an_event_time_that_kafka_refuses_is_a_wrong_argument(
+    produce: Produce, tmp_path: Path
+) -> None:
+    """It would be that of every line: nothing is sent, and the remedy is said."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a")
+    status, out, err = produce("file", path, "--event-time", "2099-01-01")
+    assert (status, out) == (2, "")
+    assert err.startswith("Error: --event-time 2099-01-01T00:00:00Z: topic ")
+    assert "takes none more than 3,600 s ahead of the clock" in err
 
 
 async def test_a_followed_file_is_delivered_as_it_grows(

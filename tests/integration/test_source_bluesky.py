@@ -14,9 +14,10 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, SourceError
 from app.sources.bluesky import BlueskySource
 from app.sources.reconnecting import Backoff
-from tests.peers.jetstream_server import is_post, time_us
+from tests.delivered import delivered, lines_in
+from tests.peers.jetstream_server import is_post, lines, time_us
 from tests.peers.peer import Peer
-from tests.peers.producer import Producer, arrived, lines_of
+from tests.producers import Producer
 
 
 @pytest.fixture
@@ -52,15 +53,6 @@ async def take(source: BlueskySource, number: int, seconds: float = 60) -> list[
     return taken
 
 
-def expected(number: int) -> list[bytes]:
-    """The posts among the first events."""
-    return [
-        b"post %d of many" % n + (b"?" if n % 50 == 12 else b"")
-        for n in range(number)
-        if is_post(n)
-    ]
-
-
 async def test_every_post_comes_once_through_all_that_can_break(
     server: Peer, stream: Callable[..., BlueskySource], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,7 +67,7 @@ async def test_every_post_comes_once_through_all_that_can_break(
         {"then": "strange"},
     ]
     server.start(1000, acts=acts)
-    posts = expected(1000)
+    posts = lines(1000)
     batches = await take(stream(), len(posts))
     assert [batch.text for batch in batches if batch.lines] == posts
     assert [b.timestamp_ms for b in batches if b.lines] == [
@@ -91,13 +83,13 @@ async def test_a_later_run_goes_on_behind_the_position(
 ) -> None:
     """Of two posts of one time, the one that was delivered does not come again."""
     server.start(200)
-    first = await take(stream(), len(expected(99)))
+    first = await take(stream(), len(lines(99)))
     position = first[-1].position
     assert isinstance(position, Position)
     later = stream()
     await later.resume({position.key: position.value})
-    rest = await take(later, len(expected(200)) - len(expected(99)))
-    assert [batch.text for batch in [*first, *rest] if batch.lines] == expected(200)
+    rest = await take(later, len(lines(200)) - len(lines(99)))
+    assert [batch.text for batch in [*first, *rest] if batch.lines] == lines(200)
 
 
 async def test_a_server_that_is_none_ends_the_source(
@@ -117,7 +109,7 @@ async def test_n_posts_are_n_lines_in_kafka_though_both_ends_are_killed(
     server: Peer, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
     """Cursor and lines share a transaction: exact when server and producer die in turn."""
-    events, posts = 12_000, expected(12_000)
+    events, posts = 12_000, lines(12_000)
     server.start(events, rate=3000)
     endpoint = f"ws://127.0.0.1:{server.port}/subscribe"
     producer = Producer(
@@ -126,18 +118,18 @@ async def test_n_posts_are_n_lines_in_kafka_though_both_ends_are_killed(
 
     try:
         producer.start()
-        await arrived(kafka.address, unique, 1000)
+        await delivered(kafka.address, unique, 1000)
         producer.kill()
         producer.start()
-        await arrived(kafka.address, unique, 4000)
+        await delivered(kafka.address, unique, 4000)
         server.kill()
         server.start(events, rate=6000)
-        await arrived(kafka.address, unique, 6000)
+        await delivered(kafka.address, unique, 6000)
         producer.kill()
         producer.start()
-        await arrived(kafka.address, unique, len(posts))
+        await delivered(kafka.address, unique, len(posts))
         figures = producer.stop()
     finally:
         producer.kill()
     assert figures["status"] == 0, producer.said
-    assert Counter(await lines_of(kafka.address, unique)) == Counter(posts)
+    assert Counter(await lines_in(kafka.address, unique)) == Counter(posts)

@@ -11,8 +11,9 @@ import pytest
 
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
+from tests.delivered import consume, delivered, lines_in
 from tests.peers.flume import FlumeAgent
-from tests.peers.producer import Producer, arrived, lines_of, records_of
+from tests.producers import Producer
 
 
 @pytest.fixture
@@ -58,19 +59,19 @@ async def test_no_line_is_lost_though_all_are_killed_in_turn(
     receiver = producer().start()
     agent.start()
     agent.put("first", numbered(0, 20_000))
-    await arrived(kafka.address, unique, 20_000)
-    assert Counter(await lines_of(kafka.address, unique)) == Counter(
+    await delivered(kafka.address, unique, 20_000)
+    assert Counter(await lines_in(kafka.address, unique)) == Counter(
         numbered(0, 20_000).splitlines()
     )
-    records = await records_of(kafka.address, unique)
+    records = await consume(kafka.address, unique)
     assert all(record.headers == (("basename", b"first"),) for record in records)
     agent.put("second", numbered(20_000, 60_000))
-    await arrived(kafka.address, unique, 25_000)
+    await delivered(kafka.address, unique, 25_000)
     receiver.kill()
     agent.kill()
     agent.start()
     receiver.start()
-    await arrived(kafka.address, unique, 40_000)
+    await delivered(kafka.address, unique, 40_000)
     receiver.kill()
     receiver.start()
     deadline = time.monotonic() + 240
@@ -78,7 +79,7 @@ async def test_no_line_is_lost_though_all_are_killed_in_turn(
     while len(found) < 60_000:
         assert time.monotonic() < deadline, f"{len(found)} lines; {agent.said[-2000:]}"
         await asyncio.sleep(0.1)
-        found = Counter(await lines_of(kafka.address, unique))
+        found = Counter(await lines_in(kafka.address, unique))
     assert {*found} == {*numbered(0, 60_000).splitlines()}
     doubled = sum(found.values()) - len(found)
     print(f"{doubled} lines came twice")  # noqa: T201 - shown by pytest -s
@@ -115,7 +116,7 @@ async def test_garbage_stalls_and_crowds_harm_nobody_else(
     try:
         agent.start()
         agent.put("lines", numbered(0, 5_000))
-        await arrived(kafka.address, unique, 5_000)
+        await delivered(kafka.address, unique, 5_000)
         with socket.create_connection(("127.0.0.1", port), 10) as late:
             late.settimeout(10)
             assert _ended(late)
@@ -123,7 +124,7 @@ async def test_garbage_stalls_and_crowds_harm_nobody_else(
         for peer in (*silent, halfway):
             peer.close()
     assert receiver.stop()["status"] == 0
-    assert Counter(await lines_of(kafka.address, unique)) == Counter(
+    assert Counter(await lines_in(kafka.address, unique)) == Counter(
         numbered(0, 5_000).splitlines()
     )
     assert "6 connections are open, refused" in receiver.said
@@ -151,7 +152,7 @@ async def test_odd_lines_arrive_and_ports_in_use_are_said(
     agent.start(sinks_thrift_protocol="binary", sources_spool_deserializer_maxLineLength="9000000")
     agent.put("odd", b"\n".join(odd) + b"\n")
     receiver.wait_until(lambda: agent.sent == ["odd"], 90)
-    await arrived(kafka.address, unique, len(odd))
-    words = Counter(w for line in await lines_of(kafka.address, unique) for w in line.split())
+    await delivered(kafka.address, unique, len(odd))
+    words = Counter(w for line in await lines_in(kafka.address, unique) for w in line.split())
     assert receiver.stop()["lines"] == len(odd)
     assert words == Counter(b" ".join(odd).split())

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.embedded import EmbeddedKafka
-from tests.peers.producer import Producer, arrived, lines_of, records_of
+from tests.delivered import administrator, consume, delivered, lines_in
+from tests.producers import Producer
 
 FIRST_MS = (int(time.time()) - 3600) * 1000
 """Not long ago: Kafka deletes what is older than its retention."""
@@ -25,11 +26,23 @@ def other() -> Iterator[EmbeddedKafka]:
 
 
 @pytest.fixture
-async def admin(other: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=other.address)
-    await client.start()
-    yield client
-    await client.close()
+async def topics(other: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that changes the topics of that cluster."""
+    async with administrator(other.address) as client:
+        yield client
+
+
+@pytest.fixture
+def fill(
+    other: EmbeddedKafka, topics: AIOKafkaAdminClient, unique: str
+) -> Callable[..., Awaitable[None]]:
+    """`fill(partitions, lines)` makes this test's topic there, of numbered lines."""
+
+    async def fill(partitions: int, lines: int) -> None:
+        await topics.create_topics([NewTopic(unique, partitions, 1)])
+        await write(other.address, unique, lines)
+
+    return fill
 
 
 @pytest.fixture
@@ -51,11 +64,9 @@ def copy(
         producer.kill()
 
 
-async def fill(broker: str, topic: str, first: int, last: int, **options: Any) -> None:
+async def write(broker: str, topic: str, lines: int) -> None:
     """Write numbered lines, each with a time and a header of its own, to partitions in turn."""
-    producer = AIOKafkaProducer(bootstrap_servers=broker, **options)
-    await producer.start()
-    try:
+    async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
         numbers = sorted(await producer.partitions_for(topic))
         sent = [
             await producer.send(
@@ -66,57 +77,54 @@ async def fill(broker: str, topic: str, first: int, last: int, **options: Any) -
                 timestamp_ms=FIRST_MS + n // 8,
                 headers=[("tens", b"%d" % (n // 80))],
             )
-            for n in range(first, last)
+            for n in range(lines)
         ]
         await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
 
 
 async def by_partition(broker: str, topic: str) -> dict[int, list[tuple[Any, ...]]]:
     """(line, time, headers) of every line of each partition, in order."""
     found: dict[int, list[tuple[Any, ...]]] = {}
-    for record in await records_of(broker, topic):
+    for record in await consume(broker, topic):
         for line in (record.value or b"").split(b"\n") if record.value is not None else ():
             found.setdefault(record.partition, []).append((line, record.timestamp, record.headers))
     return found
 
 
 async def test_a_copy_between_clusters_is_exact_whoever_is_killed(
-    admin: AIOKafkaAdminClient,
+    fill: Callable[..., Awaitable[None]],
     other: EmbeddedKafka,
     kafka: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
     """Lines keep order, time and headers when the copier and the source's broker are killed."""
-    await admin.create_topics([NewTopic(unique, 4, 1)])
-    await fill(other.address, unique, 0, 40_000)
+    await fill(4, 40_000)
     producer = copy("--rate", "8000")
     for number in (4_000, 10_000, 16_000):
         producer.start()
-        await arrived(kafka.address, unique, number)
+        await delivered(kafka.address, unique, number)
         producer.kill()
     producer.start()
-    there = len(await lines_of(kafka.address, unique))
-    await arrived(kafka.address, unique, there + 1_000)
+    there = len(await lines_in(kafka.address, unique))
+    await delivered(kafka.address, unique, there + 1_000)
     await asyncio.to_thread(other.kill)
     await asyncio.to_thread(other.start)
-    await arrived(kafka.address, unique, 40_000)
+    await delivered(kafka.address, unique, 40_000)
     figures = producer.stop()
     assert figures["status"] == 0, producer.said
     assert await by_partition(kafka.address, unique) == await by_partition(other.address, unique)
 
 
 async def test_what_is_not_committed_or_has_no_value_is_not_copied(
-    admin: AIOKafkaAdminClient,
+    topics: AIOKafkaAdminClient,
     other: EmbeddedKafka,
     kafka: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
     """An aborted transaction is passed by, a tombstone too; odd bytes and huge lines are not."""
-    await admin.create_topics(
+    await topics.create_topics(
         [NewTopic(unique, 1, 1, topic_configs={"max.message.bytes": "9000000"})]
     )
     producer = AIOKafkaProducer(
@@ -136,7 +144,7 @@ async def test_what_is_not_committed_or_has_no_value_is_not_copied(
         await producer.stop()
     figures = copy("--to-end").start().end()
     assert (figures["status"], figures["lines"]) == (0, 7)
-    records = await records_of(kafka.address, unique)
+    records = await consume(kafka.address, unique)
     assert (
         b" ".join(b" ".join(r.value.split()) for r in records).split()
         == b" ".join(value for value in odd if value is not None).split()
@@ -146,14 +154,13 @@ async def test_what_is_not_committed_or_has_no_value_is_not_copied(
 
 
 async def test_a_copy_begins_where_the_group_was_and_tells_it_how_far_it_is(
-    admin: AIOKafkaAdminClient,
+    fill: Callable[..., Awaitable[None]],
     other: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
     """So a copy takes over from another consumer, and tools show its lag."""
-    await admin.create_topics([NewTopic(unique, 1, 1)])
-    await fill(other.address, unique, 0, 100)
+    await fill(1, 100)
     partition = TopicPartition(unique, 0)
     group = AIOKafkaConsumer(bootstrap_servers=other.address, group_id=unique)
     await group.start()
@@ -167,19 +174,18 @@ async def test_a_copy_begins_where_the_group_was_and_tells_it_how_far_it_is(
 
 
 async def test_a_second_copy_of_one_name_takes_over(
-    admin: AIOKafkaAdminClient,
+    fill: Callable[..., Awaitable[None]],
     other: EmbeddedKafka,
     kafka: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
     """The first ends with status 1 and says why; together they copy each line once."""
-    await admin.create_topics([NewTopic(unique, 2, 1)])
-    await fill(other.address, unique, 0, 60_000)
+    await fill(2, 60_000)
     first, second = copy("--rate", "4000").start(), copy()
-    await arrived(kafka.address, unique, 2_000)
+    await delivered(kafka.address, unique, 2_000)
     second.start()
-    await arrived(kafka.address, unique, 60_000)
+    await delivered(kafka.address, unique, 60_000)
     assert first.end()["status"] == 1
     assert "another producer has taken over" in first.said
     assert second.stop()["status"] == 0, second.said
@@ -187,20 +193,18 @@ async def test_a_second_copy_of_one_name_takes_over(
 
 
 async def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
-    admin: AIOKafkaAdminClient,
-    other: EmbeddedKafka,
+    topics: AIOKafkaAdminClient,
+    fill: Callable[..., Awaitable[None]],
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
     """Its offsets mean other lines: the copy stops and says what to do."""
-    await admin.create_topics([NewTopic(unique, 1, 1)])
-    await fill(other.address, unique, 0, 100)
+    await fill(1, 100)
     assert copy("--to-end").start().end()["lines"] == 100
-    await admin.delete_topics([unique])
-    while unique in await admin.list_topics():  # noqa: ASYNC110 - the broker has no event for it
+    await topics.delete_topics([unique])
+    while unique in await topics.list_topics():  # noqa: ASYNC110 - the broker has no event for it
         await asyncio.sleep(0.05)
-    await admin.create_topics([NewTopic(unique, 1, 1)])
-    await fill(other.address, unique, 0, 10)
+    await fill(1, 10)
     again = copy("--to-end").start()
     assert again.end()["status"] == 1
     assert "was made anew; copy it with another --group" in again.said

@@ -14,9 +14,10 @@ from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, SourceError
 from app.sources.reconnecting import Backoff
 from app.sources.x import XSource
+from tests.delivered import delivered, lines_in
 from tests.peers.peer import Peer
-from tests.peers.producer import Producer, arrived, lines_of
 from tests.peers.x_server import FIRST_MS, TOKEN
+from tests.producers import Producer
 
 
 @pytest.fixture
@@ -162,16 +163,16 @@ async def test_n_posts_are_n_lines_in_kafka_though_the_server_is_killed(
         kafka.address, unique, tmp_path, "x", *arguments, endpoint, X_BEARER_TOKEN=TOKEN
     ).start()
     try:
-        await arrived(kafka.address, unique, 1000)
+        await delivered(kafka.address, unique, 1000)
         server.kill()
         producer.wait_until(lambda: "connecting again" in producer.said)
         server.start(4000)
-        await arrived(kafka.address, unique, 4000)
+        await delivered(kafka.address, unique, 4000)
         figures = producer.stop()
     finally:
         producer.kill()
     assert (figures["status"], figures["lines"]) == (0, 4000), producer.said
-    assert Counter(await lines_of(kafka.address, unique)) == Counter(expected(4000))
+    assert Counter(await lines_in(kafka.address, unique)) == Counter(expected(4000))
     assert TOKEN not in producer.said
 
 

@@ -1,104 +1,261 @@
-"""Kafka goes away under the sources that are fed over the network: it costs time, not lines."""
+"""Kafka goes away under the sources that are fed from outside, and their producers are killed."""
+
+from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
+import signal
+import subprocess
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from app.embedded import EmbeddedKafka
-from app.embedded.ports import free_port
-from tests.peers.flume import FlumeAgent
-from tests.peers.jetstream_server import is_post
-from tests.peers.peer import Peer
-from tests.peers.producer import Producer, arrived, lines_of
-from tests.peers.x_server import TOKEN
+from tests.conftest import Servers
+from tests.delivered import delivered, lines_in
+from tests.integration.conftest import Stream
+from tests.peers.feeds import FEEDS
+from tests.producers import Produce
 
-LINES = 6_000
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from cassandra.cluster import Session
+
+    from app.embedded import EmbeddedCassandra
+    from tests.peers.feeds import Feed
+    from tests.producers import Watched
+
+LINES = 3_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedKafka]:
-    """A Kafka of the test's own, to be ill-treated."""
+    """A Kafka of these tests' own, to be ill-treated."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
 
 @pytest.fixture
-def peers(tmp_path: Path) -> Iterator[tuple[Peer, Peer, FlumeAgent]]:
-    """X, Jetstream and a Flume agent, each with some seconds' work."""
-    folders = [tmp_path / name for name in ("x", "bluesky")]
-    for folder in folders:
+def feeds(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> Iterator[Callable[..., Awaitable[dict[str, Feed]]]]:
+    """Makes the peers of sources by the sources' names."""
+    made: list[Feed] = []
+    FEEDS["kafka"].broker = kafka.address
+
+    def make(name: str) -> Feed:
+        folder = tmp_path / name
         folder.mkdir()
-    port = free_port()
-    x, bluesky = Peer("x_server.py", folders[0]), Peer("jetstream_server.py", folders[1])
-    agent = FlumeAgent(tmp_path / "flume", port, batch=100)
-    x.start(LINES, rate=600)
-    bluesky.start(LINES, rate=600)
-    yield x, bluesky, agent
-    for peer in (x, bluesky, agent):
-        peer.kill()
+        made.append(FEEDS[name](folder))
+        return made[-1]
+
+    async def make_all(*names: str) -> dict[str, Feed]:
+        peers = await everybody(*[partial(make, name) for name in names])
+        return dict(zip(names, peers, strict=True))
+
+    yield make_all
+    for feed in made:
+        feed.close()
 
 
-async def test_none_of_them_loses_a_line_and_but_flume_none_doubles_one(
+@pytest.fixture
+def counted(
     broker: EmbeddedKafka,
-    kafka: EmbeddedKafka,
+    cassandra: EmbeddedCassandra,
+    session: Session,
     unique: str,
     tmp_path: Path,
-    peers: tuple[Peer, Peer, FlumeAgent],
-    create_topic: Callable[..., Awaitable[str]],
-) -> None:
-    """All four at once, while their broker is killed and stays away until they complain."""
-    x, bluesky, agent = peers
-    text = [b"line %d of many" % n for n in range(LINES)]
-    await create_topic(unique, 2)
-    writer = AIOKafkaProducer(bootstrap_servers=kafka.address)
-    await writer.start()
-    await asyncio.gather(*[await writer.send(unique, line) for line in text])
-    await writer.stop()
-    options = {
-        "x": ["--rule", "a", "--endpoint", f"http://127.0.0.1:{x.port}"],
-        "bluesky": ["--endpoint", f"ws://127.0.0.1:{bluesky.port}/subscribe"],
-        "kafka": [
-            *("--from", f"kafka://{kafka.address}", "--from-topic", unique, "--rate", "600"),
-        ],
-        "flume": ["--listen", f"127.0.0.1:{agent.port}"],
-    }
-    expected = {
-        "x": Counter(b"post %d of many" % n for n in range(LINES)),
-        "bluesky": Counter(
-            b"post %d of many" % n + (b"?" if n % 50 == 12 else b"")
-            for n in range(LINES)
-            if is_post(n)
-        ),
-        "kafka": Counter(text),
-        "flume": Counter(text),
-    }
-    state = {"X_BEARER_TOKEN": TOKEN, "XDG_STATE_HOME": str(tmp_path / "state")}
-    producers = {
-        name: Producer(broker.address, name, tmp_path, name, "--json", *arguments, **state).start()
-        for name, arguments in options.items()
-    }
-    try:
-        agent.put("lines", b"".join(line + b"\n" for line in text))
-        agent.start()
-        for name in producers:
-            await arrived(broker.address, name, 200)
-        await asyncio.to_thread(broker.kill)
-        # On a slow machine some may be done by then.
-        producers["kafka"].wait_until(
-            lambda: any("Kafka has acknowledged nothing" in one.said for one in producers.values())
+) -> Iterator[Callable[[], dict[str, int]]]:
+    """Starts a worker; what it has saved of the topic's words since, and in Cassandra."""
+    stream = Stream(Servers(broker, cassandra), unique, tmp_path / "worker").configure(
+        lines=unique, window="none", columns="word,count"
+    )
+    (tmp_path / "worker").mkdir()
+
+    def rows() -> dict[str, int]:
+        if not stream.workers:
+            stream.start()
+        return dict(
+            tuple(row) for row in session.execute(f"SELECT word, count FROM {unique}.words")
         )
-        await asyncio.to_thread(broker.start)
-        for name, lines in expected.items():
-            await arrived(broker.address, name, len(lines))
-        found = {name: Counter(await lines_of(broker.address, name)) for name in expected}
-        statuses = {name: producer.stop()["status"] for name, producer in producers.items()}
+
+    yield rows
+    stream.close()
+
+
+@pytest.fixture
+def start(broker: EmbeddedKafka, unique: str, started: list[Produce]) -> Callable[..., Watched]:
+    """Starts the producer of a feed, all of them for one topic."""
+
+    def start(feed: Feed, *more: str) -> Watched:
+        folder = feed.folder / "producer"
+        folder.mkdir(exist_ok=True)
+        produce = Produce(broker.address, unique, folder)
+        produce._environ |= feed.environ
+        started.append(produce)
+        return produce.watch(*feed.arguments, *more, stdin=feed.stdin or subprocess.DEVNULL)
+
+    return start
+
+
+def words(lines: Counter[bytes]) -> dict[str, int]:
+    """An independent count of the words of lines."""
+    found: Counter[str] = Counter()
+    for line, times in lines.items():
+        for word in line.decode().split():
+            found[word] += times
+    return dict(found)
+
+
+async def everybody(*calls: Callable[[], Any]) -> list[Any]:
+    """Call all at once, in threads; what they return."""
+    return await asyncio.gather(*map(asyncio.to_thread, calls))
+
+
+async def send(fed: dict[str, Feed], first: int, last: int) -> None:
+    """Let each of them send its lines from `first` on, before `last`."""
+    await everybody(*[partial(feed.send, first, last) for feed in fed.values()])
+
+
+async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
+    broker: EmbeddedKafka,
+    unique: str,
+    feeds: Callable[..., Awaitable[dict[str, Feed]]],
+    start: Callable[..., Watched],
+    counted: Callable[[], dict[str, int]],
+    wait_until: Callable[..., Any],
+) -> None:
+    """All at once; their broker is killed while lines come, and stays away until they complain.
+
+    What a worker then counts of them is what an independent count says.
+    """
+    fed = await feeds(*(name for name in FEEDS if name not in ("tcp", "zeromq")))
+    runs = {name: start(feed) for name, feed in fed.items()}
+
+    expected = Counter(line for feed in fed.values() for line in feed.lines(LINES))
+    Counter(
+        line for f in fed.values() if not isinstance(f, FEEDS["flume"]) for line in f.lines(LINES)
+    )
+    await send(fed, 0, 300)
+    await delivered(broker.address, unique, sum(len(feed.lines(300)) for feed in fed.values()))
+    await asyncio.to_thread(broker.kill)
+    for first in range(300, LINES, 300):
+        await send(fed, first, first + 300)
+    wait_until(
+        lambda: all(
+            "Kafka has acknowledged nothing" in run.said.read_text()
+            for name, run in runs.items()
+            if name != "flume"  # its agent is told to keep them
+        ),
+        120,
+    )
+    await asyncio.to_thread(broker.start)
+    await delivered(broker.address, unique, expected.total(), distinct=True)
+    statuses = {name: run.stop()[0] for name, run in runs.items()}
+    assert statuses == dict.fromkeys(runs, 0)
+    found = Counter(await lines_in(broker.address, unique))
+    assert {*found} == {*expected}
+    assert {*(found - expected)} <= {*fed["flume"].lines(LINES)}
+    wait_until(lambda: counted() == words(found), 120)
+
+
+@contextlib.asynccontextmanager
+async def away(broker: EmbeddedKafka) -> AsyncIterator[None]:
+    """A Kafka that answers nobody for a while."""
+    broker.pause()
+    try:
+        yield
     finally:
-        for producer in producers.values():
-            producer.kill()
-    assert statuses == dict.fromkeys(producers, 0)
-    assert {*found.pop("flume")} == {*expected.pop("flume")}
-    assert found == expected
+        broker.resume()
+
+
+async def test_lines_that_came_while_kafka_was_away_survive_kill(
+    broker: EmbeddedKafka,
+    unique: str,
+    feeds: Callable[..., Awaitable[dict[str, Feed]]],
+    start: Callable[..., Watched],
+    counted: Callable[[], dict[str, int]],
+    wait_until: Callable[..., Any],
+) -> None:
+    """With --write-ahead what was read is delivered by the next run, and once.
+
+    An actor's client sends again what was not acknowledged: some of it comes twice.
+    """
+    fed = await feeds("tcp", "zeromq", "stdin", "x", "actor")
+
+    def go() -> dict[str, Watched]:
+        return {n: start(f, *([] if f.twice else ["--write-ahead"])) for n, f in fed.items()}
+
+    def on_disk(feed: Feed) -> bool:
+        last = feed.lines(2 * LINES)[-1]
+        return any(last in spill.read_bytes() for spill in feed.folder.rglob("*.spill"))
+
+    runs = go()
+    await send(fed, 0, LINES)
+    await delivered(broker.address, unique, LINES * len(fed))
+    async with away(broker):
+        await send(fed, LINES, 2 * LINES)
+        wait_until(lambda: all(on_disk(feed) for feed in fed.values() if not feed.twice), 120)
+        pattern = rf"\b{LINES} lines wait, trying on"
+        wait_until(lambda: re.search(pattern, runs["actor"].said.read_text()), 120)
+        for run in runs.values():
+            run.kill()
+    fed["tcp"].reconnect()  # type: ignore[attr-defined] - a Tcp
+    runs = go()
+    await asyncio.to_thread(fed["actor"].flush)  # type: ignore[attr-defined] - an Actor
+    await send(fed, 2 * LINES, 3 * LINES)
+    await delivered(broker.address, unique, 3 * LINES * len(fed), distinct=True)
+    statuses = {name: run.stop()[0] for name, run in runs.items()}
+    assert statuses == dict.fromkeys(runs, 0)
+    found = Counter(await lines_in(broker.address, unique))
+    assert {*found} == {line for feed in fed.values() for line in feed.lines(3 * LINES)}
+    again = {line for line, times in found.items() if times > 1}
+    assert again <= {*fed["actor"].lines(2 * LINES)[LINES:]}
+    assert max(found.values()) <= 2
+    assert "that an earlier run kept" in runs["tcp"].said.read_text()
+    assert not [path for feed in fed.values() for path in feed.folder.rglob("*.spill")]
+    wait_until(lambda: counted() == words(found), 120)
+
+
+async def test_giving_up_keeps_lines_for_the_next_run(
+    broker: EmbeddedKafka,
+    unique: str,
+    started: list[Produce],
+    tmp_path: Path,
+    wait_until: Callable[..., Any],
+) -> None:
+    """A second Ctrl-C while Kafka is away: what was read from a pipe comes first next time.
+
+    Once, since the broker is killed before the lines are written: no request with them can reach
+    it. Of one that is only silent nobody knows what it does with requests that it had received.
+    """
+    produce = Produce(broker.address, unique, tmp_path)
+    started.append(produce)
+    run = produce.watch("stdin", stdin=subprocess.PIPE)
+    assert run.process.stdin is not None
+    run.process.stdin.write(b"before\n")
+    run.process.stdin.flush()
+    await delivered(broker.address, unique, 1)
+    wait_until(lambda: "1 lines acknowledged" in run.said.read_text(), 60)
+    text = b"".join(b"line %d\n" % number for number in range(1000))
+    await asyncio.to_thread(broker.kill)
+    run.process.stdin.write(text)
+    run.process.stdin.close()
+    run.process.stdin = None
+    wait_until(lambda: "1000 lines wait, trying on" in run.said.read_text(), 60)
+    run.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
+    run.process.send_signal(signal.SIGINT)
+    run.process.communicate(timeout=60)
+    assert run.process.returncode == 1
+    assert "1000 lines are kept in" in run.said.read_text()
+    await asyncio.to_thread(broker.start)
+    run = produce.watch("stdin", stdin=subprocess.DEVNULL)
+    assert run.process.wait(60) == 0
+    found = await lines_in(broker.address, unique)
+    assert sorted(found) == sorted([b"before", *text.splitlines()])

@@ -13,13 +13,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests import debian
-from tests.producers import Produce, delivered, lines_in
+from tests.delivered import delivered, lines_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from app.embedded import EmbeddedKafka
+    from tests.producers import Produce
 
 
 def numbered(start: int, end: int) -> bytes:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.sources.actor_client import RemoteActor
-from tests.producers import Produce, delivered, lines_in
+from tests.delivered import delivered, lines_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from app.embedded import EmbeddedKafka
+    from tests.producers import Produce
 
 DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
 

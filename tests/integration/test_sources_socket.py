@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import subprocess
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.embedded import EmbeddedKafka
 from tests import debian, pekko
-from tests.producers import Produce, delivered, lines_in
+from tests.delivered import delivered
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from app.embedded import EmbeddedKafka
+    from tests.producers import Produce
 
 
 @pytest.fixture
@@ -115,89 +115,3 @@ async def test_many_netcats_at_once(
         numbered(0, 100_000).splitlines()
     )
     assert run.stop()[0] == 0
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedKafka]:
-    """A Kafka of these tests' own, to be ill-treated."""
-    with EmbeddedKafka() as own:
-        yield own
-
-
-@contextlib.asynccontextmanager
-async def away(broker: EmbeddedKafka) -> AsyncIterator[None]:
-    """A Kafka that answers nobody for a while."""
-    broker.pause()
-    try:
-        yield
-    finally:
-        broker.resume()
-
-
-async def test_lines_that_came_while_kafka_was_away_survive_kill(
-    started: list[Produce],
-    broker: EmbeddedKafka,
-    unique: str,
-    netcat: Callable[..., subprocess.Popen[Any]],
-    unused_port: int,
-    tmp_path: Path,
-    wait_until: Callable[..., Any],
-) -> None:
-    """With --write-ahead: whatever was read is delivered by the next run, and once."""
-    produce = Produce(broker.address, unique, tmp_path)
-    started.append(produce)
-    arguments = ("socket", "127.0.0.1", str(unused_port), "--write-ahead")
-    kept = tmp_path / "wordcount-stream"
-    text = numbered(0, 100_000)
-    run = produce.watch(*arguments)
-    peer = netcat("-l", "127.0.0.1", str(unused_port))
-    await asyncio.to_thread(peer.stdin.write, numbered(0, 50_000))
-    peer.stdin.flush()
-    await delivered(broker.address, unique, 50_000)
-    async with away(broker):
-        await asyncio.to_thread(peer.stdin.write, numbered(50_000, 100_000))
-        peer.stdin.flush()
-        wait_until(lambda: "50000 lines wait, trying on" in run.said.read_text(), 60)
-        assert list(kept.rglob("*.spill"))
-        run.kill()
-        peer.kill()
-    run = produce.watch(*arguments)
-    assert await delivered(broker.address, unique, 100_000) == sorted(text.splitlines())
-    assert run.stop()[0] == 0
-    assert "that an earlier run kept" in run.said.read_text()
-    assert sorted(await lines_in(broker.address, unique)) == sorted(text.splitlines())
-    assert not list(kept.rglob("*.spill"))
-
-
-async def test_giving_up_keeps_lines_for_the_next_run(
-    started: list[Produce],
-    broker: EmbeddedKafka,
-    unique: str,
-    tmp_path: Path,
-    wait_until: Callable[..., Any],
-) -> None:
-    """A second Ctrl-C while Kafka is away: what was read from a pipe comes first next time."""
-    produce = Produce(broker.address, unique, tmp_path)
-    started.append(produce)
-    run = produce.watch("stdin", stdin=subprocess.PIPE)
-    assert run.process.stdin is not None
-    run.process.stdin.write(b"before\n")
-    run.process.stdin.flush()
-    await delivered(broker.address, unique, 1)
-    async with away(broker):
-        run.process.stdin.write(numbered(0, 1000))
-        run.process.stdin.close()
-        run.process.stdin = None
-        await asyncio.sleep(1)
-        run.process.send_signal(signal.SIGINT)
-        wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
-        run.process.send_signal(signal.SIGINT)
-        run.process.communicate(timeout=60)
-    assert run.process.returncode == 1
-    assert "the next run delivers them" in run.said.read_text()
-    run = produce.watch("stdin", stdin=subprocess.DEVNULL)
-    assert run.process.wait(60) == 0
-    found = await lines_in(broker.address, unique)
-    # Kafka may have written what it had not acknowledged when it was paused.
-    assert set(found) == {b"before", *numbered(0, 1000).splitlines()}
-    assert max(Counter(found).values()) <= 2

@@ -2,9 +2,10 @@
 
     jetstream_server.py PORT LOG POSTS RATE ACTS
 
-Serves numbered events, RATE a second (0: as fast as they are read), those at the cursor and later,
-or all without one. ACTS is a JSON list of what each connection in turn is treated to; those after
-the last get all that is left. LOG gets a line of JSON for each request. An act's keys:
+Serves numbered events, as many as the file POSTS says at the time, RATE a second (0: as fast as
+they are read), those at the cursor and later, or all without one. ACTS is a JSON list of what each
+connection in turn is treated to; those after the last get all that is left. LOG gets a line of JSON
+for each request. An act's keys:
 
     status    an answer instead of the stream
     posts     how many events come before what `then` says
@@ -18,6 +19,8 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -52,7 +55,7 @@ def event(number: int) -> str:
         "rkey": f"r{number}",
     }
     if commit["operation"] == "create":
-        text = f"post {number} of many" + ("\ud800" if number % 50 == 12 else "")
+        text = f"skeet {number} of many" + ("\ud800" if number % 50 == 12 else "")
         commit["record"] = {"text": text, "createdAt": "1970-01-01T00:00:00Z"}
     return json.dumps({**base, "kind": "commit", "commit": commit})
 
@@ -62,14 +65,27 @@ def is_post(number: int) -> bool:
     return number % 50 not in (7, 8, 11)
 
 
+def lines(events: int) -> list[bytes]:
+    """The lines of the posts among the first events."""
+    return [
+        b"skeet %d of many" % n + (b"?" if n % 50 == 12 else b"")
+        for n in range(events)
+        if is_post(n)
+    ]
+
+
 class Server:
     """The endpoint."""
 
-    def __init__(self, log: str, events: int, rate: float, acts: list[dict[str, Any]]) -> None:
+    def __init__(self, log: str, events: str, rate: float, acts: list[dict[str, Any]]) -> None:
         self._log = log
-        self._events = events
+        self._file = Path(events)
         self._rate = rate
         self._acts = acts
+
+    @property
+    def _events(self) -> int:
+        return int(self._file.read_text())
 
     async def subscribe(self, request: web.Request) -> web.StreamResponse:
         """The stream, or what an act has instead."""
@@ -97,10 +113,13 @@ class Server:
             for number in range(start, min(start + step, last)):
                 await stream.send_str(event(number))
             await asyncio.sleep(step / self._rate if self._rate else 0)
+        stream["next"] = last
 
     async def _keep(self, request: web.Request, stream: web.WebSocketResponse) -> None:
-        async for _ in stream:
-            pass
+        while not stream.closed:
+            await self._send(stream, stream["next"], self._events)
+            with suppress(TimeoutError):
+                await stream.receive(0.2)
 
     _strange = _keep
 
@@ -120,7 +139,7 @@ class Server:
 
 def main(port: str, log: str, events: str, rate: str, acts: str) -> None:
     """Serve until killed."""
-    server = Server(log, int(events), float(rate), json.loads(acts))
+    server = Server(log, events, float(rate), json.loads(acts))
     app = web.Application()
     app.router.add_get("/subscribe", server.subscribe)
     web.run_app(app, host="127.0.0.1", port=int(port), print=None, access_log=None)

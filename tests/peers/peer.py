@@ -28,9 +28,10 @@ class Peer:
     def start(
         self, number: int, *, rate: float = 0, acts: list[dict[str, Any]] | None = None
     ) -> None:
-        """Serve `number` posts; returns once it listens."""
-        log = self._folder / "requests"
-        arguments = [str(self.port), str(log), str(number), str(rate), json.dumps(acts or [])]
+        """Serve `number` posts, more after `serve`; returns once it listens."""
+        self.serve(number)
+        files = [str(self._folder / name) for name in ("requests", "posts")]
+        arguments = [str(self.port), *files, str(rate), json.dumps(acts or [])]
         self._process = Process(
             [sys.executable, str(self._script), *arguments],
             self._folder / "peer.log",
@@ -46,6 +47,12 @@ class Peer:
                 time.sleep(0.02)
             else:
                 return
+
+    def serve(self, number: int) -> None:
+        """Let there be so many posts from now on."""
+        written = self._folder / "posts.new"
+        written.write_text(str(number))
+        written.replace(self._folder / "posts")
 
     @property
     def requests(self) -> list[dict[str, Any]]:

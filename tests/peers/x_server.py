@@ -2,9 +2,9 @@
 
     x_server.py PORT LOG POSTS RATE ACTS
 
-Serves numbered posts, RATE a second (0: as fast as they are read). ACTS is a JSON list of what each
-connection in turn is treated to; those after the last get all that is left, and keep-alives then.
-LOG gets a line of JSON for each request. An act's keys:
+Serves numbered posts, as many as the file POSTS says at the time, RATE a second (0: as fast as they
+are read). ACTS is a JSON list of what each connection in turn is treated to; those after the last
+get all that is left, and keep-alives then. LOG gets a line of JSON for each request. An act's keys:
 
     status, headers, body   an answer instead of the stream
     posts                   how many posts come before what `then` says
@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -54,13 +55,17 @@ def post(number: int) -> bytes:
 class Server:
     """The endpoints, and how far the stream is."""
 
-    def __init__(self, log: str, posts: int, rate: float, acts: list[dict[str, Any]]) -> None:
+    def __init__(self, log: str, posts: str, rate: float, acts: list[dict[str, Any]]) -> None:
         self._log = log
-        self._posts = posts
+        self._file = Path(posts)
         self._rate = rate
         self._acts = acts
         self._next = 0
         self._rules: dict[str, str] = {}
+
+    @property
+    def _posts(self) -> int:
+        return int(self._file.read_text())
 
     def _note(self, **fields: object) -> None:
         with open(self._log, "a", encoding="utf-8") as file:  # noqa: PTH123
@@ -121,8 +126,8 @@ class Server:
             await asyncio.sleep(step / self._rate if self._rate else 0)
 
     async def _keep(self, request: web.Request, response: web.StreamResponse) -> None:
-        await self._send(response, self._posts)
         while True:
+            await self._send(response, self._posts)
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
             await response.write(b"\r\n")
 
@@ -161,7 +166,7 @@ class Server:
 
 def main(port: str, log: str, posts: str, rate: str, acts: str) -> None:
     """Serve until killed."""
-    server = Server(log, int(posts), float(rate), json.loads(acts))
+    server = Server(log, posts, float(rate), json.loads(acts))
     app = web.Application(middlewares=[server.authorized])
     app.router.add_route("*", "/2/tweets/search/stream/rules", server.rules)
     app.router.add_get("/2/tweets/search/stream", server.stream)

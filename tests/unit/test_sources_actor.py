@@ -1,5 +1,6 @@
 """Actors store what they are sent, one message at a time, and are replaced when they crash."""
 
+import asyncio
 import json
 import multiprocessing
 import socket
@@ -153,6 +154,28 @@ async def test_messages_over_tcp_are_json_of_the_type(capsys: pytest.CaptureFixt
                 peer.sendall(text.encode("latin-1") + b"\n")
             peer.sendall(json.dumps({"sensor": "a", "value": 0.5}).encode() + b"\n")
             await collected.expect(b"a", b"0.5")
+    assert source.failures == 4
+
+
+async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line of 100 MB, one of brackets alone, NUL and what is not UTF-8 are left out.
+
+    Each is answered as one message, so that the peer's count is right and it sends none again.
+    """
+    source = ActorSource(Echo, ("127.0.0.1", 0))
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            odd = [b"x" * 100_000_000, b"[" * 100_000, b"\0", b"\xff\xfe"]
+            odd += [b'"NUL \\u0000"', b'"last"']
+            await asyncio.to_thread(peer.sendall, b"".join(line + b"\n" for line in odd))
+            await collected.expect(b"NUL \0", b"last")
+            await source.acknowledge(collected.batches[-1].position)
+            answers = peer.makefile("rb")
+            while int(await asyncio.to_thread(answers.readline)) < len(odd):
+                pass
     assert source.failures == 4
 
 

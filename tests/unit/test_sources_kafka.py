@@ -1,5 +1,6 @@
 """Records of a topic become batches of its lanes, and a copy goes on where it was."""
 
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +35,12 @@ def batches(*records: Record) -> list[Batch]:
     return list(source()._batches(PARTITION, given))
 
 
-def test_records_alike_share_a_batch_and_the_last_carries_the_position() -> None:
-    """By time and headers; the position lies behind the last record, whatever it holds."""
-    position = Position("kafka copy raw 3 cluster-a", {"offset": 15})
+def test_records_alike_share_a_batch_with_a_position() -> None:
+    """By time and headers; each position lies behind the last record, whatever it holds."""
+
+    def position(offset: int) -> Position:
+        return Position("kafka copy raw 3 cluster-a", {"offset": offset})
+
     header = (("h", b"v"),)
     assert batches(
         Record(10, b"one"),
@@ -44,9 +48,9 @@ def test_records_alike_share_a_batch_and_the_last_carries_the_position() -> None
         Record(12, b"", 6),
         Record(14, b"x", 6, header),
     ) == [
-        Batch(b"one\ntwo\nthree", 3, 5, lane=3),
-        Batch(b"", 1, 6, lane=3),
-        Batch(b"x", 1, 6, position, headers=header, lane=3),
+        Batch(b"one\ntwo\nthree", 3, 5, position(12), lane=3),
+        Batch(b"", 1, 6, position(13), lane=3),
+        Batch(b"x", 1, 6, position(15), headers=header, lane=3),
     ]
 
 
@@ -79,3 +83,47 @@ async def test_a_topic_is_not_copied_to_itself() -> None:
     with pytest.raises(ConfigurationError, match="raw would be copied to itself without end"):
         await itself._refuse_itself()
     await source()._refuse_itself()
+
+
+class Consumer:
+    """Stands in for Kafka: one fetch of two partitions."""
+
+    def __init__(self, done: list[str]) -> None:
+        self._done = done
+
+    async def getmany(self, **_: object) -> dict[TopicPartition, list[Record]]:
+        """Records once."""
+        self._done.append("fetch")
+        return {
+            PARTITION: [Record(0, b"a", 1), Record(1, b"b", 2), Record(2, b"c", 3)],
+            TopicPartition("raw", 1): [Record(0, b"d", 1)],
+        }
+
+
+async def test_a_look_at_the_partitions_comes_before_a_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It seeks to what was taken in so far: records that were fetched before would come twice."""
+    made, done = source(), list[str]()
+    monkeypatch.setattr(made, "_consumer", Consumer(done))
+
+    async def look() -> None:
+        done.append("look")
+
+    monkeypatch.setattr(made, "_look", look)
+    monkeypatch.setattr(made, "_looked", float("-inf"))
+    async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
+        await anext(batches)
+    assert done == ["look", "fetch"]
+
+
+async def test_all_but_the_last_record_of_a_partition_are_followed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a record of one line costs no task; the loop gets its turn between partitions."""
+    made = source()
+    monkeypatch.setattr(made, "_consumer", Consumer([]))
+    monkeypatch.setattr(made, "_looked", float("inf"))
+    async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
+        at_hand = [(await anext(batches), made.at_hand)[1] for _ in range(4)]
+    assert at_hand == [True, True, False, False]

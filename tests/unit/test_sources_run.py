@@ -153,3 +153,22 @@ async def test_the_first_signal_gives_up_where_nothing_was_taken() -> None:
 
     with pytest.raises(GivenUp):
         await asyncio.wait_for(asyncio.create_task(body()), 10)
+
+
+async def test_batches_at_hand_are_taken_as_they_come() -> None:
+    """Without a task for each; a pace is kept all the same, and the end is found."""
+
+    class Many(Some):
+        async def batches(self) -> AsyncIterator[Batch]:
+            for number, batch in enumerate(self._some):
+                self.at_hand = number < 4
+                yield batch
+
+    numbers = [b"%d" % n for n in range(5)]
+    for rate in (0, 20):
+        source, delivery = Many([Batch.of([n], position=n) for n in numbers]), Delivered()
+        started = time.monotonic()
+        await run(source, delivery, lines_per_second=rate)
+        assert delivery.lines == numbers
+        assert source.acknowledged[-1] == numbers[-1]
+        assert time.monotonic() - started >= 0.15 * bool(rate)

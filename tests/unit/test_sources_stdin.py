@@ -45,6 +45,20 @@ async def test_a_pipe_is_read_line_by_line_until_its_end(pipe: tuple[int, int]) 
     assert [batch.text async for batch in batches] == [b"last"]
 
 
+async def test_bytes_of_any_kind_and_a_line_of_100_mb_pass(tmp_path: Path) -> None:
+    """What is not UTF-8, NUL, empty lines, and a line that fits no message: no word is lost."""
+    odd, words = b"\xff\xfe\n\0\n\n", b"0123456789abcde " * 6_250_000
+    (tmp_path / "file").write_bytes(odd + words + b"\nend")
+    with (tmp_path / "file").open("rb") as file:
+        source = StdinSource(file.fileno())
+        await source.open()
+        batches = [batch async for batch in source.batches()]
+    assert sum(batch.lines for batch in batches) == 5
+    assert batches[0].text.startswith(odd.rstrip(b"\n"))
+    assert sum(batch.text.count(b"0123456789abcde") for batch in batches) == 6_250_000
+    assert batches[-1].text.endswith(b"end")
+
+
 async def test_a_stopped_pipe_yields_the_line_that_has_begun(pipe: tuple[int, int]) -> None:
     """What was read can't be read again, so it is delivered as it is."""
     source = StdinSource(pipe[0])
