@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from tables import rows
 
 if TYPE_CHECKING:
+    from tables.partition import Partition
     from tables.store import Put
-    from tables.word_counts import Partition, WordCounts
+    from tables.word_counts import WordCounts
 
 __all__ = ["STEP_ROWS", "Removal", "apply_removal", "next_removal"]
 

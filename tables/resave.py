@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.cassandra.sink import CassandraSink
-    from tables.word_counts import Partition, WordCounts
+    from tables.partition import Partition
+    from tables.word_counts import WordCounts
 
 __all__ = ["Resaver"]
 

@@ -19,7 +19,8 @@ from tables.rows import PREFIX_BYTES, decode_row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tables.word_counts import Partition, WordCounts
+    from tables.partition import Partition
+    from tables.word_counts import WordCounts
 
 __all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of"]
 

@@ -26,8 +26,8 @@ from app.settings import Settings
 from app.splitting import split_blocks
 from app.text import count_words
 from app.windows import NO_WATERMARK, Windows
+from tables.partition import Partition
 from tables.unflushed import Snapshot
-from tables.word_counts import Partition
 from tests.benchmarks.display import counting
 
 if TYPE_CHECKING:

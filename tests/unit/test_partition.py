@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tables.word_counts import ForgottenError, Partition
+from tables.partition import ForgottenError, Partition
 
 
 def test_a_change_of_a_partition_that_is_owned_no_more_is_refused() -> None:

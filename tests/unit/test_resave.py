@@ -10,8 +10,9 @@ import pytest
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.windows import Windows
 from tables import resave, rows
+from tables.partition import Partition
 from tables.resave import Resaver
-from tables.word_counts import Partition, WindowTotals
+from tables.rows import WindowTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

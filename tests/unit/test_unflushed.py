@@ -10,8 +10,8 @@ import pytest
 from app.cassandra.rows import Row
 from app.cassandra.top import TopRow
 from app.windows import Windows
+from tables.partition import Partition
 from tables.unflushed import Snapshot
-from tables.word_counts import Partition
 
 RANGES = Windows(60_000, None, 60_000, 3_600_000)
 TOPS = {0: [("tea", 9), ("milk", 2)], 60_000: [("tea", 1)]}

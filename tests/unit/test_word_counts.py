@@ -12,9 +12,9 @@ import pytest
 from app import create_app
 from app.partials import WindowCounts
 from tables import word_counts
+from tables.partition import Partition
 from tables.rows import decode_row
 from tables.unflushed import Snapshot
-from tables.word_counts import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
