@@ -168,7 +168,7 @@ MUTANTS = [
         "lanes end when the group rebalances",
         "app/application.py",
         "        for stage in self.stages:\n            await stage.close(drain=drain)\n",
-        "        for stage in self.stages[: drain * 2]:\n            await stage.close(drain=drain)\n",
+        "        for stage in self.stages * drain:\n            await stage.close(drain=drain)\n",
         f"{FAULTS}test_rolling_restart",
     ),
     Mutant(
