@@ -50,6 +50,9 @@ REQUEST_BYTES = 64 << 20
 RETRY_SECONDS = 1.0
 """Wait between two tries; longer than a heartbeat, so that a lost membership is noticed first."""
 
+_PASSING = (KafkaError, OSError, TimeoutError, AssertionError)
+"""An assertion is how aiokafka says that its sender has died, or that it knows no broker."""
+
 _REFUSALS = (
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
@@ -122,7 +125,7 @@ class PartitionWriter:
                     f"Kafka refuses the transactional producer {self.name}: {error!r}; "
                     "grant it write rights"
                 ) from None
-            except (KafkaError, OSError, TimeoutError) as error:
+            except _PASSING as error:
                 await _stop(producer)
                 logger.warning("%s can't be opened, trying again: %r", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -160,8 +163,7 @@ class PartitionWriter:
                 raise _too_large(outgoing) from None
             except InvalidTimestampError:
                 raise _untimely(outgoing) from None
-            except (KafkaError, OSError, TimeoutError, AssertionError) as error:
-                # AssertionError: how aiokafka says that its sender has died meanwhile.
+            except _PASSING as error:
                 logger.warning(
                     "transaction of %s failed, looking how it ended: %r", self.name, error
                 )

@@ -133,7 +133,8 @@ def _compare(bench: Bench, given: argparse.Namespace) -> int:
         if isinstance(run, Run):
             runs.append(run)
         report.write(given.output, runs, rates, setup)
-    console = Console()
+    # Whoever keeps the output in a file wants whole tables.
+    console = Console(width=None if sys.stdout.isatty() else 140)
     report.show(console, runs)
     report.show_rates(console, rates)
     console.print(f"written: {given.output}/bench.json, bench.md, bench.png", highlight=False)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.errors import ConfigurationError
@@ -111,6 +111,25 @@ async def test_the_offset_that_an_opened_writer_tells_can_move_no_more(
     assert fenced == [zombie]
     await successor.commit(words(successor, b"two"), 2, "second")
     assert await committed(kafka, unique, 2) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("error", [KafkaError("away"), AssertionError("no bootstrap")])
+async def test_opening_is_tried_until_a_broker_answers(
+    make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A broker that goes away in the middle of it, however the client says so, ends nothing."""
+    start, tried = AIOKafkaProducer.start, []
+
+    async def starting(producer: AIOKafkaProducer) -> None:
+        tried.append(producer)
+        if len(tried) == 1:
+            raise error
+        await start(producer)
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", starting)
+    monkeypatch.setattr(writers, "RETRY_SECONDS", 0.01)
+    assert (await make().open()).offset == -1
+    assert len(tried) == 2
 
 
 async def test_a_batch_whose_place_is_unknown_is_written_anew(
