@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib.util
 import itertools
 import json
@@ -32,6 +33,7 @@ from app.cassandra.session import connect
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
 from app.embedded.java import find_java
+from app.memory import collect_seldom
 from app.settings import Settings
 from tests.benchmarks.cassandra_plot import draw
 from tests.benchmarks.jars import SPARK, jars_of
@@ -118,6 +120,7 @@ class Bench:
 
     async def _timed(self, write: Callable[[], Awaitable[None]], count: int) -> Cost:
         await self.session.execute(f"TRUNCATE {self.table}", timeout_s=30)
+        gc.collect()  # what the write before this one left
         processes = psutil.Process(), psutil.Process(self.server.pid)
         cpu = [_cpu_s(process) for process in processes]
         began = time.perf_counter()
@@ -284,6 +287,7 @@ def main() -> None:
     parser.add_argument("--no-spark", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("build"))
     given = parser.parse_args()
+    collect_seldom()  # as a worker does
     with EmbeddedCassandra(heap="1g", java_options=_FULL_COMPILER) as server:
         asyncio.run(bench(server, given))
 
