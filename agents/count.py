@@ -48,6 +48,7 @@ class Counter:
             if blocks:
                 await in_thread(partial(pending.add, blocks))
                 self._metrics.gathered(len(blocks))
+            del blocks  # their memory is for those that come next
             if pending.due:
                 await self._checkpoint(lane, pending)
                 pending = self._nothing_pending()

@@ -47,4 +47,5 @@ class Splitter:
             await lane.commit(split.outgoing, blocks[-1].next, str(split.watermark))
             watermark = split.watermark
             self._metrics.split(split.tally)
+            del blocks, split  # their memory is for those that come next
             await lane.gather(began + GATHER_SECONDS - time.monotonic())

@@ -174,10 +174,11 @@ class Application(faust.App):
 
         async def feed(blocks: StreamT[Block]) -> None:
             async for block in blocks:
-                if not lost("blocks.fed") and not await stage.put(block):
+                if not lost("blocks.fed") and not await stage.put(block.taken()):
                     self._look_again(stage, block.partition)
 
-        source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes))
+        # Faust keeps what is acked until it commits, which is never here.
+        source = self.topic(topic, schema=BlockSchema(key_type=bytes, value_type=bytes), acks=False)
         self.agent(source, name=name, concurrency=1)(feed)
         return stage
 

@@ -55,7 +55,7 @@ class Batch:
         return self.next - 1
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True)
 class Block:
     """What one fetch brought for one partition: records in order, without a gap in offsets.
 
@@ -89,6 +89,15 @@ class Block:
             sum(batch.size for batch in batches),
         )
 
+    def taken(self) -> Block:
+        """This block for whoever works on it; what is left here has no records.
+
+        Faust holds the last message of a stream until the next one comes.
+        """
+        own = dataclasses.replace(self)
+        self.records = Records.of(())
+        return own
+
     def after(self, offset: int) -> Block:
         """The part of this block from `offset` on."""
         return dataclasses.replace(self, first=offset, records=self.records.since(offset))
@@ -111,11 +120,10 @@ class _PartitionRecords(fetcher.PartitionRecords):
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             readable = not self._is_aborted(batch) and not batch.is_control_batch
             first = self.next_fetch_offset
-            records = Records.of(list(batch) if readable else ())
             if batch.next_offset > first:
                 self.next_fetch_offset = batch.next_offset
-                # A fetch brings a whole batch, though it may begin before what is asked for.
-                yield Batch(first, batch.next_offset, records.since(first))
+                # Not by a name: this generator may stand still for long.
+                yield Batch(first, batch.next_offset, _records(batch, first, readable=readable))
 
     def _is_aborted(self, batch: Any) -> bool:
         if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
@@ -124,6 +132,11 @@ class _PartitionRecords(fetcher.PartitionRecords):
         if batch.is_control_batch and self._contains_abort_marker(batch):
             self._aborted_producers.discard(batch.producer_id)
         return bool(batch.is_transactional and batch.producer_id in self._aborted_producers)
+
+
+def _records(batch: Any, first: int, *, readable: bool) -> Records:
+    """The readable records of a batch from an offset on: a fetch brings a whole batch."""
+    return Records.of(list(batch) if readable else ()).since(first)
 
 
 class _FetchResult(fetcher.FetchResult):

@@ -22,7 +22,7 @@ _OVERHEAD_BYTES = 100
 """What a record takes in memory besides its value: its places in the columns, a bytes object."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Records:
     """Records of one partition in order, as columns of one length.
 

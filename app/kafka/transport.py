@@ -16,7 +16,6 @@ from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
-from mode.utils.futures import notify
 
 from app.faultpoints import lost
 from app.kafka.blocks import AS_BATCHES, Block
@@ -125,7 +124,7 @@ class BlockConsumer(driver.Consumer):
                 self.app.monitor.track_tp_end_offset(partition, end)
                 block = Block.of(partition, batches, generation, end)
                 if (allowance := allowances.get(partition.topic)) is not None:
-                    allowance.count(block, block.size)
+                    allowance.count(block.records, block.size)
                 yield partition, self._as_message(partition, block)
             else:
                 await self._give_back(partition, batches[0].first, batches[-1].next)
@@ -197,16 +196,6 @@ class BlockConsumer(driver.Consumer):
         thread = cast("_Thread", self._thread)
         seeking = thread.seek_here(partition, offset)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(seeking, thread.thread_loop))
-
-    def ack(self, message: Message) -> bool:
-        """Take note that an agent is done with a block, and of nothing else.
-
-        Faust keeps every acked offset until it commits it, which is never here: memory would grow.
-        """
-        acked, message.acked = message.acked, True
-        self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
-        return not acked
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # A block's message has one offset of many. What Faust takes for gaps it would keep and sort

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 from faust.types import TP
 from intervaltree import IntervalTree
 
-from app.kafka.blocks import Block
+from app import create_app
+from app.kafka.blocks import Batch, Block
 from app.kafka.records import Records
 from app.kafka.transport import BlockConsumer
+from app.memory import Allowance
 
 LINES = TP("lines", 0)
 
@@ -22,33 +23,35 @@ LINES = TP("lines", 0)
 def consumer() -> BlockConsumer:
     """A consumer without a broker: only what it keeps of messages."""
     made = object.__new__(BlockConsumer)
-    made._acked, made._acked_index = defaultdict(list), defaultdict(set)
     made._gap, made._committed_offset = defaultdict(IntervalTree), defaultdict(lambda: None)
-    made._unacked_messages, made._waiting_for_ack = WeakSet(), None
     return made
 
 
-def held(consumer: BlockConsumer) -> list[Any]:
-    """What Faust would keep until it commits."""
-    kept = consumer._acked, consumer._acked_index, consumer._gap
-    return [value for by_partition in kept for value in by_partition.values() if value]
+async def test_no_agent_acks_its_blocks() -> None:
+    """Faust keeps what is acked until it commits: of millions of blocks, in months."""
+    agents = create_app({}).agents.values()
+    assert {agent.name.rpartition(".")[2] for agent in agents} == {"split", "count"}
+    assert not any(agent.channel.acks for agent in agents)
 
 
-async def test_an_acked_block_leaves_nothing_behind(consumer: BlockConsumer) -> None:
-    """A worker that runs for months acks millions of blocks."""
-    message = consumer._as_message(LINES, Block(LINES.topic, 0, 0, 10, Records.of(()), 1, 10, 0))
-    consumer._unacked_messages.add(message)
-    assert consumer.ack(message)
-    assert message.acked
-    assert not consumer.ack(message)
-    assert not held(consumer)
-    assert not consumer.unacked
+async def test_a_block_that_was_taken_is_held_by_nobody_else() -> None:
+    """Faust holds a stream's last message: its records would take memory until the next comes."""
+    record = SimpleNamespace(offset=4, timestamp=0, key=None, value=b"word", headers=())
+    message = Block.of(LINES, [Batch(4, 5, Records.of([record]))], 1, 5)
+    allowance = Allowance(1)
+    allowance.count(message.records, message.size)
+    own = message.taken()
+    assert (own.first, own.next, own.records.values) == (4, 5, [b"word"])
+    assert (message.first, message.next, len(message.records)) == (4, 5, 0)
+    assert allowance.full
+    del own
+    assert not allowance.full
 
 
 async def test_offsets_within_a_block_are_no_gap(consumer: BlockConsumer) -> None:
     """Faust sees one offset of a block and would remember the others as missing."""
     await consumer._add_gap(LINES, 0, 9)
-    assert not held(consumer)
+    assert not consumer._gap
 
 
 async def test_a_block_that_faust_has_no_place_for_is_read_again(
