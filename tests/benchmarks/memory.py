@@ -188,7 +188,9 @@ class Run:
         await producer.start()
         for number, (timestamp, text) in enumerate(self.scenario.messages(size)):
             self.words += text.count(b" ") + text.count(b"\n") + 1
-            await producer.send(
+            # One by one if large: together they would be more than a request may hold.
+            send = producer.send_and_wait if len(text) > 1 << 20 else producer.send
+            await send(
                 topic.name,
                 text,
                 partition=number % self.scenario.partitions,
