@@ -168,8 +168,10 @@ class Worker:
         return [line for line in text.splitlines() if alarming.search(line)]
 
     def last_line(self) -> str:
-        """The last line of its log."""
-        return self.log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+        """The last line of its log that is its own."""
+        log = self.log.read_text(encoding="utf-8", errors="replace")
+        own = [line for line in log.splitlines() if line.strip() and " ==== " not in line]
+        return own[-1] if own else ""
 
     def _waits_for_servers(self) -> bool:
         # A start that finds no server ends with one clear line, and a supervisor tries again.
