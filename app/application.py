@@ -57,6 +57,9 @@ REJOIN_SECONDS = 3.0
 RESEEK_SECONDS = 1.0
 """Time between two seeks of one partition, until what it lacks has come."""
 
+IDLE_SECONDS = 5.0
+"""How often is looked whether partitions that bring nothing really have nothing."""
+
 LAST_FLUSH_SECONDS = 10.0
 """How long stopping waits for Cassandra; what is left then is flushed by the next owner."""
 
@@ -147,6 +150,7 @@ class Application(faust.App):
         self._at_work = asyncio.Event()
         self._watching: asyncio.Future[Any] | None = None
         self._looking: dict[TP, asyncio.Task[None]] = {}
+        self._idle: dict[TP, tuple[Stage, Lane, int]] = {}
         self._opened = -1
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.expected_offsets = self._expected_offsets
@@ -156,6 +160,7 @@ class Application(faust.App):
         }
         self.transport = transport
         self.on_rebalance_complete.connect(self._start_lanes)
+        self.add_timer(round(IDLE_SECONDS * 1000), lambda: self.guard(self.look_at_idle))
 
     def add_stage(self, name: str, topic: str, work: Work, on_gone: OnGone = refuse_gone) -> Stage:
         """Add an agent that hands the blocks of `topic` to lanes; `work` runs once in each lane."""
@@ -315,6 +320,29 @@ class Application(faust.App):
         if tp not in self._looking:
             task = self._looking[tp] = asyncio.create_task(self._look(stage, tp))
             task.add_done_callback(lambda _: self._looking.pop(tp, None))
+
+    async def look_at_idle(self) -> None:
+        """Look where nothing has come since the last look: what is gone brings no block to tell."""
+        before, self._idle = self._idle, self._idle_lanes()
+        idle = {tp: lane for tp, lane in self._idle.items() if before.get(tp) == lane}
+        try:
+            spans = await self._spans(*idle)
+        except (IllegalStateError, KafkaError) as error:
+            logger.debug("looking at idle partitions: %r", error)
+            return
+        for tp, (stage, _, expected) in idle.items():
+            if expected < spans[tp].end:
+                self._look_again(stage, tp.partition)
+
+    def _idle_lanes(self) -> dict[TP, tuple[Stage, Lane, int]]:
+        """Lanes that work and hold nothing, and what they expect next."""
+        return {
+            TP(stage.topic, partition): (stage, lane, lane.expected)
+            for stage in self.stages
+            if stage.generation >= 0
+            for partition, lane in stage.lanes.items()
+            if lane.committed[0] >= lane.expected
+        }
 
     async def _look(self, stage: Stage, tp: TP) -> None:
         lane, waits = stage.lanes.get(tp.partition), True

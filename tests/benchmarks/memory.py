@@ -43,7 +43,8 @@ LINES_A_MESSAGE = 500
 Message = tuple[int, bytes]
 """Timestamp (ms) and text."""
 
-START = 1_700_000_040_000
+START = (int(time.time()) // 60 - 1) * 60_000
+"""Of today: Kafka deletes records whose time is past the topic's retention."""
 
 
 @dataclass

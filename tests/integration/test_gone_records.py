@@ -43,6 +43,12 @@ async def delete(admin: AIOKafkaAdminClient, topic: str, before: int) -> None:
     await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
 
 
+def lost(worker: Any) -> int:
+    """Lines that a worker says are gone."""
+    found = re.search(r"lost_records_total ([\d.]+)", str(worker.get("/metrics")[1]))
+    return int(float(found[1])) if found else 0
+
+
 def last_error(worker: Any, seconds: float = 60) -> str:
     """The line with which a worker ends by itself, and its exit status."""
     deadline = time.monotonic() + seconds
@@ -73,16 +79,36 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
     running.process.resume()
     await stream.produce(lines[20:])
 
-    def lost() -> int:
-        found = re.search(r"lost_records_total ([\d.]+)", str(running.get("/metrics")[1]))
-        return int(float(found[1])) if found else 0
-
-    running.wait_until(lambda: len(rows_of(session, stream.name)) + lost() == len(lines))
-    assert lost() > 0
+    running.wait_until(lambda: len(rows_of(session, stream.name)) + lost(running) == len(lines))
+    assert lost(running) > 0
     assert expected(lines[20:]).items() <= rows_of(session, stream.name).items()
     assert running.output.read_text().count("are gone before they were counted") == 1
     await admin.create_partitions({stream.lines: NewPartitions(2)})
     assert last_error(running).startswith(f"2 Error: topic {stream.lines} has 2 partitions, not 1")
+
+
+async def test_lines_that_are_gone_are_passed_over_though_none_come_after_them(
+    stream: Any, worker: Any, session: Session, admin: Any, ends: Any
+) -> None:
+    """No block tells of them: the worker looks by itself, and is behind no more."""
+    running = worker(partitions="1")
+    lines = [(f"word{number}", START) for number in range(10)]
+    await stream.produce(lines[:1])
+    running.wait_until(lambda: rows_of(session, stream.name))
+    running.process.pause()
+    # A fetch that waits at the broker is answered with the first of these.
+    await stream.produce(lines[1:2])
+    await stream.produce(lines[2:])
+    await delete(admin, stream.lines, await ends(stream.lines))
+    running.process.resume()
+
+    def behind() -> int:
+        [own] = running.get("/api/local/status")[1]["partitions"]
+        return int(own["lines_lag"])
+
+    running.wait_until(lambda: lost(running) + len(rows_of(session, stream.name)) == len(lines))
+    running.wait_until(lambda: behind() == 0)
+    assert lost(running) > 0
 
 
 async def test_partial_counts_and_rows_that_are_gone_stop_a_worker(
