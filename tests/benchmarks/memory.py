@@ -92,7 +92,7 @@ def _windows(size: float) -> Iterator[Message]:
     choose = np.random.default_rng(5)
     for text, _ in _texts(int(2_000_000 * size), 1000, draw=True):
         for line in text.splitlines():
-            yield START + int(choose.integers(0, 5000)) * 1000, line.encode()
+            yield START - int(choose.integers(0, 5000)) * 1000, line.encode()
 
 
 def _partitions(size: float) -> Iterator[Message]:
