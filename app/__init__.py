@@ -39,7 +39,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     settings = Settings.read(environ)
     windows = Windows(settings.window_ms, settings.hop_ms, settings.grace_ms, settings.retention_ms)
     metrics = Metrics()
-    shares = Shares.of(settings.memory)
+    shares = Shares.of(settings.memory, settings.partitions)
     application = Application(settings, shares)
 
     table = WordCounts(

@@ -1,6 +1,7 @@
 """WORDCOUNT_MEMORY, divided: what each part of a worker may hold, in bytes and in rows.
 
 the process itself     288 MiB   interpreter, libraries, threads, connections
+each partition past 4   32 MiB   its writers, database and transaction; half of the rest at the most
 of what is left:
   fetched lines          10 %    blocks that wait or are worked on
   fetched partial counts 10 %
@@ -26,6 +27,8 @@ from app.errors import ConfigurationError
 __all__ = ["Allowance", "Shares", "check_memory", "collect_seldom", "keep_memory_low"]
 
 PROCESS_BYTES = 288 << 20
+PARTITION_BYTES = 32 << 20
+FREE_PARTITIONS = 4
 
 CHECKPOINT_ROW_BYTES = 450
 """A row in a checkpoint: its key, its values before and after, its record. Measured, rounded up."""
@@ -44,9 +47,10 @@ class Shares(NamedTuple):
     rocksdb: int
 
     @classmethod
-    def of(cls, limit: int) -> Shares:
-        """Divide a limit (bytes)."""
+    def of(cls, limit: int, partitions: int) -> Shares:
+        """Divide a limit (bytes) for a worker that may come to own all `partitions`."""
         left = limit - PROCESS_BYTES
+        left -= min(PARTITION_BYTES * max(0, partitions - FREE_PARTITIONS), left // 2)
         return cls(
             lines=left // 10,
             partials=left // 10,

@@ -25,13 +25,21 @@ class Thing:
 @pytest.mark.parametrize("limit", [512 << 20, 1 << 30, 16 << 30])
 def test_shares_leave_something_over(limit: int) -> None:
     """All shares together, with the process itself, are below the limit; none is nothing."""
-    shares = Shares.of(limit)
+    shares = Shares.of(limit, 4)
     rows = (
         shares.checkpoint_rows * CHECKPOINT_ROW_BYTES + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
     )
     taken = PROCESS_BYTES + shares.lines + shares.partials + shares.rocksdb + rows
     assert min(shares) > 0
     assert 0.9 * limit < taken < limit
+
+
+def test_partitions_take_their_part_but_leave_half() -> None:
+    """A worker that may own many has less for each share, however many they are."""
+    few, many, most = (Shares.of(1 << 30, partitions) for partitions in (4, 16, 1000))
+    assert few == Shares.of(1 << 30, 1)
+    assert all(a > b > c for a, b, c in zip(few, many, most, strict=True))
+    assert most.lines == pytest.approx(few.lines / 2, rel=0.01)
 
 
 def test_an_allowance_counts_things_while_they_live() -> None:

@@ -152,18 +152,18 @@ async def test_a_slow_listener_skips_frames_and_holds_up_nobody() -> None:
     async with serving(source) as pages, silent(pages) as slow:
         quick = await pages.open()
         await next_event(quick)
-        async with asyncio.timeout(30):
-            for _ in range(5):
+        async with asyncio.timeout(60):
+            for _ in range(8):
                 latest = (await next_event(quick))[1][0]
             seen: list[int] = []
             rest = b""
-            while len(seen) < 3:
+            while not seen or seen[-1] < latest:
                 rest += await slow.read(1 << 20)
                 found = [int(number) for number in re.findall(rb"\nid: ([0-9]+)\n", rest)]
                 seen += [number for number in found if number not in seen]
                 rest = rest[-20:]
-        assert seen[1] - seen[0] > 1
-        assert seen[1] >= latest
+        # A frame or two wait in the sockets themselves, as large as the system makes them.
+        assert len(seen) < seen[-1] - seen[0] + 1
 
 
 async def test_one_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
