@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+LIMIT_MIB = 1024
+"""The default of WORDCOUNT_MEMORY."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -94,12 +97,16 @@ def _plot(memory: Mapping[str, list[tuple[float, float]]], file: Path) -> None:
 
     began = min((at for looks in memory.values() for at, _ in looks), default=0.0)
     figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
+    # Most are killed again and again: the one that lived longest is what matters.
+    oldest = max(memory, key=lambda name: len(memory[name]), default="")
     for name, looks in memory.items():
         minutes = [(at - began) / 60 for at, _ in looks]
-        axes.plot(minutes, [mib for _, mib in looks], linewidth=0.8, label=name)
-    axes.set(xlabel="minutes", ylabel="resident memory, MiB", ylim=(0, None))
-    axes.set_title("Memory of each worker under faults")
-    axes.legend(loc="upper left", fontsize="small", ncols=3)
+        style = {"color": "#0b7285"} if name == oldest else {"color": "#ced4da", "linewidth": 0.6}
+        axes.plot(minutes, [mib for _, mib in looks], **style)
+    axes.axhline(LIMIT_MIB, color="#c92a2a", linestyle=":")
+    axes.annotate("WORDCOUNT_MEMORY", (0, LIMIT_MIB), (4, -12), textcoords="offset points")
+    axes.set(xlabel="minutes", ylabel="resident memory, MiB", ylim=(0, 1.1 * LIMIT_MIB))
+    axes.set_title(f"Memory of workers under faults: {oldest}, and the others in grey")
     figure.savefig(file, dpi=120)
     plt.close(figure)
     _say(f"memory: {file}")
