@@ -46,7 +46,7 @@ for number in range(int(sys.argv[2])):
 PIECE_LINES = 10_000
 PIECE = b"".join(b"line %d of many words\n" % number for number in range(PIECE_LINES))
 
-TIMES = {"actor": 0.1, "zeromq": 3}
+TIMES = {"actor": 0.1, "zeromq": 1}
 """Lines, in times of those asked for, where messages come one by one; others bring 20 times."""
 
 
