@@ -192,7 +192,7 @@ class CountStore(SerializedStore[bytes, bytes]):
                 return
             if block.next <= next_offset:
                 continue  # a row must never go back to what it was
-            rows = list(zip(block.records.keys, block.records.values, strict=True))
+            rows = zip(block.records.keys, block.records.values, strict=True)
             try:
                 self.write(block.partition, rows, block.next - 1)
             except UnavailableError as error:

@@ -266,8 +266,9 @@ def _check_event_time(timestamp_ms: int | None, delivery: Delivery) -> None:
     from app.errors import ConfigurationError
     from app.sources.event_time import shown
 
-    refusal = timestamp_ms is not None and delivery.limits.times.refusal(timestamp_ms)
-    if timestamp_ms is not None and refusal:
+    if timestamp_ms is None:
+        return
+    if refusal := delivery.limits.times.refusal(timestamp_ms):
         raise ConfigurationError(
             f"--event-time {shown(timestamp_ms)}: topic {delivery.topic} {refusal}"
         )

@@ -59,6 +59,20 @@ def last_error(worker: Any, seconds: float = 60) -> str:
     return f"{worker.process.exit_status} {last}"
 
 
+async def delete_unread(
+    running: Any, stream: Any, session: Session, admin: Any, lines: list[tuple[str, int]]
+) -> None:
+    """Let a worker count the first of these lines; delete the others before it reads them."""
+    await stream.produce(lines[:1])
+    running.wait_until(lambda: rows_of(session, stream.name))
+    running.process.pause()
+    # A fetch that waits at the broker is answered with the first of these.
+    await stream.produce(lines[1:2])
+    await stream.produce(lines[2:])
+    await delete(admin, stream.lines, len(lines))
+    running.process.resume()
+
+
 async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
     stream: Any, worker: Any, session: Session, admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,16 +83,8 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
     monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "500")
     running = worker(partitions="1")
     lines = [(f"word{number}", START) for number in range(30)]
-    await stream.produce(lines[:1])
-    running.wait_until(lambda: rows_of(session, stream.name))
-    running.process.pause()
-    # A fetch that waits at the broker is answered with the first of these.
-    await stream.produce(lines[1:2])
-    await stream.produce(lines[2:20])
-    await delete(admin, stream.lines, 20)
-    running.process.resume()
+    await delete_unread(running, stream, session, admin, lines[:20])
     await stream.produce(lines[20:])
-
     running.wait_until(lambda: len(rows_of(session, stream.name)) + lost(running) == len(lines))
     assert lost(running) > 0
     assert expected(lines[20:]).items() <= rows_of(session, stream.name).items()
@@ -88,19 +94,12 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
 
 
 async def test_lines_that_are_gone_are_passed_over_though_none_come_after_them(
-    stream: Any, worker: Any, session: Session, admin: Any, ends: Any
+    stream: Any, worker: Any, session: Session, admin: Any
 ) -> None:
     """No block tells of them: the worker looks by itself, and is behind no more."""
     running = worker(partitions="1")
     lines = [(f"word{number}", START) for number in range(10)]
-    await stream.produce(lines[:1])
-    running.wait_until(lambda: rows_of(session, stream.name))
-    running.process.pause()
-    # A fetch that waits at the broker is answered with the first of these.
-    await stream.produce(lines[1:2])
-    await stream.produce(lines[2:])
-    await delete(admin, stream.lines, await ends(stream.lines))
-    running.process.resume()
+    await delete_unread(running, stream, session, admin, lines)
 
     def behind() -> int:
         [own] = running.get("/api/local/status")[1]["partitions"]
