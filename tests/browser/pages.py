@@ -89,6 +89,15 @@ class LivePage:
             shown,
         )
 
+    async def until_told(self, word: str, summary: str) -> None:
+        """Wait until the history of a word, by how its title begins, says this of it."""
+        await self.until(
+            "([word, summary]) => document.getElementById('word-title').textContent"
+            ".trim().startsWith(word)"
+            " && document.getElementById('word-summary').textContent === summary",
+            [word, summary],
+        )
+
     def bar(self, word: str) -> Locator:
         """The button of a word."""
         return self.page.locator("#bars button").filter(

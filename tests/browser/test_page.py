@@ -206,11 +206,48 @@ async def test_words_are_text_and_nothing_else(counted: Counted, open_page: Open
     assert not await page.is_too_wide()
     for word in ("<script>alert(1)</script>", "\u202eturned\u2066", "x" * 60_000):
         await page.bar(HOSTILE[word]).click()
-        await page.page.get_by_text("In one window: 30 times.").wait_for()
+        await page.until_told(HOSTILE[word][:120], "In one window: 30 times.")
     assert not await page.is_too_wide()
     await page.page.goto(f"{counted.worker.url}/#word={quote('<script>alert(1)</script>')}")
     await page.page.reload()
-    await page.page.get_by_text("In one window: 30 times.").wait_for()
+    await page.until_told("<script>alert(1)</script>", "In one window: 30 times.")
+
+
+async def test_an_address_in_the_open_page_is_followed(
+    counted: Counted, open_page: OpenPage
+) -> None:
+    """It opens its window and its word, and closes what it does not name, without a reload."""
+    page = await open_page(counted.worker.url, ENTER)
+    first = (await page.bars())[0]
+    await page.page.goto(f"{counted.worker.url}/#window={counted.older}&word=past")
+    await page.until_bars(("past", 7), ("river", 3))
+    await page.until_told("past", "In one window: 7 times.")
+    await page.page.goto(f"{counted.worker.url}/#window=none")
+    await page.until_bars(first)
+    assert await page.page.locator("#word").is_hidden()
+    assert not await page.was_reloaded()
+
+
+async def test_a_late_answer_opens_no_other_word(counted: Counted, open_page: OpenPage) -> None:
+    """The whole of a long word is asked for; who chooses another one meanwhile gets that one."""
+    await counted.count({"y" * 300: 40, "brief": 40})
+    page = await open_page(counted.worker.url, ENTER)
+    release = asyncio.Event()
+
+    async def hold(route: Any) -> None:
+        await release.wait()
+        await route.continue_()
+
+    await page.page.route("**/api/top?*", hold)
+    async with page.page.expect_request("**/api/top?*"):
+        await page.bar("y" * 200 + "… (300 characters)").click()
+    await page.bar("brief").click()
+    await page.until_told("brief", "In one window: 40 times.")
+    async with page.page.expect_response("**/api/top?*"):
+        release.set()
+    await asyncio.sleep(0.5)
+    await page.until_told("brief", "In one window: 40 times.")
+    assert page.page.url.endswith("#word=brief")
 
 
 async def test_it_is_light_or_dark(counted: Counted, open_page: OpenPage) -> None:

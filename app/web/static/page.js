@@ -189,8 +189,10 @@ async function chooseWord(word, length) {
   if (length === undefined) return wordHistory.open(word);
   // The page was sent its beginning only.
   const opener = document.activeElement;
+  const before = wordHistory.word;
   const query = { n: 20, ...(picker.picked === null ? {} : { window: picker.picked }) };
   const answer = await ask("/api/top", query).catch(() => ({ words: [] }));
+  if (wordHistory.word !== before) return; // another one has been opened meanwhile
   const whole = answer.words.find((each) => each.word.length === length && each.word.startsWith(word));
   if (whole) wordHistory.open(whole.word, opener);
 }
@@ -220,10 +222,17 @@ let opened = false;
 function openFromAddress() {
   if (opened) return;
   opened = true;
+  followAddress();
+  // An address that is put into the open page does not load it anew.
+  addEventListener("hashchange", followAddress);
+}
+
+function followAddress() {
   const said = new URLSearchParams(location.hash.slice(1));
   const [start, word] = [Number(said.get("window")), said.get("word")];
-  if (said.has("window") && Number.isSafeInteger(start)) picker.pick(start);
+  picker.pick(said.has("window") && Number.isSafeInteger(start) ? start : null);
   if (word) wordHistory.open(word, id("query"));
+  else if (wordHistory.word !== null) wordHistory.close();
 }
 
 // Trouble with the worker itself
