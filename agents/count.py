@@ -57,15 +57,15 @@ class Counter:
             await self._checkpoint(lane, pending)
 
     async def _checkpoint(self, lane: Lane, pending: Pending) -> None:
-        await self._table.room()
-        with self._metrics.checkpoint_seconds.time():
-            change = await in_thread(
-                partial(self._table.merge, lane.partition, pending.deltas, pending.sources)
-            )
-            end = await self._commit(lane, change.puts, pending.offset)
-            reached("count.committed")
-            await in_thread(partial(self._table.apply, lane.partition, change, end))
-            reached("count.applied")
+        async with self._table.room(pending.rows):
+            with self._metrics.checkpoint_seconds.time():
+                change = await in_thread(
+                    partial(self._table.merge, lane.partition, pending.deltas, pending.sources)
+                )
+                end = await self._commit(lane, change.puts, pending.offset)
+                reached("count.committed")
+                await in_thread(partial(self._table.apply, lane.partition, change, end))
+                reached("count.applied")
         self._metrics.checkpointed(change.size, change.refused)
 
     async def _expire(self, lane: Lane) -> None:

@@ -19,9 +19,10 @@ __all__ = ["Pending"]
 class Pending:
     """Partial counts since the last checkpoint, and when the next one is due.
 
-    `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
-    a part in them, `offset` the one that they reach; None while nothing has come. Past `most_rows`
-    they are added up, and if that leaves many, the checkpoint comes before its time.
+    `deltas` are the counts, `rows` how many, `sources` the newest watermark (ms) of each partition
+    of lines that had a part in them, `offset` the one that they reach; None while nothing has come.
+    Past `most_rows` they are added up, and if that leaves many, the checkpoint comes before its
+    time.
     """
 
     def __init__(self, interval_ms: int, most_rows: int) -> None:
@@ -30,7 +31,7 @@ class Pending:
         self.offset: int | None = None
         self._interval_ms = interval_ms
         self._most_rows = most_rows
-        self._rows = 0
+        self.rows = 0
         self._full = False
         self._deadline = math.inf
 
@@ -41,10 +42,10 @@ class Pending:
             self.deltas.extend(counts.windows)
             known = self.sources.get(counts.source, counts.watermark)
             self.sources[counts.source] = max(known, counts.watermark)
-            self._rows += sum(len(own.words) for own in counts.windows)
-        if self._rows > self._most_rows:
+            self.rows += sum(len(own.words) for own in counts.windows)
+        if self.rows > self._most_rows:
             self._add_up()
-            self._full = self._rows > self._most_rows // 2
+            self._full = self.rows > self._most_rows // 2
         self.offset = blocks[-1].next
         self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
 
@@ -57,7 +58,7 @@ class Pending:
             self.deltas = [
                 WindowCounts(start, *merge_counts(parts)) for start, parts in by_window.items()
             ]
-            self._rows = sum(len(own.words) for own in self.deltas)
+            self.rows = sum(len(own.words) for own in self.deltas)
 
     @property
     def seconds_left(self) -> float:

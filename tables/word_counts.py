@@ -7,6 +7,7 @@ prepared (`merge`), written to the changelog by the lane's transaction, then app
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -31,7 +32,7 @@ from tables.top import TopWords
 from tables.unflushed import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from faust.types import StoreT
 
@@ -106,6 +107,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         self.source = source
         self.owned: dict[int, Partition] = {}
         self._room = asyncio.Event()
+        self._coming = 0
 
     def _new_store(self) -> StoreT[bytes, bytes]:
         return CountStore(self.app, self, self.shares.rocksdb)
@@ -246,11 +248,24 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Rows that Cassandra lacks, those on their way to it among them."""
         return sum(own.waiting for own in self.owned.values())
 
-    async def room(self) -> None:
-        """Wait while too many rows are unflushed: whoever would add to them stops reading."""
-        while self.waiting() > self.shares.unflushed_rows:
+    @contextlib.asynccontextmanager
+    async def room(self, rows: int) -> AsyncIterator[None]:
+        """Hold room for a change of up to `rows` rows: it waits until they may be unflushed too.
+
+        All lanes share it, and whoever waits stops reading. A change of more than there may ever
+        be has it alone.
+        """
+        while (others := self.waiting() + self._coming) and (
+            others + rows > self.shares.unflushed_rows
+        ):
             self._room.clear()
             await self._room.wait()
+        self._coming += rows
+        try:
+            yield
+        finally:
+            self._coming -= rows
+            self._room.set()
 
     def flushed(self) -> None:
         """Let those go on that wait for room."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -12,6 +13,9 @@ from agents.count import Counter
 from app.kafka.writer import FencedError
 from app.metrics import Metrics
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 CHANGELOG = TopicPartition(Settings.read({}).changelog, 0)
 
@@ -27,8 +31,12 @@ class Table:
             persisted_offset=lambda _: None, write=lambda *_: self.done.append("stored")
         )
 
-    async def room(self) -> None:
-        """There is room."""
+    @contextlib.asynccontextmanager
+    async def room(self, rows: int) -> AsyncIterator[None]:
+        """There is room; what it was asked for, and when it was given back."""
+        self.done.append(f"room for {rows}")
+        yield
+        self.done.append("room left")
 
     def merge(self, partition: int, deltas: Any, sources: Any) -> Any:
         """Prepare a change of one row."""
@@ -64,7 +72,7 @@ async def checkpoint(error: Exception | None) -> list[str]:
     """Let an agent count what waits; what was done, in order."""
     typed: Any = Table()
     agent = Counter(Settings.read({}), typed, Metrics())
-    pending: Any = SimpleNamespace(deltas=[], sources={}, offset=5)
+    pending: Any = SimpleNamespace(deltas=[], sources={}, offset=5, rows=3)
     lane: Any = Lane(typed, error)
     try:
         await agent._checkpoint(lane, pending)
@@ -76,7 +84,10 @@ async def checkpoint(error: Exception | None) -> list[str]:
 
 @pytest.mark.parametrize(
     ("error", "done"),
-    [(None, ["committed 5", "applied at 9"]), (FencedError("count"), ["fenced"])],
+    [
+        (None, ["room for 3", "committed 5", "applied at 9", "room left"]),
+        (FencedError("count"), ["room for 3", "fenced"]),
+    ],
 )
 async def test_the_table_changes_once_the_transaction_has_committed(
     error: Exception | None, done: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -178,3 +179,29 @@ def test_the_top_of_a_large_window_is_sought_in_pieces(
     monkeypatch.setattr(word_counts, "SCAN_ROWS", 3)
     add(table, 0, *(f"w{number}" for number in range(20) for _ in range(number)))
     assert table.top(0, 3) == [("w19", 19), ("w18", 18), ("w17", 17)]
+
+
+async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: WordCounts) -> None:
+    """Changes that come at the same moment have room together, or one waits until rows are gone."""
+    table.shares = table.shares._replace(unflushed_rows=10)
+    add(table, 0, *(f"word{number}" for number in range(4)))
+    entered: list[str] = []
+    leave = asyncio.Event()
+
+    async def change(name: str, rows: int) -> None:
+        async with table.room(rows):
+            entered.append(name)
+            await leave.wait()
+
+    changes = [asyncio.create_task(change(*each)) for each in (("a", 6), ("b", 1), ("c", 11))]
+    await asyncio.sleep(0.01)
+    assert entered == ["a"]  # 4 wait and 6 come: the one of 1 would be too many
+    flush(table, 10)
+    table.flushed()
+    await asyncio.sleep(0.01)
+    assert entered == ["a", "b"]
+    leave.set()  # c is more than there may ever be: it comes when there is nothing else
+    await asyncio.wait_for(asyncio.gather(*changes), 5)
+    assert entered == ["a", "b", "c"]
+    async with table.room(10):
+        pass
