@@ -146,6 +146,10 @@ class CountStore(SerializedStore[bytes, bytes]):
                 found[partition] = sum(database.property_int_value(name) or 0 for name in _SIZES)
         return found
 
+    def cached(self) -> int:
+        """Bytes that RocksDB holds in memory: blocks of files, and memtables."""
+        return 0 if self._cache is None else self._cache.get_usage()
+
     # What Faust's recovery uses
 
     def persisted_offset(self, tp: TP) -> int | None:

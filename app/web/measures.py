@@ -83,6 +83,11 @@ class Measures(Collector):
             state.add_metric([str(partition)], size)
         yield state
         yield GaugeMetricFamily(
+            "wordcount_state_cache_bytes",
+            "Memory that RocksDB holds: blocks of its files, and memtables",
+            value=app.table.store.cached(),
+        )
+        yield GaugeMetricFamily(
             "wordcount_recovery_remaining_records",
             "Records of the changelog that recovery has still to read",
             value=app.recovery_remaining(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import time
@@ -32,6 +33,9 @@ SETTLED_SECONDS = 2.0
 
 TOP_WORDS = 5
 """Ranks of each partition in the table of top words."""
+
+LOOKS_A_QUESTION = 10
+"""Workers are looked at twice a second, and asked each so many looks."""
 
 POINT_SECONDS = 30.0
 """How long a worker may take to come by the place where it is to end."""
@@ -265,9 +269,11 @@ class Scenario:
         return bool(self.expected.counts) and self.highest == self.expected.counts
 
     async def _watch(self) -> None:
-        while True:
+        for look in itertools.count():
             for worker in self.pool:
                 worker.look()
+            if look % LOOKS_A_QUESTION == 0:
+                await asyncio.gather(*(worker.ask() for worker in self.pool))
             rows = await asyncio.to_thread(self.servers.rows, self.name)
             if rows is not None:
                 self._note(rows)

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,9 @@ from tests.faults.servers import Servers
 from tests.faults.text import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
+
+    from tests.faults.worker import Worker
 
 __all__: list[str] = []
 
@@ -85,8 +87,11 @@ async def _run(scenario: Scenario) -> bool:
     return True
 
 
-def _plot(memory: Mapping[str, list[tuple[float, float]]], file: Path) -> None:
-    """Draw each worker's memory over time, if the extra bench is there to draw with."""
+def _plot(workers: Iterable[Worker], file: Path) -> None:
+    """Draw each worker's memory over time, if the extra bench is there to draw with.
+
+    Most are killed again and again: the one that lived longest is what matters.
+    """
     try:
         import matplotlib as mpl
     except ImportError:
@@ -95,18 +100,23 @@ def _plot(memory: Mapping[str, list[tuple[float, float]]], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    began = min((at for looks in memory.values() for at, _ in looks), default=0.0)
+    oldest, *others = sorted(workers, key=lambda worker: len(worker.memory), reverse=True)
+    began = min(worker.memory[0][0] for worker in [oldest, *others] if worker.memory)
     figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
-    # Most are killed again and again: the one that lived longest is what matters.
-    oldest = max(memory, key=lambda name: len(memory[name]), default="")
-    for name, looks in memory.items():
+
+    def line(looks: list[tuple[float, float]], label: str | None, color: str, width: float) -> None:
         minutes = [(at - began) / 60 for at, _ in looks]
-        style = {"color": "#0b7285"} if name == oldest else {"color": "#ced4da", "linewidth": 0.6}
-        axes.plot(minutes, [mib for _, mib in looks], **style)
+        axes.plot(minutes, [mib for _, mib in looks], label=label, color=color, linewidth=width)
+
+    for worker in others:
+        line(worker.memory, None, "#ced4da", 0.6)
+    line(oldest.memory, f"worker {oldest.number}", "#0b7285", 1.5)
+    line(oldest.cache, "of it RocksDB's cache", "#e8590c", 1.5)
+    axes.legend(loc="center right")
     axes.axhline(LIMIT_MIB, color="#c92a2a", linestyle=":")
     axes.annotate("WORDCOUNT_MEMORY", (0, LIMIT_MIB), (4, -12), textcoords="offset points")
     axes.set(xlabel="minutes", ylabel="resident memory, MiB", ylim=(0, 1.1 * LIMIT_MIB))
-    axes.set_title(f"Memory of workers under faults: {oldest}, and the others in grey")
+    axes.set_title("Memory of workers under faults: the one that lived longest, the others in grey")
     figure.savefig(file, dpi=120)
     plt.close(figure)
     _say(f"memory: {file}")
@@ -128,7 +138,7 @@ def main() -> int:
     logs = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.logs)).absolute()
     totals: Counter[str] = Counter()
     struck: Counter[str] = Counter()
-    memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    workers: list[Worker] = []
     failed: list[int] = []
     with Servers() as servers:
         while time.monotonic() < ends and (
@@ -142,8 +152,7 @@ def main() -> int:
             good = asyncio.run(_run(scenario))
             totals.update(rounds=1, lines=scenario.report.lines, rows=scenario.report.rows)
             struck.update(scenario.report.struck)
-            for worker in scenario.pool:
-                memory[f"worker {worker.number}"] += worker.memory
+            workers += scenario.pool
             if not good:
                 failed.append(seed)
                 if not arguments.keep_going:
@@ -154,7 +163,7 @@ def main() -> int:
                     else:
                         server.start()
             seed += 1
-    _plot(memory, logs / "memory.png")
+    _plot(workers, logs / "memory.png")
     _say(f"{totals['rounds']} rounds, {totals['lines']:,} lines, {totals['rows']:,} rows compared")
     kinds: Counter[str] = Counter()
     for kind, count in struck.items():

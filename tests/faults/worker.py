@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from app.embedded.ports import free_port
-from tests.workers import is_ready, start_worker
+from tests.workers import get, is_ready, start_worker
 
 if TYPE_CHECKING:
     import random
@@ -40,7 +40,8 @@ _UNAVAILABLE = re.compile(r"Error: .*(no Kafka broker|Cassandra|Kafka)")
 class Worker:
     """Worker number `number`: one data directory, one web port, one log, many lives.
 
-    `memory` is what it took, in MiB, at each look, with the time (s).
+    `memory` is what it took, in MiB, at each look, with the time (s); `cache` what of it RocksDB
+    held, as the worker tells.
     """
 
     def __init__(self, number: int, directory: Path, environ: Mapping[str, str]) -> None:
@@ -51,6 +52,7 @@ class Worker:
         self.wanted = False
         self.peak_mib = 0
         self.memory: list[tuple[float, float]] = []
+        self.cache: list[tuple[float, float]] = []
         self.troubles: list[str] = []
         self.waited_for_servers = 0
         self.stop_seconds: list[float] = []
@@ -68,11 +70,14 @@ class Worker:
 
     async def until_ready(self) -> None:
         """Wait until it says that it does its work."""
-        url = f"http://127.0.0.1:{self._environ['WORDCOUNT_WEB_PORT']}"
         deadline = time.monotonic() + READY_SECONDS
-        while not await asyncio.to_thread(is_ready, url):
+        while not await asyncio.to_thread(is_ready, self._url):
             assert time.monotonic() < deadline, f"worker {self.number} is not ready: {self.log}"
             await asyncio.sleep(0.1)
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self._environ['WORDCOUNT_WEB_PORT']}"
 
     @property
     def running(self) -> bool:
@@ -139,6 +144,13 @@ class Worker:
         if self.wanted and not self.running and not self.busy.locked():
             self.ended()
             self.start()
+
+    async def ask(self) -> None:
+        """Note what RocksDB holds in memory, if the worker answers."""
+        status, text = await asyncio.to_thread(get, f"{self._url}/metrics", 1.0)
+        held = re.search(r"^wordcount_state_cache_bytes (\S+)$", text or "", re.MULTILINE)
+        if status == 200 and held:
+            self.cache.append((time.time(), float(held[1]) / 2**20))
 
     def ended(self) -> None:
         """Judge how it ended by itself: only a start that finds no server may."""

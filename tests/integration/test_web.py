@@ -269,6 +269,7 @@ def test_metrics_are_prometheus_text(counted: Counted) -> None:
     assert values["wordcount_words_total"] == sum(c.total() for c in counted.windows.values())
     assert values["wordcount_blocks_total"] >= 2 * PARTITIONS
     assert values["wordcount_state_bytes"] > 0
+    assert 0 < values["wordcount_state_cache_bytes"] < values["process_resident_memory_bytes"]
     assert values["wordcount_checkpoint_seconds_count"] >= PARTITIONS
     assert values["wordcount_recovery_remaining_records"] == 0
     for name in ("lag_records-lines", "lag_records-partials", "rows_waiting", "recovering"):
