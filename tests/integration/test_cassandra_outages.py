@@ -285,8 +285,13 @@ async def test_an_outage_is_printed_measured_and_made_good(
     assert "Traceback" not in log()
 
 
-async def test_a_table_dropped_under_a_worker_is_filled_again(
-    server: EmbeddedCassandra, stream: Stream
+@pytest.mark.parametrize(
+    ("dropped", "missing"),
+    [("TABLE {}.words", "table {}.words"), ("KEYSPACE {}", "keyspace {}")],
+    ids=["table", "keyspace"],
+)
+async def test_what_is_dropped_under_a_worker_is_filled_again(
+    server: EmbeddedCassandra, stream: Stream, dropped: str, missing: str
 ) -> None:
     """It stops with one line and status 2; made anew, the table gets every row again."""
     stream.configure(cassandra=server.address, flush_interval="200ms", top_words=5, resave="false")
@@ -294,7 +299,7 @@ async def test_a_table_dropped_under_a_worker_is_filled_again(
     await stream.produce([("green tea", START)] * 100)
     await counted(stream, server, Counter(green=100, tea=100))
     async with await connect(settings_of(server, stream.name)) as session:
-        await session.execute(f"DROP TABLE {stream.name}.words", timeout_s=60)
+        await session.execute(f"DROP {dropped.format(stream.name)}", timeout_s=60)
     await stream.produce([("black", START)] * 50)
     deadline = time.monotonic() + 60
     while worker.process.running:
@@ -302,8 +307,8 @@ async def test_a_table_dropped_under_a_worker_is_filled_again(
         await asyncio.sleep(0.1)
     assert worker.process.exit_status == 2
     assert worker.output.read_text().rstrip().rpartition("\n")[2] == (
-        f"Error: writes to {stream.name}.words are refused: table {stream.name}.words is missing; "
-        "run: faust -A app schema --apply"
+        f"Error: writes to {stream.name}.words are refused: {missing.format(stream.name)} "
+        "is missing; run: faust -A app schema --apply"
     )
     assert stream.run("schema", "--apply").returncode == 0
     stream.configure(resave="true").start()
