@@ -106,6 +106,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         self.ranges = windows
         self.source = source
         self.owned: dict[int, Partition] = {}
+        self._next = asyncio.Lock()
         self._room = asyncio.Event()
         self._coming = 0
 
@@ -252,15 +253,16 @@ class WordCounts(faust.Table[bytes, bytes]):
     async def room(self, rows: int) -> AsyncIterator[None]:
         """Hold room for a change of up to `rows` rows: it waits until they may be unflushed too.
 
-        All lanes share it, and whoever waits stops reading. A change of more than there may ever
-        be has it alone.
+        All lanes share it, first come, first served; whoever waits stops reading. A change of more
+        than there may ever be has it alone.
         """
-        while (others := self.waiting() + self._coming) and (
-            others + rows > self.shares.unflushed_rows
-        ):
-            self._room.clear()
-            await self._room.wait()
-        self._coming += rows
+        async with self._next:
+            while (others := self.waiting() + self._coming) and (
+                others + rows > self.shares.unflushed_rows
+            ):
+                self._room.clear()
+                await self._room.wait()
+            self._coming += rows
         try:
             yield
         finally:

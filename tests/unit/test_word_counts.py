@@ -193,15 +193,19 @@ async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: Word
             entered.append(name)
             await leave.wait()
 
-    changes = [asyncio.create_task(change(*each)) for each in (("a", 6), ("b", 1), ("c", 11))]
+    # c is more than there may ever be: it comes once there is nothing else.
+    offers = (("a", 6), ("b", 2), ("c", 11), ("d", 1))
+    changes = [asyncio.create_task(change(*each)) for each in offers]
     await asyncio.sleep(0.01)
-    assert entered == ["a"]  # 4 wait and 6 come: the one of 1 would be too many
-    flush(table, 10)
+    assert entered == ["a"]  # 4 wait and 6 come: the one of 2 would be too many
+    flush(table, 3)
     table.flushed()
     await asyncio.sleep(0.01)
-    assert entered == ["a", "b"]
-    leave.set()  # c is more than there may ever be: it comes when there is nothing else
+    assert entered == ["a", "b"]  # 1 waits, 8 come: c is too many, and d does not pass it by
+    leave.set()
+    flush(table, 10)
+    table.flushed()
     await asyncio.wait_for(asyncio.gather(*changes), 5)
-    assert entered == ["a", "b", "c"]
+    assert entered == ["a", "b", "c", "d"]
     async with table.room(10):
         pass
