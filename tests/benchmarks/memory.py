@@ -84,7 +84,7 @@ def _line(size: float) -> Iterator[Message]:
 
 
 def _outage(size: float) -> Iterator[Message]:
-    for text, _ in _texts(int(60_000_000 * size), 5_000_000, draw=True):
+    for text, _ in _texts(int(20_000_000 * size), 1_000_000, draw=True):
         yield START, text.encode()
 
 
