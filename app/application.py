@@ -21,7 +21,7 @@ from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError, WordCountError, exit_status, say
 from app.faultpoints import lost
-from app.kafka.gone import Span, refuse_gone, refuse_lost_rows, topic_gone
+from app.kafka.gone import Span, refuse_gone, refuse_lost_offset, refuse_lost_rows, topic_gone
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.stage import Stage
 from app.kafka.topics import other_partitions
@@ -32,7 +32,7 @@ from app.memory import Allowance
 from app.web.address import own_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from faust.tables.manager import TableManager
     from faust.types import StreamT
@@ -288,11 +288,18 @@ class Application(faust.App):
             if not self._is_recovered():
                 await self.table.forget()  # the next rebalance has begun meanwhile
                 return
+            self._refuse_lost_offsets(counted)
             for stage in self.stages:
                 stage.start(self.consumer_generation_id)
             self._at_work.set()
         except Exception as error:
             self.fail(error)
+
+    def _refuse_lost_offsets(self, counted: Iterable[Stage]) -> None:
+        # Offsets of a group expire all at once. Those of lines alone may go with their topic.
+        for lane in (lane for stage in counted for lane in stage.lanes.values()):
+            if self.table.owned[lane.partition].sources and not lane.begun:
+                refuse_lost_offset(lane.source, self.settings.id)
 
     def recovery_remaining(self) -> int:
         """Records of the changelog that recovery has still to read; 0 when there is none."""

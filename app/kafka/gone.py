@@ -14,6 +14,7 @@ __all__ = [
     "OnGone",
     "Span",
     "refuse_gone",
+    "refuse_lost_offset",
     "refuse_lost_rows",
     "refuse_new_topic",
     "topic_gone",
@@ -77,6 +78,16 @@ def refuse_lost_rows(changelog: TopicPartition, stored: int | None, span: Span, 
             f"table's rows are older: its records were deleted, so counts are lost; count anew "
             "under another WORDCOUNT_ID, and let the changelog be compacted, never deleted"
         )
+
+
+def refuse_lost_offset(source: TopicPartition, group: str) -> None:
+    """Raise GoneError: rows of the table come from this topic, and no offset says how many."""
+    raise GoneError(
+        f"{_name(source)}: Kafka holds no committed offset of group {group}, but the table has "
+        "counts of it; offsets expire while no worker runs (offsets.retention.minutes). To begin "
+        "anew would count twice: set the offset by kafka-consumer-groups --reset-offsets, or "
+        "count anew under another WORDCOUNT_ID"
+    )
 
 
 def _name(partition: TopicPartition) -> str:

@@ -1,11 +1,17 @@
-"""Committed offsets of the application's group, with their metadata, read from the broker."""
+"""Committed offsets of a group, with their metadata, read from the broker.
+
+Not by the clients' own `committed` and `list_consumer_group_offsets`: aiokafka 0.14 passes over
+what a coordinator says of the whole group, such as that it still loads its log after a crash, and
+tells that nothing is committed. Whoever believed that would count everything once more.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata
 
 if TYPE_CHECKING:
@@ -17,7 +23,7 @@ __all__ = ["CommittedOffsets"]
 
 
 class CommittedOffsets:
-    """Reads what the group has committed. One connection, opened when first needed."""
+    """Reads what a group has committed. One connection, opened when first needed."""
 
     def __init__(self, group: str, brokers: Sequence[str]) -> None:
         self._group = group
@@ -31,12 +37,25 @@ class CommittedOffsets:
         """
         client = await self._connected()
         try:
-            found = await client.list_consumer_group_offsets(self._group, partitions=[partition])
+            return await self._ask(client, partition)
         except (KafkaError, OSError):
             await self.close()
             raise
-        committed: OffsetAndMetadata = found.get(partition, OffsetAndMetadata(-1, ""))
-        return committed
+
+    async def _ask(
+        self, client: AIOKafkaAdminClient, partition: TopicPartition
+    ) -> OffsetAndMetadata:
+        request = OffsetFetchRequest(self._group, [(partition.topic, [partition.partition])])
+        coordinator = await client.find_coordinator(self._group)
+        response = await client._send_request(request, coordinator)  # noqa: SLF001 - see above
+        if response.error_code:
+            raise for_code(response.error_code)(f"offsets of group {self._group}")
+        for _, answers in response.topics:
+            for _, offset, metadata, error_code in answers:
+                if error_code:
+                    raise for_code(error_code)(f"offset of {partition} in group {self._group}")
+                return OffsetAndMetadata(offset, metadata)
+        raise KafkaError(f"no answer about {partition} in group {self._group}")
 
     async def close(self) -> None:
         """Close the connection; `read` opens it again."""

@@ -68,6 +68,11 @@ class Lane:
         position = self._writer.position
         return max(position.offset, self._start), position.metadata
 
+    @property
+    def begun(self) -> bool:
+        """Whether any offset has been committed."""
+        return bool(self._writer.position.offset >= 0)
+
     async def put(self, block: Block) -> bool:
         """Queue `block` if it is the next one, waiting for room.
 

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import ConfigurationError, UnavailableError
+from app.kafka.offsets import CommittedOffsets
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
 from app.sources.notices import Notices
@@ -60,6 +61,7 @@ class KafkaSource(Source):
         self._brokers = list(brokers)
         self._topic = topic
         self._group = group
+        self._offsets = CommittedOffsets(group, brokers)
         self._target = target
         self._to_end = to_end
         self._cluster = ""
@@ -151,7 +153,8 @@ class KafkaSource(Source):
         for partition in new:
             known = self._known.get(self._key(partition))
             if known is None:
-                known = await self._client.committed(partition) or first[partition]
+                committed = await self._offsets.read(partition)
+                known = committed.offset if committed.offset >= 0 else first[partition]
             self._next[partition] = self._within(partition, known, first[partition], ends)
         # At once: between the two the client would look for places of its own, and not find any.
         self._client.assign(list(self._next))
@@ -235,6 +238,7 @@ class KafkaSource(Source):
 
     async def close(self) -> None:
         """Leave the source's cluster."""
+        await self._offsets.close()
         if self._consumer is not None:
             await self._consumer.stop()
 

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from tests.integration.test_word_count import expected, rows_of
 
@@ -132,6 +133,26 @@ async def test_partial_counts_and_rows_that_are_gone_stop_a_worker(
     await remade(admin, changelog)
     error = last_error(stream.start(ready=False))
     assert error.startswith(f"1 Error: topic {changelog}, partition 0 begins at offset 0"), error
+
+
+async def test_offsets_that_are_gone_stop_a_worker(
+    stream: Any, worker: Any, session: Session, admin: Any
+) -> None:
+    """They expire while no worker runs for days. Nothing is counted twice."""
+    running = worker(partitions="1")
+    await stream.produce([("one two", START)])
+    running.wait_until(lambda: len(rows_of(session, stream.name)) == 2)
+    assert running.stop() == 0
+    coordinator = await admin.find_coordinator(stream.name)
+    answer = await admin._send_request(DeleteGroupsRequest([stream.name]), coordinator)
+    assert answer.results == [(stream.name, 0)]
+    again = stream.start(ready=False)
+    error = last_error(again)
+    assert re.match(
+        rf"1 Error: topic {stream.name}\S+, partition 0: Kafka holds no committed offset", error
+    ), error
+    assert "Traceback" not in again.output.read_text()
+    assert rows_of(session, stream.name) == expected([("one two", START)])
 
 
 async def test_lines_of_a_topic_that_is_made_anew_are_counted_beside_the_old_ones(

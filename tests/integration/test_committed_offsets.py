@@ -1,0 +1,73 @@
+"""Committed offsets, asked of a Kafka that does not know them yet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupLoadInProgressError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from app.embedded import EmbeddedKafka
+from app.kafka.offsets import CommittedOffsets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GROUP, TOPIC = "group", "topic"
+PARTITIONS, COMMITS = 200, 200
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedKafka]:
+    """A broker that may be killed."""
+    with EmbeddedKafka() as broker:
+        yield broker
+
+
+async def commit(broker: EmbeddedKafka) -> None:
+    """Commit so often, with so much metadata, that a broker takes a while to read it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    await admin.start()
+    await admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
+    await admin.close()
+    partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=broker.address, group_id=GROUP, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        for number in range(1, COMMITS + 1):
+            position = OffsetAndMetadata(number, "x" * 4000)
+            await consumer.commit(dict.fromkeys(partitions, position))
+    finally:
+        await consumer.stop()
+
+
+async def test_a_broker_that_still_reads_its_log_is_not_taken_to_know_of_no_offset(
+    broker: EmbeddedKafka,
+) -> None:
+    """After a crash it says for a while that it is loading; what was committed is told then."""
+    await commit(broker)
+    await asyncio.to_thread(broker.kill)
+    start = asyncio.create_task(asyncio.to_thread(broker.start))
+    told, refusals = set(), set()
+    while COMMITS not in told:
+        offsets = CommittedOffsets(GROUP, [broker.address])
+        with contextlib.suppress(OSError):
+            try:
+                for _ in range(100):
+                    told.add((await offsets.read(TopicPartition(TOPIC, 7))).offset)
+            except KafkaError as error:
+                refusals.add(type(error))
+        await offsets.close()
+    await start
+    assert told == {COMMITS}
+    assert GroupLoadInProgressError in refusals
+    assert (await offsets.read(TopicPartition("another", 0))).offset == -1
+    await offsets.close()
