@@ -28,7 +28,8 @@ from app.kafka.topics import other_partitions
 from app.kafka.transport import BlockSchema, BlockTransport
 from app.kafka.watch import BrokerWatch
 from app.logs import config
-from app.memory import Allowance
+from app.memory import Allowance, give_back
+from app.threads import in_thread
 from app.web.address import own_url
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ RESEEK_SECONDS = 1.0
 
 IDLE_SECONDS = 5.0
 """How often is looked whether partitions that bring nothing really have nothing."""
+
+GIVE_BACK_SECONDS = 30.0
+"""How often memory that is free goes back to the kernel."""
 
 LAST_FLUSH_SECONDS = 10.0
 """How long stopping waits for Cassandra; what is left then is flushed by the next owner."""
@@ -161,6 +165,7 @@ class Application(faust.App):
         self.transport = transport
         self.on_rebalance_complete.connect(self._start_lanes)
         self.add_timer(round(IDLE_SECONDS * 1000), lambda: self.guard(self.look_at_idle))
+        self.add_timer(round(GIVE_BACK_SECONDS * 1000), lambda: in_thread(give_back))
 
     def add_stage(self, name: str, topic: str, work: Work, on_gone: OnGone = refuse_gone) -> Stage:
         """Add an agent that hands the blocks of `topic` to lanes; `work` runs once in each lane."""

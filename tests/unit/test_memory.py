@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -59,6 +60,23 @@ def test_more_memory_than_there_is_is_refused() -> None:
     check_memory(1 << 20)
     with pytest.raises(ConfigurationError, match=r"WORDCOUNT_MEMORY=\d+MiB: this machine lets"):
         check_memory(1 << 60)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do it themselves")
+def test_free_memory_between_blocks_in_use_goes_back() -> None:
+    """One small block at the end does not hold what is free before it."""
+    code = """
+import psutil
+from app.memory import give_back, keep_memory_low
+keep_memory_low()
+blocks = [b"x" * (100_000 + n) for n in range(1000)]
+end = blocks[-1]
+del blocks
+held = psutil.Process().memory_info().rss
+give_back()
+assert held - psutil.Process().memory_info().rss > 80_000_000
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_garbage_is_still_collected_but_seldom() -> None:
