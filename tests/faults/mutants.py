@@ -125,14 +125,14 @@ MUTANTS = [
     Mutant(
         "RocksDB follows the commit",
         "agents/count.py",
-        """            end = await self._commit(lane, change.puts, pending.offset)
-            reached("count.committed")
+        """                end = await self._commit(lane, change.puts, pending.offset)
+                reached("count.committed")
 """,
-        """            own = TopicPartition(self._settings.changelog, lane.partition)
-            before = self._table.store.persisted_offset(own)
-            self._table.store.write(lane.partition, change.puts, -1 if before is None else before)
-            reached("count.committed")
-            end = await self._commit(lane, change.puts, pending.offset)
+        """                own = TopicPartition(self._settings.changelog, lane.partition)
+                at = self._table.store.persisted_offset(own)
+                self._table.store.write(lane.partition, change.puts, -1 if at is None else at)
+                reached("count.committed")
+                end = await self._commit(lane, change.puts, pending.offset)
 """,
         "tests/unit/test_count.py",
     ),
@@ -184,6 +184,29 @@ MUTANTS = [
         "            lane.skip_to(span.first)\n",
         "            pass\n",
         "tests/integration/test_gone_records.py",
+    ),
+    Mutant(
+        "a coordinator that loads is asked again",
+        "app/kafka/offsets.py",
+        """            raise for_code(response.error_code)(f"offsets of group {self._group}")
+""",
+        """            return OffsetAndMetadata(-1, "")
+""",
+        "tests/integration/test_committed_offsets.py",
+    ),
+    Mutant(
+        "nothing is begun anew beside counts that are there",
+        "app/application.py",
+        "            self._refuse_lost_offsets(counted)\n",
+        "",
+        "tests/integration/test_gone_records.py::test_offsets_that_are_gone_stop_a_worker",
+    ),
+    Mutant(
+        "checkpoints hold room for their rows",
+        "tables/word_counts.py",
+        "            self._coming += rows\n",
+        "",
+        "tests/unit/test_word_counts.py",
     ),
 ]
 
