@@ -180,9 +180,8 @@ async def test_windows_of_the_past_are_picked(counted: Counted, open_page: OpenP
     await page.page.get_by_label("Go to").fill("2001-01-01T00:00")
     await page.page.get_by_text("No words in this window").wait_for()
 
-    shared = f"/#window={counted.older}&word=river"
-    await page.page.goto(counted.worker.url + shared)
-    await page.page.reload()
+    await page.page.goto("about:blank")
+    await page.page.goto(f"{counted.worker.url}/#window={counted.older}&word=river")
     await page.until_bars(("past", 7), ("river", 3))
     await page.page.locator("#word-table tbody tr").nth(1).wait_for()
 
@@ -208,8 +207,8 @@ async def test_words_are_text_and_nothing_else(counted: Counted, open_page: Open
         await page.bar(HOSTILE[word]).click()
         await page.until_told(HOSTILE[word][:120], "In one window: 30 times.")
     assert not await page.is_too_wide()
+    await page.page.goto("about:blank")
     await page.page.goto(f"{counted.worker.url}/#word={quote('<script>alert(1)</script>')}")
-    await page.page.reload()
     await page.until_told("<script>alert(1)</script>", "In one window: 30 times.")
 
 
@@ -225,6 +224,10 @@ async def test_an_address_in_the_open_page_is_followed(
     await page.page.goto(f"{counted.worker.url}/#window=none")
     await page.until_bars(first)
     assert await page.page.locator("#word").is_hidden()
+    address = f"{counted.worker.url}/#window={counted.older}&word=river"
+    await page.page.goto(address)
+    await page.page.locator("#word-title").get_by_text("river", exact=True).wait_for()
+    assert page.page.url == address
     assert not await page.was_reloaded()
 
 

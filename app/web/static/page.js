@@ -210,7 +210,9 @@ id("search").addEventListener("submit", (event) => {
 
 // The address says what is shown, so that it can be sent to others
 
+let following = false;
 function remember() {
+  if (following) return; // only the whole of it is written
   const said = new URLSearchParams();
   if (picker.picked !== null) said.set("window", picker.picked);
   if (wordHistory.word !== null && wordHistory.word.length <= 500) said.set("word", wordHistory.word);
@@ -230,9 +232,12 @@ function openFromAddress() {
 function followAddress() {
   const said = new URLSearchParams(location.hash.slice(1));
   const [start, word] = [Number(said.get("window")), said.get("word")];
+  following = true;
   picker.pick(said.has("window") && Number.isSafeInteger(start) ? start : null);
   if (word) wordHistory.open(word, id("query"));
   else if (wordHistory.word !== null) wordHistory.close();
+  following = false;
+  remember();
 }
 
 // Trouble with the worker itself
