@@ -294,6 +294,9 @@ class Scenario:
             await watching
         if not self._done():
             self._fail(f"not equal within {self.deadline:.0f} s", self.highest)
+        # While workers live: lists of a partition that changes hands are its next owner's to write.
+        if wrong := await self._wrong_tops():
+            self._fail(f"top words differ: {wrong}", self.highest)
         await asyncio.sleep(SETTLED_SECONDS)
 
     async def _check(self) -> None:
