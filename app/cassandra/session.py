@@ -210,6 +210,7 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             idle_heartbeat_interval=10,
             idle_heartbeat_timeout=5,
+            connection_class=_Connection,
         )
     except UnresolvableContactPoints:
         names = ", ".join(host for host, _ in points)
@@ -219,6 +220,19 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
     # Assigned, not passed: a version that was passed is never lowered for an older server.
     cluster.protocol_version = ProtocolVersion.V5
     return cluster
+
+
+class _Connection(Cluster.connection_class):
+    """A connection that can be forgotten once it has failed.
+
+    The driver keeps why it failed, an exception whose traceback holds the frame that read, which
+    holds libev's watcher, which holds the connection. No collector of garbage sees through the
+    watcher: each outage would leave the connection for good, with the rows that were under way.
+    """
+
+    def defunct(self, exc: BaseException) -> Any:
+        """Close it, for this reason."""
+        return super().defunct(exc.with_traceback(None))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import re
 import time
@@ -65,6 +66,12 @@ async def stored_once_up(settings: Settings) -> dict[str, int]:
     """What a new session finds."""
     async with await connect(settings) as session:
         return await stored(session, settings.keyspace)
+
+
+def living(kind: type, condition: Callable[[Any], bool] = lambda _: True) -> list[str]:
+    """All objects of a kind that live. Only their names: a list of them would keep them alive."""
+    gc.collect()
+    return [str(thing) for thing in gc.get_objects() if type(thing) is kind and condition(thing)]
 
 
 def rows_of(count: int, generation: int) -> list[Row]:
@@ -166,6 +173,29 @@ async def test_a_server_that_is_down_is_reported_in_time(
         assert len(result.unwritten) == 20_000
     assert all(record.exc_info is None for record in caplog.records)
     assert len(caplog.records) < 20
+
+
+async def test_an_outage_leaves_nothing_behind(server: EmbeddedCassandra, unique: str) -> None:
+    """Connections that failed under writes go, with the rows that were under way on them."""
+    settings = settings_of(server, unique, OUTPUT_RETRIES="1")
+    async with await connect(settings) as session:
+        await apply(session, settings)
+        writer = await CassandraWriter.create(session, settings)
+        for generation in range(1, 4):
+            killing = asyncio.create_task(asyncio.to_thread(server.kill))
+            result = await writer.write(rows_of(50_000, generation), timeout_s=5.0)
+            assert result.unwritten
+            del result
+            await killing
+            await asyncio.to_thread(server.start)
+            deadline = time.monotonic() + 60
+            while (await writer.write(rows_of(10, generation))).unwritten:
+                assert time.monotonic() < deadline
+        connection = session.cluster.connection_class
+        deadline = time.monotonic() + 30
+        while left := living(connection, lambda c: c.is_closed) + living(Row):
+            assert time.monotonic() < deadline, left[:5]
+            await asyncio.sleep(0.5)
 
 
 async def test_a_server_that_hangs_is_reported_in_time(
