@@ -182,7 +182,7 @@ async def test_a_second_copy_of_one_name_takes_over(
 ) -> None:
     """The first ends with status 1 and says why; together they copy each line once."""
     await fill(2, 60_000)
-    first, second = copy("--rate", "4000").start(), copy()
+    first, second = copy("--rate", "1000").start(), copy()
     await delivered(kafka.address, unique, 2_000)
     second.start()
     await delivered(kafka.address, unique, 60_000)
