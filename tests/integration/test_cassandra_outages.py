@@ -183,9 +183,10 @@ async def test_an_outage_leaves_nothing_behind(server: EmbeddedCassandra, unique
         writer = await CassandraWriter.create(session, settings)
         for generation in range(1, 4):
             killing = asyncio.create_task(asyncio.to_thread(server.kill))
-            result = await writer.write(rows_of(50_000, generation), timeout_s=5.0)
+            rows = [Row(f"{unique} {n}", 0, 60_000, n, generation) for n in range(50_000)]
+            result = await writer.write(rows, timeout_s=5.0)
             assert result.unwritten
-            del result
+            del result, rows
             await killing
             await asyncio.to_thread(server.start)
             deadline = time.monotonic() + 60
@@ -193,7 +194,10 @@ async def test_an_outage_leaves_nothing_behind(server: EmbeddedCassandra, unique
                 assert time.monotonic() < deadline
         connection = session.cluster.connection_class
         deadline = time.monotonic() + 30
-        while left := living(connection, lambda c: c.is_closed) + living(Row):
+        while left := [
+            *living(connection, lambda each: each.is_closed),
+            *living(Row, lambda each: each.word.startswith(unique)),
+        ]:
             assert time.monotonic() < deadline, left[:5]
             await asyncio.sleep(0.5)
 
