@@ -302,9 +302,10 @@ class Application(faust.App):
 
     def _refuse_lost_offsets(self, counted: Iterable[Stage]) -> None:
         # Offsets of a group expire all at once. Those of lines alone may go with their topic.
-        for lane in (lane for stage in counted for lane in stage.lanes.values()):
-            if self.table.owned[lane.partition].sources and not lane.begun:
-                refuse_lost_offset(lane.source, self.settings.id)
+        for stage in counted:
+            for partition, lane in stage.lanes.items():
+                if self.table.owned[partition].sources and not lane.begun:
+                    refuse_lost_offset(lane.source, self.settings.id)
 
     def recovery_remaining(self) -> int:
         """Records of the changelog that recovery has still to read; 0 when there is none."""

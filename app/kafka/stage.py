@@ -183,7 +183,7 @@ class Stage:
         self._writers[partition] = writer
         position = await writer.open()
         lane = Lane(source, writer, max(position.offset, 0))
-        self._go_on(lane, span, begun=position.offset >= 0)
+        self._go_on(lane, span, begun=lane.begun)
         self.lanes[partition] = lane
 
     def go_on(self, partition: int, span: Span) -> None:
