@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,6 +55,21 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._value_deserializer = AS_BATCHES  # noqa: SLF001
         return consumer
+
+    def _start_thread(self) -> None:
+        # The start that waits for this thread is told, and ends the worker with one line.
+        with contextlib.suppress(KafkaError):
+            super()._start_thread()
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Print a crash with its traceback; not that Kafka is away, which the start says."""
+        if not isinstance(sys.exception(), KafkaError):
+            super().on_crash(msg, *fmt, **kwargs)
+
+    def _stopped_set(self) -> None:
+        # The loop of a thread that ended by itself is closed.
+        if not self.thread_loop.is_closed():
+            super()._stopped_set()
 
     async def on_thread_stop(self) -> None:
         """Close the consumer. What the end cuts off is no news: nothing there is committed."""

@@ -40,6 +40,27 @@ BANNER = " → Cassandra "
 
 TOKEN = "a-token-of-20-letters"  # noqa: S105 - a test's own
 
+LATE_CONSUMER = """
+import asyncio, os
+from aiokafka import AIOKafkaConsumer
+from faust.cli.faust import cli
+
+start = AIOKafkaConsumer.start
+
+async def once_kafka_is_gone(self):
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(*os.environ["WORDCOUNT_BROKER"].split(":"))
+        except OSError:
+            return await start(self)
+        writer.close()
+        await asyncio.sleep(0.05)
+
+AIOKafkaConsumer.start = once_kafka_is_gone
+cli()
+"""
+"""Faust's command, whose consumer starts when the broker has gone."""
+
 KAFKA_IS_AWAY = re.compile(r"\d\d:\d\d:\d\d WARNING Kafka at \S+ is away; nothing is lost, .*")
 """The one other line that a worker may say which loses its broker."""
 
@@ -55,10 +76,11 @@ class End(NamedTuple):
 class Worker:
     """`faust -A app worker` as a process whose standard error is read as it comes."""
 
-    def __init__(self, environ: dict[str, str], data: Path) -> None:
+    def __init__(self, environ: dict[str, str], data: Path, *, late_consumer: bool) -> None:
+        faust = ("-c", LATE_CONSUMER) if late_consumer else ("-m", "faust")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "faust", "-A", "app", "--datadir", str(data), "worker"],
+            [sys.executable, *faust, "-A", "app", "--datadir", str(data), "worker"],
             env={**inherited, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -133,9 +155,11 @@ class World:
             **{f"WORDCOUNT_{name}": value for name, value in settings.items()},
         }
 
-    def start(self, environ: dict[str, str], data: Path | None = None) -> Worker:
+    def start(
+        self, environ: dict[str, str], data: Path | None = None, *, late_consumer: bool = False
+    ) -> Worker:
         """Start a worker; it is killed when the test ends."""
-        worker = Worker(environ, data or self.tmp_path / "data")
+        worker = Worker(environ, data or self.tmp_path / "data", late_consumer=late_consumer)
         self.stack.callback(worker.close)
         return worker
 
@@ -552,6 +576,19 @@ def test_broker_killed_after_the_checks(world: World, show: Callable[..., None])
     began = time.monotonic()
     end = worker.end(SECONDS)
     show("broker killed after the checks", end, time.monotonic() - began)
+    expect(end, 1, GONE, started=True)
+
+
+def test_broker_killed_before_the_consumer_starts(world: World, show: Callable[..., None]) -> None:
+    """A broker that dies when all but the consumer has started ends the start."""
+    kafka = world.kafka()
+    worker = world.start(world.good(BROKER=kafka.address), late_consumer=True)
+    world.wait_until(partial(worker.says, BANNER), SECONDS)
+    time.sleep(2)  # the sink and Faust's producer start
+    kafka.kill()
+    began = time.monotonic()
+    end = worker.end(SECONDS)
+    show("broker killed before the consumer starts", end, time.monotonic() - began)
     expect(end, 1, GONE, started=True)
 
 
