@@ -31,7 +31,7 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 40.0
 """Longest time that a worker may take to stop in order."""
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 """Longest time that a worker may take to start before it answers signals."""
 
 _UNAVAILABLE = re.compile(r"Error: .*(no Kafka broker|Cassandra|Kafka)")
