@@ -260,6 +260,8 @@ async def test_it_is_light_or_dark(counted: Counted, open_page: OpenPage) -> Non
     dark = await open_page(counted.worker.url, ENTER, color_scheme="dark")
     assert await light.page.evaluate(paper) == "rgb(246, 245, 242)"
     assert await dark.page.evaluate(paper) == "rgb(16, 18, 20)"
+    await light.page.emulate_media(color_scheme="dark")
+    assert await light.page.evaluate(paper) == "rgb(16, 18, 20)"
     toggle = dark.page.get_by_role("button", name="Theme: auto")
     await toggle.click()
     assert await dark.page.evaluate(paper) == "rgb(246, 245, 242)"

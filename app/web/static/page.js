@@ -264,42 +264,26 @@ id("token").addEventListener("cancel", (event) => event.preventDefault());
 
 // Light or dark
 
-const THEMES = ["auto", "light", "dark"];
 const ICONS = {
   auto: "M8 1.5v13A6.5 6.5 0 0 0 8 1.5M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1",
   light: "M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M7.4 0h1.2v2.6H7.4zm0 13.4h1.2V16H7.4zM0 7.4h2.6v1.2H0zm13.4 0H16v1.2h-2.6z",
   dark: "M6 1a7 7 0 1 0 9 9A6 6 0 0 1 6 1",
 };
 
-function showTheme() {
-  const theme = document.documentElement.dataset.theme ?? "auto";
+theme.onChange((chosen) => {
   const drawn = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   drawn.setAttribute("viewBox", "0 0 16 16");
   drawn.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[theme]);
+  path.setAttribute("d", ICONS[chosen]);
   path.setAttribute("fill-rule", "evenodd");
   drawn.append(path);
   id("theme").replaceChildren(drawn);
-  id("theme").setAttribute("aria-label", `Theme: ${theme}`);
-  id("theme").title = `Theme: ${theme}`;
+  id("theme").setAttribute("aria-label", `Theme: ${chosen}`);
+  id("theme").title = `Theme: ${chosen}`;
   redraw();
   picker.draw();
-}
-
-id("theme").addEventListener("click", () => {
-  const root = document.documentElement;
-  const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
-  if (theme === "auto") delete root.dataset.theme;
-  else root.dataset.theme = theme;
-  try {
-    localStorage.setItem("theme", theme);
-  } catch {
-    // Storage may be forbidden: then it holds for this visit.
-  }
-  showTheme();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
-showTheme();
+id("theme").addEventListener("click", theme.next);
 
 put("zone", `Times are those of your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);
