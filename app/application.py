@@ -62,7 +62,7 @@ IDLE_SECONDS = 5.0
 """How often is looked whether partitions that bring nothing really have nothing."""
 
 GIVE_BACK_SECONDS = 30.0
-"""How often memory that is free goes back to the kernel."""
+"""How often garbage is collected and free memory goes back to the kernel."""
 
 LAST_FLUSH_SECONDS = 10.0
 """How long stopping waits for Cassandra; what is left then is flushed by the next owner."""

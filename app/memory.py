@@ -121,11 +121,13 @@ def keep_memory_low() -> None:
 
 
 def give_back() -> None:
-    """Give the kernel the free pages that lie between blocks in use; takes some ms, for a thread.
+    """Collect garbage, and give the kernel what is free; takes some ms, for a thread.
 
-    By itself the C library gives back what is free at the end only: what a worker took grew by the
-    most that each of its parts ever needed, at different times.
+    What a rebalance closes (consumers, producers, lanes) is in cycles, which Python seldom looks
+    for (see collect_seldom). By itself the C library gives back what is free at the end only: what
+    a worker took grew by the most that each of its parts ever needed, at different times.
     """
+    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -79,6 +79,21 @@ assert held - psutil.Process().memory_info().rss > 80_000_000
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_garbage_in_cycles_goes_when_memory_is_given_back() -> None:
+    """Though Python itself would not look for it for long."""
+    code = """
+import weakref
+from app.memory import collect_seldom, give_back
+class Thing: pass
+collect_seldom()
+lost = Thing(); lost.itself = lost; gone = weakref.ref(lost); del lost
+assert gone() is not None
+give_back()
+assert gone() is None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_garbage_is_still_collected_but_seldom() -> None:
     """Hundreds of thousands of objects that live are not looked at; cycles of garbage go."""
     code = """
