@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,16 +88,19 @@ async def _run(scenario: Scenario) -> bool:
     return True
 
 
+def _can_plot() -> bool:
+    return find_spec("matplotlib") is not None
+
+
 def _plot(workers: Iterable[Worker], file: Path) -> None:
     """Draw each worker's memory over time, if the extra bench is there to draw with.
 
     Most are killed again and again: the one that lived longest is what matters.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        _say("no plot of memory: pip install '.[bench]'")
+    if not _can_plot():
         return
+    import matplotlib as mpl
+
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -133,7 +137,8 @@ def main() -> int:
         logging.getLogger(client).setLevel(logging.CRITICAL)  # of course they lose their servers
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 30)
     ends = time.monotonic() + arguments.seconds
-    _say(f"first seed: {seed}")
+    plot = "" if _can_plot() else "; no plot of memory without the extra bench"
+    _say(f"first seed: {seed}{plot}")
     arguments.logs.mkdir(parents=True, exist_ok=True)
     logs = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.logs)).absolute()
     totals: Counter[str] = Counter()
