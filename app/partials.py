@@ -14,13 +14,13 @@ import pyarrow as pa
 from app.partitioner import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Times = NDArray[np.int64]
 
-__all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "join_words", "pack", "unpack"]
+__all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "by_window", "join_words", "pack", "unpack"]
 
 MESSAGE_BYTES = 700_000
 """Words and counts in one message, in bytes, unless one word alone is longer."""
@@ -42,6 +42,14 @@ class Partial(NamedTuple):
     source: int
     watermark: int
     windows: list[WindowCounts]
+
+
+def by_window(counted: Iterable[WindowCounts]) -> dict[int, list[tuple[Any, Any]]]:
+    """At each window's start, its parts (words, counts): what merge_counts makes one of."""
+    parts: dict[int, list[tuple[Any, Any]]] = {}
+    for start, words, counts in counted:
+        parts.setdefault(start, []).append((words, counts))
+    return parts
 
 
 def pack(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.partials import WindowCounts, unpack
+from app.partials import WindowCounts, by_window, unpack
 from app.text import merge_counts
 from app.windowed import FEW
 
@@ -51,12 +51,10 @@ class Pending:
 
     def _add_up(self) -> None:
         """Make one row of a word's many: a frequent word comes with every block."""
-        by_window: dict[int, list[tuple[Any, Any]]] = {}
-        for start, words, counts in self.deltas:
-            by_window.setdefault(start, []).append((words, counts))
-        if len(by_window) <= FEW:
+        windows = by_window(self.deltas)
+        if len(windows) <= FEW:
             self.deltas = [
-                WindowCounts(start, *merge_counts(parts)) for start, parts in by_window.items()
+                WindowCounts(start, *merge_counts(parts)) for start, parts in windows.items()
             ]
             self.rows = sum(len(own.words) for own in self.deltas)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import faust
 import numpy as np
 
-from app.partials import join_words
+from app.partials import by_window, join_words
 from app.text import merge_counts
 from app.threads import in_thread
 from app.windowed import FEW, sum_pairs
@@ -126,19 +126,16 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Prepare the change that adds `deltas` (several a window) to the partition's rows."""
         own = self.owned[partition]
         version = max(time.time_ns() // 1000, own.version + 1)
-        by_window: dict[int, list[tuple[Any, Any]]] = {}
+        parts = by_window(deltas)
         refused = 0
-        for start, words, counts in deltas:
-            if start < own.expired:
-                refused += int(counts.to_numpy().sum())
-            else:
-                by_window.setdefault(start, []).append((words, counts))
+        for start in [start for start in parts if start < own.expired]:
+            refused += sum(int(counts.to_numpy().sum()) for _, counts in parts.pop(start))
         windows = list(
-            self._merge_windows(partition, by_window, version)
-            if len(by_window) > FEW
+            self._merge_windows(partition, parts, version)
+            if len(parts) > FEW
             else (
-                self._merge_window(partition, start, parts, version)
-                for start, parts in sorted(by_window.items())
+                self._merge_window(partition, start, own_parts, version)
+                for start, own_parts in sorted(parts.items())
             )
         )
         puts: list[Put] = []

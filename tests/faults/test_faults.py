@@ -42,8 +42,17 @@ async def test_rolling_restart(survives: Survives) -> None:
 
 
 async def test_zombie(survives: Survives) -> None:
-    """A worker that was halted past its session, and goes on, adds nothing twice."""
-    await survives(Fault(4, "freeze", SESSION_SECONDS + 3, 0), seconds=10)
+    """A worker that was halted past its session, and goes on, adds nothing twice.
+
+    The one is halted at any time, the other in the middle of a transaction.
+    """
+    halted = SESSION_SECONDS + 3
+    report = await survives(
+        Fault(2, "freeze", halted, 0),
+        Fault(3 + halted, "point", halted, 1, point="writer.sent:5:SIGSTOP"),
+        seconds=10 + 2 * halted,
+    )
+    assert not report.struck["point not reached"]
 
 
 @pytest.mark.parametrize(
