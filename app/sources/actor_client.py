@@ -13,6 +13,10 @@ from typing import Any, Self
 __all__ = ["RemoteActor"]
 
 _MOST_WAITING = 20_000
+_MESSAGES_BETWEEN_LOOKS = 100
+"""To look for answers costs about as much as to send a message."""
+
+_ANSWER_BYTES = 4096
 _SECONDS_BETWEEN_TRIES = 0.2
 
 
@@ -40,6 +44,8 @@ class RemoteActor:
         if dataclasses.is_dataclass(message) and not isinstance(message, type):
             message = dataclasses.asdict(message)
         line = json.dumps(message).encode() + b"\n"
+        if len(self._waiting) % _MESSAGES_BETWEEN_LOOKS == 0:
+            self._catch_up()
         while len(self._waiting) >= _MOST_WAITING:
             self._hear()
         self._waiting.append(line)
@@ -61,13 +67,28 @@ class RemoteActor:
             self._peer = None
 
     def _hear(self) -> None:
-        """Take the next answer in."""
+        """Wait for an answer and take it in."""
         answer = b""
         with suppress(OSError):
-            answer = self._peer.recv(4096) if self._peer is not None else b""
-        if not answer:
+            answer = self._peer.recv(_ANSWER_BYTES) if self._peer is not None else b""
+        if answer:
+            self._take_in(answer)
+        else:
             self._connect()
+
+    def _catch_up(self) -> None:
+        """Take in the answers that are there already; close a connection that has ended."""
+        if self._peer is None:
             return
+        with suppress(OSError):
+            try:
+                while answer := self._peer.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT):
+                    self._take_in(answer)
+            except BlockingIOError:
+                return
+        self.close()
+
+    def _take_in(self, answer: bytes) -> None:
         *whole, self._answers = (self._answers + answer).split(b"\n")
         for done in map(int, whole):
             while self._done < done:
@@ -77,6 +98,8 @@ class RemoteActor:
     def _connect(self) -> None:
         """Connect, however long it takes, and send what waits."""
         while True:
+            # What was acknowledged before the connection broke must not be sent again.
+            self._catch_up()
             self.close()
             try:
                 self._peer = socket.create_connection(self._address, 10)

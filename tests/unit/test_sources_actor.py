@@ -3,9 +3,12 @@
 import asyncio
 import json
 import multiprocessing
+import select
 import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import pytest
 
@@ -177,6 +180,75 @@ async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
             while int(await asyncio.to_thread(answers.readline)) < len(odd):
                 pass
     assert source.failures == 4
+
+
+class Answering:
+    """A server that answers as a test tells it; `RemoteActor` connects to it."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(20)
+        self.actor = RemoteActor(*self._server.getsockname())
+
+    def accept(self) -> tuple[socket.socket, BinaryIO]:
+        """The next connection, and its lines."""
+        peer, _ = self._server.accept()
+        peer.settimeout(20)
+        return peer, peer.makefile("rb")
+
+    def answer(self, peer: socket.socket, done: int) -> None:
+        """Answer, and wait until the answer has arrived."""
+        peer.sendall(b"%d\n" % done)
+        assert self.actor._peer is not None
+        self.actor._peer.recv(1, socket.MSG_PEEK)
+
+    def abort(self, peer: socket.socket, lines: BinaryIO) -> None:
+        """Close as a killed process does, and wait until the actor's kernel knows."""
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        lines.close()
+        peer.close()
+        assert self.actor._peer is not None
+        poll = select.poll()
+        poll.register(self.actor._peer, 0)
+        assert poll.poll(20_000)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.actor.close()
+        self._server.close()
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    made = Answering()
+    yield made
+    made.close()
+
+
+def test_answers_are_taken_in_while_messages_are_sent(answering: Answering) -> None:
+    """Not only once there is no room for more."""
+    answering.actor.tell(0)
+    peer, lines = answering.accept()
+    for number in range(1, 100):
+        answering.actor.tell(number)
+    answering.answer(peer, 99)
+    answering.actor.tell(100)
+    assert list(answering.actor._waiting) == [b"99\n", b"100\n"]
+    assert [int(lines.readline()) for _ in range(101)] == list(range(101))
+    answering.abort(peer, lines)
+
+
+def test_what_was_acknowledged_is_not_sent_again(answering: Answering) -> None:
+    """Though nobody had read the answer when the connection broke."""
+    for number in range(3):
+        answering.actor.tell(number)
+    peer, lines = answering.accept()
+    answering.answer(peer, 2)
+    answering.abort(peer, lines)
+    answering.actor.tell(3)
+    peer, lines = answering.accept()
+    assert [lines.readline() for _ in range(2)] == [b"2\n", b"3\n"]
+    answering.abort(peer, lines)
 
 
 def test_an_actor_says_what_it_gets() -> None:
