@@ -86,6 +86,11 @@ class LineCutter:
         """Bytes fed that no batch covers yet; a resume position lies so far back."""
         return len(self._held) + self._dropped
 
+    @property
+    def within_line(self) -> bool:
+        """Whether a line has begun that no newline has ended yet."""
+        return bool(self._held) or self._begun
+
     def feed(self, chunk: bytes) -> list[Batch]:
         """Take the next chunk; the batches that it completes."""
         data = self._held + chunk
@@ -116,7 +121,7 @@ class LineCutter:
     def finish(self) -> list[Batch]:
         """The input has ended: a last line without a newline is a line too."""
         batches = []
-        if self._held or self._begun:
+        if self.within_line:
             batches = [Batch(b"" if self._dropped else self._held, 1)]
         self._held, self._begun, self._dropped = b"", False, 0
         return batches

@@ -29,6 +29,7 @@ class DirectorySource(Source):
     A file is read once, oldest first, so it is to be complete when it gets its name: move it in.
     Names that begin with a dot or end like a temporary file's are left alone, and so are
     directories. A file that has grown after it was read is read on; one that was replaced is new.
+    A last line without a newline counts once nobody has written to its file for a while.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,6 +101,8 @@ class DirectorySource(Source):
                 while not self.stopping.is_set():
                     batches = await asyncio.to_thread(file.read)
                     state = file.state
+                    if batches is None and await asyncio.to_thread(file.unfinished):
+                        return  # it looks unread, and is read on at the next look
                     if batches is None:
                         batches = file.finish() or [Batch(b"", 0)]
                         # What was written since `seen` was looked at makes it look unread again.

@@ -29,7 +29,8 @@ class FileSource(Source):
     r"""The lines of files, one file after the other, `repeat` times (0: without end).
 
     Bytes stay as they are, `\r` before a newline too. A stopped source ends behind a whole line.
-    With `resume`, what an earlier run has delivered is left out.
+    With `resume`, what an earlier run has delivered is left out, and a last line that may still be
+    written is left to a later one.
     """
 
     def __init__(self, paths: Sequence[Path], repeat: int = 1, *, resume: bool = False) -> None:
@@ -85,6 +86,12 @@ class FileSource(Source):
             while not self.stopping.is_set():
                 found = await asyncio.to_thread(file.read)
                 self.taken = start + file.raw_offset
+                if found is None and self.name and await asyncio.to_thread(file.unfinished):
+                    say(
+                        f"{path}: the last line has no newline, and the file was written to a "
+                        "moment ago; that line is left for the next run"
+                    )
+                    return
                 batches = file.finish() if found is None else found
                 for batch in positioned(batches, Position(_key(path), file.state)):
                     yield batch

@@ -12,7 +12,7 @@ from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.file import check_file, damage, positioned
 from app.sources.progress import say
 from app.sources.rotation import files_since
-from app.sources.text_file import COMPRESSED, DAMAGED, TextFile
+from app.sources.text_file import COMPRESSED, DAMAGED, SETTLED_SECONDS, TextFile
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["FollowSource"]
 
 _POLL_SECONDS = 0.1
-_ROTATED_SECONDS = 5.0
 
 
 class FollowSource(Source):
@@ -34,7 +33,7 @@ class FollowSource(Source):
     A later run goes on where this one ended, in files that were rotated away meanwhile, too.
     """
 
-    def __init__(self, paths: Sequence[Path], rotated_seconds: float = _ROTATED_SECONDS) -> None:
+    def __init__(self, paths: Sequence[Path], rotated_seconds: float = SETTLED_SECONDS) -> None:
         super().__init__()
         paths = [path.absolute() for path in paths]
         self._tails = [_Tail(path, rotated_seconds) for path in paths]

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import time
 import zlib
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from app.sources.base import Batch
 
-__all__ = ["COMPRESSED", "DAMAGED", "TextFile"]
+__all__ = ["COMPRESSED", "DAMAGED", "SETTLED_SECONDS", "TextFile"]
 
 
 def _open_zstandard(path: Path) -> IO[bytes]:
@@ -38,6 +39,9 @@ COMPRESSED: dict[str, Callable[[Path], Any]] = {
 
 DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 """What reading a file may raise, a damaged compressed one too."""
+
+SETTLED_SECONDS = 5.0
+"""Nobody writes to a file any more that has not been written to for so long."""
 
 
 class TextFile:
@@ -126,6 +130,16 @@ class TextFile:
         return size < self.offset or (
             size > self.offset and os.pread(descriptor, len(tail), self.offset - len(tail)) != tail
         )
+
+    def unfinished(self) -> bool:
+        """Whether its last line has no newline and may go on, since it was written a moment ago.
+
+        A compressed file says itself where it ends, and a time ahead of the clock tells nothing.
+        """
+        if self._compressed or not self._cutter.within_line:
+            return False
+        written = os.fstat(self._file.fileno()).st_mtime
+        return abs(time.time() - written) < SETTLED_SECONDS
 
     def rewind(self) -> list[Batch]:
         """Go to the beginning of a file that was emptied; the line that had begun before that."""

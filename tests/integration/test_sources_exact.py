@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import bz2
 import gzip
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ async def test_a_file_is_delivered_once_though_its_producer_is_killed(
     """Each run goes on where the one before was killed; the last finds nothing left."""
     path = tmp_path / "big"
     path.write_bytes(numbered(0, 600_000) + b"line without end")
+    os.utime(path, (1_700_000_000, 1_700_000_000))  # long ago: nobody writes to it any more
     for lines in (1, 100_000):
         run = produce.watch("file", path, "--resume", "--rate", "200000")
         await delivered(kafka.address, unique, lines)

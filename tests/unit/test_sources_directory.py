@@ -1,11 +1,13 @@
 """Files of a directory come once each, as they appear."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from app.errors import ConfigurationError
+from app.sources import text_file
 from app.sources.base import Position
 from app.sources.directory import DirectorySource
 from tests.collecting import Collected, collecting
@@ -14,7 +16,19 @@ from tests.collecting import Collected, collecting
 def move_in(folder: Path, name: str, data: bytes) -> None:
     hidden = folder / f".{name}.new"
     hidden.write_bytes(data)
+    os.utime(hidden, (1_700_000_000, 1_700_000_000))  # long ago: nobody writes to it any more
     hidden.rename(folder / name)
+
+
+class Looking(DirectorySource):
+    """Counts its looks at the directory."""
+
+    looks = 0
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait for the next look."""
+        self.looks += 1
+        return await super().pause(seconds)
 
 
 def positions(collected: Collected) -> dict[str, object]:
@@ -38,6 +52,25 @@ async def test_files_come_once_and_temporary_ones_never(tmp_path: Path) -> None:
         await collected.expect(b"1", b"2", b"3")
         (tmp_path / "x.tmp").rename(tmp_path / "x")
         await collected.expect(b"1", b"2", b"3", b"not yet")
+
+
+async def test_a_line_that_is_being_written_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy into the directory has no line cut in two; its last line counts when it is over."""
+    monkeypatch.setattr(text_file, "SETTLED_SECONDS", 60)
+    path = tmp_path / "copied"
+    path.write_bytes(b"one\ntw")
+    source = Looking(tmp_path)
+    async with collecting(source) as collected:
+        await collected.until(lambda: source.looks > 2)
+        assert collected.lines == [b"one"]
+        with path.open("ab") as file:
+            file.write(b"o\nthree")
+        await collected.until(lambda: b"two" in collected.lines)
+    async with collecting(Looking(tmp_path), positions(collected)) as later:
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        await later.expect(b"three")
 
 
 async def test_a_later_run_sends_what_is_new(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import bz2
 import gzip
 import lzma
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,55 @@ async def test_lines_come_in_order_from_file_after_file(tmp_path: Path) -> None:
     batches = await read(FileSource([first, second]))
     assert text_of(batches) == b"a\r\nb\nc\n\xff\x00"
     assert sum(batch.lines for batch in batches) == 4
+
+
+def age(path: Path, seconds: float = 10) -> None:
+    """Let a file be as if it had been written so long ago."""
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+async def resumed(path: Path, positions: dict[str, object]) -> list[Batch]:
+    """What a run with --resume yields; adds its positions to those of earlier runs."""
+    source = FileSource([path], resume=True)
+    await source.resume(positions)
+    batches = await read(source)
+    for batch in batches:
+        assert isinstance(batch.position, Position)
+        positions[batch.position.key] = batch.position.value
+    return batches
+
+
+async def test_a_line_that_is_being_written_is_left_for_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So a log whose writer flushes blocks has no line cut in two; it is said."""
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntw")
+    positions: dict[str, object] = {}
+    assert text_of(await resumed(path, positions)) == b"one"
+    assert "log: the last line has no newline" in capsys.readouterr().err
+    with path.open("ab") as file:
+        file.write(b"o\nthree\n")
+    assert text_of(await resumed(path, positions)) == b"two\nthree"
+    assert await resumed(path, positions) == []
+    assert "newline" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", [10, -10])
+async def test_a_last_line_that_nobody_writes_to_is_sent(tmp_path: Path, seconds: float) -> None:
+    """By a run with --resume too; a time that lies ahead is not one of writing."""
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntwo")
+    age(path, seconds)
+    assert text_of(await resumed(path, {})) == b"one\ntwo"
+
+
+async def test_a_compressed_file_says_itself_where_it_ends(tmp_path: Path) -> None:
+    """Its last line is whole, however new it is."""
+    path = tmp_path / "log.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo"))
+    assert text_of(await resumed(path, {})) == b"one\ntwo"
 
 
 async def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def directory(path: Path) -> Source:
 
     Each file once, the oldest first; .gz, .bz2, .xz and .zst are decompressed. Names that begin
     with a dot or end in .tmp, .temp, .part, .partial, .swp, .crdownload, ._COPYING_ or ~ are left
-    alone. Started again, it goes on where it ended.
+    alone. A last line without a newline is sent once nothing was written to its file for 5 s.
+    Started again, it goes on where it ended.
     """
     from app.sources.directory import DirectorySource
 

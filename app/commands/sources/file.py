@@ -33,7 +33,8 @@ def file(paths: tuple[Path, ...], *, follow: bool, repeat: int, resume: bool) ->
 
     Files that end in .gz, .bz2, .xz or .zst are decompressed; named pipes are read to their end.
     --follow goes on where it ended when it is started again; so does --resume, even in files that
-    have grown since. Both deliver each line exactly once, whatever is killed.
+    have grown since. Both deliver each line exactly once, whatever is killed. A last line without a
+    newline is sent as it is; --resume leaves it for the next run if it was written within 5 s.
     """
     from app.sources.file import FileSource
     from app.sources.follow import FollowSource
