@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import json
 import os
 import sys
@@ -37,8 +36,8 @@ class Keeping:
     spill: int
     spill_dir: Path | None
     write_ahead: bool
-    name: str
-    """Of the source and what it reads."""
+    reads: str
+    """The source and what it reads, about as it was typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,9 @@ class Options:
     rate: float = 0
     keeping: Keeping | None = None
 
+
+_READS = "reads"
+"""Attribute of a function that makes a source; see `kept`."""
 
 _COMMON = (
     click.option("--topic", help="Topic that the lines go to [default: WORDCOUNT_LINES]."),
@@ -97,7 +99,7 @@ _KEPT = (
         "--spill-dir",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Where they wait [default: in the user's state directory].",
+        help="Where they wait, each source's apart [default: in the user's state directory].",
     ),
     click.option(
         "--write-ahead",
@@ -107,11 +109,20 @@ _KEPT = (
 )
 
 
-def kept(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of a source whose lines can't be read again; `source` takes them."""
-    for option in reversed(_KEPT):
-        command = option(command)
-    return command
+def kept(*reads: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options of a source whose lines can't be read again; `source` takes them.
+
+    `reads` names those of its own options that say what it reads. A run takes over the lines that
+    another has left if these are the same, whatever the others are.
+    """
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(_KEPT):
+            command = option(command)
+        vars(command)[_READS] = reads
+        return command
+
+    return with_options
 
 
 def source(make: Callable[..., Source]) -> click.Command:
@@ -130,7 +141,7 @@ def source(make: Callable[..., Source]) -> click.Command:
             event_time=event_time,
             as_json=as_json,
             rate=own.pop("rate", 0),
-            keeping=_keeping(make.__name__, topic, own),
+            keeping=_keeping(make, own),
         )
         status = asyncio.run(_run(functools.partial(make, **own), options))
         if status:
@@ -141,14 +152,21 @@ def source(make: Callable[..., Source]) -> click.Command:
     return click.command(make.__name__, cls=WordCountCommand)(command)
 
 
-def _keeping(command: str, topic: str | None, own: dict[str, Any]) -> Keeping | None:
+def _keeping(make: Callable[..., Source], own: dict[str, Any]) -> Keeping | None:
     """Take the options of `kept` out of a subcommand's own, if it has them."""
-    if "spill" not in own:
+    reads = vars(make).get(_READS)
+    if reads is None:
         return None
     given = {name: own.pop(name) for name in ("memory", "spill", "spill_dir", "write_ahead")}
-    read = json.dumps([topic, own], default=str, sort_keys=True)
-    name = f"{command}-{hashlib.sha256(read.encode()).hexdigest()[:12]}"
-    return Keeping(**given, name=name)
+    words = [make.__name__, *(_typed(name, own[name]) for name in reads)]
+    return Keeping(**given, reads=" ".join(filter(None, words)))
+
+
+def _typed(name: str, value: object) -> str:
+    """An argument or a flag as it was typed."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else ""
+    return str(value)
 
 
 def _kept(source: Source, settings: Settings, options: Options) -> Source:
@@ -157,11 +175,13 @@ def _kept(source: Source, settings: Settings, options: Options) -> Source:
     if keeping is None or not source.volatile or not keeping.spill:
         return source
     from app.sources.kept import KeptSource
-    from app.sources.spool import Spool
+    from app.sources.spools import spool_for
 
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    directory = keeping.spill_dir or state / "wordcount-stream" / settings.id / keeping.name
-    spool = Spool(directory, keeping.spill)
+    above = keeping.spill_dir or state / "wordcount-stream" / settings.id
+    topic, brokers = options.topic or settings.lines, ";".join(sorted(settings.broker))
+    purpose = f"{keeping.reads} to {topic} at {brokers} as {settings.id}"
+    spool = spool_for(purpose, above, keeping.spill)
     return KeptSource(source, spool, keeping.memory, write_ahead=keeping.write_ahead)
 
 

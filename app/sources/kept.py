@@ -13,6 +13,7 @@ from app.sources.base import Batch, Position, Source
 from app.sources.progress import say
 from app.sources.run import deliver
 from app.sources.spool import Place, SpoolFullError
+from app.sources.spools import left_by_others
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -92,6 +93,8 @@ class KeptSource(Source):
             self.name = f"{_KEY}{self._spool.name}"
         if left:
             say(f"{left:,} bytes that an earlier run kept in {self._spool.path} go first")
+        if others := await asyncio.to_thread(left_by_others, self._spool):
+            say(f"Lines are left that no producer is there to deliver: {'; '.join(others)}")
         await self._source.open()
 
     async def resume(self, positions: Mapping[str, Any]) -> None:

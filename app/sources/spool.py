@@ -7,13 +7,13 @@ second of it may not survive a power failure.
 
 from __future__ import annotations
 
-import fcntl
 import time
 import uuid
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from app.errors import UnavailableError
+from app.sources import slots
 from app.sources.segment import Segment, Writing
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
     from app.sources.base import Batch
 
-__all__ = ["Place", "Spool", "SpoolFullError"]
+__all__ = ["PURPOSE", "Place", "Spool", "SpoolFullError", "undelivered"]
+
+PURPOSE = "purpose"
+"""Name of the file beside the slots that says what reads the lines, and for which topic."""
 
 _SEGMENT_BYTES = 16 << 20
 _SUFFIX = ".spill"
 _PLACE_SUFFIX = ".place"
 _SECONDS_BETWEEN_SYNCS = 1.0
-_MOST_SLOTS = 1000
 
 
 class SpoolFullError(Exception):
@@ -46,11 +48,12 @@ class Spool:
     """First in, first out. Methods may block; one thread at a time.
 
     Processes with the same directory each have a slot of it, and adopt what those left behind that
-    have ended.
+    have ended. So they must all have one purpose: to read the same for the same topic.
     """
 
-    def __init__(self, directory: Path, limit: int) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, limit: int, purpose: str = "") -> None:
+        self.directory = directory
+        self._purpose = purpose
         self._limit = limit
         self._segments: list[Segment] = []
         self._writing: Writing | None = None
@@ -69,7 +72,7 @@ class Spool:
         """Take a slot and what earlier runs have left; bytes of it. Raises UnavailableError."""
         try:
             self._take_slot()
-            for other in self._directory.iterdir():
+            for other in slots.slots(self.directory):
                 if other != self._slot:
                     self._adopt(other)
             for path in sorted(self._slot.glob(f"*{_SUFFIX}")):
@@ -78,7 +81,7 @@ class Spool:
                 self._released[path.name] = _placed(path)
         except OSError as error:
             raise UnavailableError(
-                f"lines can't be kept in {self._directory}: {error.strerror}; "
+                f"lines can't be kept in {self.directory}: {error.strerror}; "
                 "name another directory by --spill-dir, or keep none by --spill 0"
             ) from None
         return sum(segment.size - segment.offset for segment in self._segments)
@@ -200,20 +203,20 @@ class Spool:
             new.replace(path)
 
     def _take_slot(self) -> None:
-        for number in range(_MOST_SLOTS):
-            self._slot = self._directory / str(number)
-            self._slot.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self._slot)
-            if self._lock is not None:
-                break
+        self._slot, self._lock = slots.take(self.directory)
         identity = self._slot / "id"
-        if not identity.exists():
-            identity.write_text(uuid.uuid4().hex)
+        # Only once: a disk that is full must not keep us from delivering what is on it.
+        for path, text in (
+            (self.directory / PURPOSE, self._purpose),
+            (identity, uuid.uuid4().hex),
+        ):
+            if not path.exists():
+                path.write_text(text)
         self.name = identity.read_text()
 
     def _adopt(self, other: Path) -> None:
         """Take over what a process has left that is not there any more."""
-        lock = _locked(other)
+        lock = slots.locked(other)
         if lock is None:
             return
         with lock:
@@ -224,19 +227,18 @@ class Spool:
                 path.replace(self._slot / path.name)
 
 
+def undelivered(directory: Path) -> int:
+    """Bytes in a spool's directory that no process is there to deliver. Raises OSError."""
+    size = 0
+    for slot in slots.slots(directory):
+        left = sum(path.stat().st_size - _placed(path) for path in slot.glob(f"*{_SUFFIX}"))
+        if left and slots.free(slot):
+            size += left
+    return size
+
+
 def _name(time_ns: int) -> str:
     return f"{time_ns:020d}-{uuid.uuid4().hex[:8]}{_SUFFIX}"
-
-
-def _locked(slot: Path) -> IO[bytes] | None:
-    """The slot's lock, until it is closed or the process ends; None if another process has it."""
-    lock = (slot / "lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
 
 
 def _placed(segment: Path) -> int:

@@ -12,6 +12,7 @@ from app.sources import kept
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.kept import KeptSource
 from app.sources.spool import Spool
+from app.sources.spools import spool_for
 from tests.collecting import collecting
 
 BATCH = 1000
@@ -152,6 +153,22 @@ async def test_what_kafka_did_not_get_is_first_in_the_next_run(
     ) as rest:
         await rest.until(lambda: rest.number >= inner.taken_in - 3)
     assert numbers(rest.batches) == list(range(3, inner.taken_in))
+
+
+async def test_what_nobody_delivers_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lines of a run that read something else, of the same kind."""
+    left = spool_for("stdin to a", tmp_path, 1 << 30)
+    left.open()
+    left.append([Batch.of(["left"])])
+    left.close()
+    spool = spool_for("stdin to b", tmp_path, 1 << 30)
+    async with collecting(KeptSource(Numbers(0), spool, BATCH, write_ahead=False)):
+        pass
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("Lines are left that no producer is there to deliver: ")
+    assert "bytes of `stdin to a` in" in said
 
 
 async def test_a_full_spool_stops_reading(

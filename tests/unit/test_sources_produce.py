@@ -1,13 +1,16 @@
 """The options of `produce`: what goes together, and what is a wrong argument."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from app.commands import producing
 from app.commands.parameters import EventTime
 from app.commands.produce import produce
+from app.sources.kept import KeptSource
 from tests.produce_help import DOCUMENT, help_of_all
 
 
@@ -97,6 +100,67 @@ def test_what_sources_find_wrong_is_said_in_one_line(
     assert why in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def folder_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """Where a producer with these arguments and settings would keep lines."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("X_BEARER_TOKEN", "secret")
+    folders: list[Path] = []
+
+    async def note(source: KeptSource, *_: object) -> None:
+        folders.append(source._spool.directory)
+        await source._source.close()
+
+    monkeypatch.setattr(producing, "_deliver", note)
+
+    def run(*arguments: str | Path, **settings: str) -> Path:
+        result = CliRunner().invoke(produce, [*map(str, arguments)], env=settings)
+        assert result.exit_code == 0, result.output
+        return folders.pop()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        ("socket 127.0.0.1 9 --listen", "--connections 5 --memory 1MiB --spill 2GiB --unpacked"),
+        ("zeromq tcp://127.0.0.1:9", "--skip 1 --subscribe news --rate 5"),
+        ("x", "--backfill 5 --rule cats --delete-rule 1"),
+        ("actor tests.unit.test_sources_actor:Echo", "--listen 127.0.0.1:9 --write-ahead"),
+        ("stdin", "--json --event-time 0"),
+        ("stdin", "--topic lines"),
+    ],
+)
+def test_lines_are_found_again_by_what_is_read(
+    folder_of: Callable[..., Path], command: str, changed: str
+) -> None:
+    """Options that do not say so can change from run to run."""
+    assert folder_of(*command.split()) == folder_of(*command.split(), *changed.split())
+
+
+def test_lines_go_to_no_other_topic(folder_of: Callable[..., Path], tmp_path: Path) -> None:
+    """Nor to another cluster, application or reader, in a directory that all share, too."""
+    spill = ["--spill-dir", tmp_path]
+    folders = [
+        folder_of("socket", "127.0.0.1", "9", *spill),
+        folder_of("socket", "127.0.0.1", "9", *spill, "--topic", "other"),
+        folder_of("socket", "127.0.0.1", "8", *spill),
+        folder_of("socket", "127.0.0.1", "9", *spill, "--listen"),
+        folder_of("socket", "127.0.0.1", "9", *spill, WORDCOUNT_BROKER="kafka://other:9092"),
+        folder_of("socket", "127.0.0.1", "9", *spill, WORDCOUNT_ID="another"),
+        folder_of("stdin", *spill),
+    ]
+    assert {folder.parent for folder in folders} == {tmp_path}
+    assert len(set(folders)) == len(folders)
+    named = folder_of("stdin", *spill, "--topic", "other")
+    assert named == folder_of("stdin", *spill, WORDCOUNT_LINES="other") != folders[-1]
+    assert folder_of("stdin").name == folders[-1].name
+    brokers = [f"kafka://{one}:9092;kafka://{two}:9092" for one, two in ("ab", "ba")]
+    first, second = (folder_of("stdin", *spill, WORDCOUNT_BROKER=both) for both in brokers)
+    assert first == second
 
 
 def test_the_documented_help_is_the_help() -> None:

@@ -1,6 +1,7 @@
 """Batches on disk come back as they were, in order, through crashes and full disks."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import UnavailableError
-from app.sources import segment, spool
+from app.sources import segment, slots, spool
 from app.sources.base import Batch
 from app.sources.spool import Place, Spool, SpoolFullError
 
@@ -147,6 +148,36 @@ def test_a_process_takes_over_what_a_dead_one_left(tmp_path: Path) -> None:
     third = opened(tmp_path)
     assert texts(third) == [b"line 2", b"line 3"]
     third.close()
+
+
+def test_what_is_no_slot_is_left_alone(tmp_path: Path) -> None:
+    """Files and folders of others: none is an obstacle, and none is taken for a dead process's."""
+    (tmp_path / "0").touch()
+    foreign = tmp_path / "1" / "a.spill", tmp_path / "old" / "b.spill"
+    for path in foreign:
+        path.parent.mkdir()
+        path.touch()
+    (tmp_path / "old" / "lock").touch()
+    (tmp_path / "notes").touch()
+    kept = opened(tmp_path)
+    assert kept.path == tmp_path / "2"
+    assert texts(kept) == []
+    kept.close()
+    assert all([*path.parent.glob("*.spill")] == [path] for path in foreign)
+    assert not (tmp_path / "1" / "lock").exists()
+
+
+def test_a_slot_that_somebody_looks_at_is_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look whether a process has it takes a moment; its lines are not left for that."""
+    opened(tmp_path).close()
+    with (tmp_path / "0" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        monkeypatch.setattr(slots.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
+        kept = opened(tmp_path)
+    assert kept.path == tmp_path / "0"
+    kept.close()
 
 
 def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
