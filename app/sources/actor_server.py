@@ -15,6 +15,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from app.errors import ConfigurationError, UnavailableError
+from app.sources.connection import (
+    SECONDS_AFTER_A_FAILED_ACCEPT,
+    cant_accept,
+    others_wait,
+    reason,
+    watch_for_death,
+)
+from app.sources.notices import Notices
 from app.sources.progress import say
 
 if TYPE_CHECKING:
@@ -36,7 +44,8 @@ class ActorServer:
         self._free = threading.Semaphore(_CONNECTIONS)
         self._connections: set[_Connection] = set()
         self._acknowledged = 0
-        self._stopped = False
+        self._notices = Notices()
+        self._stopped = threading.Event()
 
     async def open(self) -> None:
         """Listen. Raises UnavailableError, ConfigurationError."""
@@ -58,7 +67,7 @@ class ActorServer:
 
     def stop(self) -> None:
         """Take no more messages; go on to acknowledge those that came."""
-        self._stopped = True
+        self._stopped.set()
         with contextlib.suppress(OSError):  # to close it would not wake who waits in accept
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -73,14 +82,17 @@ class ActorServer:
             connection.peer.close()
 
     def _accept(self) -> None:
-        while not self._stopped:
-            self._free.acquire()
+        while not self._stopped.is_set():
+            if not self._free.acquire(blocking=False):
+                self._notices.say("full", others_wait(_CONNECTIONS))
+                self._free.acquire()
             try:
                 peer, address = self._server.accept()
             except OSError as error:
                 self._free.release()
-                if not self._stopped:
-                    say(f"can't accept a connection: {error.strerror}")
+                if not self._stopped.is_set():
+                    self._notices.say("failed", cant_accept(error))
+                    self._stopped.wait(SECONDS_AFTER_A_FAILED_ACCEPT)
                 continue
             name = f"{address[0]}:{address[1]}"
             threading.Thread(target=self._read, args=(peer, name), daemon=True).start()
@@ -89,13 +101,14 @@ class ActorServer:
         connection = _Connection(peer)
         self._connections.add(connection)
         try:
+            watch_for_death(peer)
             with peer.makefile("rb") as lines:
                 while line := _line(lines):
                     connection.taken(self._hand_over(line, name))
                     connection.acknowledge(self._acknowledged)
-            connection.wait_until_acknowledged(lambda: self._stopped)
+            connection.wait_until_acknowledged(self._stopped.is_set)
         except OSError as error:
-            say(f"{name}: {error.strerror or error}")
+            say(f"{name}: {reason(error)}")
         finally:
             self._connections.discard(connection)
             peer.close()

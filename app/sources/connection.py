@@ -1,9 +1,10 @@
-"""Lines of one TCP connection, until its peer closes it or the source is stopped."""
+"""What all TCP connections have in common: their lines, their death, and when none can be had."""
 
 from __future__ import annotations
 
 import array
 import fcntl
+import os
 import socket
 import termios
 from typing import TYPE_CHECKING
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 
     from app.sources.base import Batch
 
-__all__ = ["lines_of", "watch_for_death"]
+__all__ = [
+    "SECONDS_AFTER_A_FAILED_ACCEPT",
+    "cant_accept",
+    "lines_of",
+    "others_wait",
+    "reason",
+    "watch_for_death",
+]
+
+SECONDS_AFTER_A_FAILED_ACCEPT = 1.0
+"""Too many files are open, say: those of others, perhaps."""
 
 
 async def lines_of(peer: socket.socket, stopping: asyncio.Event) -> AsyncIterator[Batch]:
@@ -53,6 +64,21 @@ def watch_for_death(peer: socket.socket) -> None:
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
             peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in a few words."""
+    return error.strerror or (os.strerror(error.errno) if error.errno else "it does not answer")
+
+
+def cant_accept(error: OSError) -> str:
+    """What to say before the pause."""
+    return f"can't accept a connection: {reason(error)}; trying again"
+
+
+def others_wait(connections: int) -> str:
+    """What to say when as many are connected as are read at a time."""
+    return f"{connections} connections are open; others wait until one of them closes"
 
 
 def _unread(peer: socket.socket) -> int:

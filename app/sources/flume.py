@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Headers, Source
+from app.sources.connection import watch_for_death
 from app.sources.event_time import sane
 from app.sources.flume_thrift import Call, Event, MalformedError, Status, decode, refuse, reply
 from app.sources.notices import Notices
@@ -143,8 +143,7 @@ class FlumeSource(Source):
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        watch_for_death(writer.get_extra_info("socket"))
         while not self.stopping.is_set():
             size = int.from_bytes(await reader.readexactly(4), "big")
             if size > self._frame_bytes:

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Source
-from app.sources.connection import lines_of, watch_for_death
+from app.sources.connection import (
+    SECONDS_AFTER_A_FAILED_ACCEPT,
+    cant_accept,
+    lines_of,
+    others_wait,
+    reason,
+    watch_for_death,
+)
 from app.sources.progress import say
-from app.sources.socket import reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ListeningSource"]
 
 _BACKLOG = 1024
-_SECONDS_AFTER_A_FAILED_ACCEPT = 1.0
 
 
 class ListeningSource(Source):
@@ -87,7 +92,7 @@ class ListeningSource(Source):
 
     async def _next(self, server: socket.socket) -> None:
         if self._free.locked():
-            say(f"{self._connections} connections are open; others wait until one of them closes")
+            say(others_wait(self._connections))
         await self._free.acquire()
         try:
             peer, address = await asyncio.get_running_loop().sock_accept(server)
@@ -95,9 +100,8 @@ class ListeningSource(Source):
             self._free.release()
             if not isinstance(error, OSError):
                 raise
-            # Too many open files, say: those of others, perhaps.
-            say(f"can't accept a connection: {reason(error)}; trying again")
-            await asyncio.sleep(_SECONDS_AFTER_A_FAILED_ACCEPT)
+            say(cant_accept(error))
+            await asyncio.sleep(SECONDS_AFTER_A_FAILED_ACCEPT)
             return
         reader = asyncio.create_task(self._read(peer, f"{address[0]}:{address[1]}"))
         self._readers.add(reader)

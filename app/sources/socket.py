@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from app.sources.backoff import Backoff
 from app.sources.base import Source
-from app.sources.connection import lines_of, watch_for_death
+from app.sources.connection import lines_of, reason, watch_for_death
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.sources.base import Batch
 
-__all__ = ["SocketSource", "reason"]
+__all__ = ["SocketSource"]
 
 _SECONDS_TO_CONNECT = 10.0
 
@@ -80,8 +79,3 @@ def _drop(connecting: asyncio.Future[socket.socket]) -> None:
     """Close a connection that nobody waits for any more."""
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().close()
-
-
-def reason(error: OSError) -> str:
-    """What went wrong, in a few words."""
-    return error.strerror or (os.strerror(error.errno) if error.errno else "it does not answer")

@@ -1,8 +1,10 @@
 """Actors store what they are sent, one message at a time, and are replaced when they crash."""
 
 import asyncio
+import errno
 import json
 import multiprocessing
+import os
 import select
 import socket
 import threading
@@ -13,8 +15,10 @@ from typing import BinaryIO
 import pytest
 
 from app.errors import ConfigurationError
+from app.sources import actor_server
 from app.sources.actor import StreamingActor
 from app.sources.actor_client import RemoteActor
+from app.sources.actor_server import ActorServer
 from app.sources.actor_system import ActorSource
 from app.sources.base import SourceError
 from tests.collecting import Collected, collecting
@@ -249,6 +253,66 @@ def test_what_was_acknowledged_is_not_sent_again(answering: Answering) -> None:
     peer, lines = answering.accept()
     assert [lines.readline() for _ in range(2)] == [b"2\n", b"3\n"]
     answering.abort(peer, lines)
+
+
+class Exhausted:
+    """A listening socket that no connection can be accepted from."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def accept(self) -> None:
+        """As it fails when the process has as many files open as it may."""
+        self.tries += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def shutdown(self, how: int) -> None:
+        """Nothing is connected."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_connections_that_cant_be_accepted_are_tried_again_after_a_pause(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What holds the files does not get a busy neighbour besides; one line says why."""
+    server = ActorServer(ActorSource(Echo), "127.0.0.1", 0)
+    server._server = exhausted = Exhausted()  # type: ignore[assignment] - a stand-in
+    accepting = threading.Thread(target=server._accept)
+    accepting.start()
+    accepting.join(0.3)
+    server.stop()
+    accepting.join(20)
+    assert not accepting.is_alive()
+    assert 0 < exhausted.tries < 10
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == "can't accept a connection: Too many open files; trying again"
+
+
+async def test_dead_peers_give_their_places_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel asks a silent one whether it is there; who has no place waits, and it is said."""
+    monkeypatch.setattr(actor_server, "_CONNECTIONS", 1)
+    source = ActorSource(Echo, ("127.0.0.1", 0))
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        first = socket.create_connection(("127.0.0.1", port))
+        second = socket.create_connection(("127.0.0.1", port))
+        with first, second:
+            second.sendall(b'"second"\n')
+            first.sendall(b'"first"\n')
+            await collected.expect(b"first")
+            assert source._server is not None
+            (connection,) = source._server._connections
+            peer = connection.peer
+            assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            first.close()
+            await source.acknowledge(collected.batches[-1].position)
+            await collected.expect(b"first", b"second")
+    assert "1 connections are open; others wait" in capsys.readouterr().err
 
 
 def test_an_actor_says_what_it_gets() -> None:

@@ -1,6 +1,7 @@
 """Calls of Flume's become batches, and are answered when Kafka has them, not before."""
 
 import asyncio
+import socket
 import time
 from contextlib import closing, suppress
 
@@ -14,6 +15,7 @@ from thrift.transport.TTransport import TFramedTransport, TTransportException
 from app.errors import ConfigurationError
 from app.sources import flume, flume_thrift
 from app.sources.base import Batch
+from app.sources.connection import watch_for_death
 from app.sources.flume import FlumeSource, _batches, _event_time, _Request, _Room
 from app.sources.flume_thrift import Call, Event, Status, reply
 
@@ -141,6 +143,24 @@ def send(port: int, protocol: type, events: list[Event]) -> int | None:
         result.read(codec)
     status: int | None = result.success
     return status
+
+
+async def test_dead_peers_give_their_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel asks after a minute of silence, not after its own two hours."""
+    silences: list[int] = []
+
+    def watch(peer: socket.socket) -> None:
+        watch_for_death(peer)
+        silences.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+
+    monkeypatch.setattr(flume, "watch_for_death", watch)
+    source = FlumeSource("127.0.0.1", 0)
+    await source.open()
+    assert source._server is not None
+    port = source._server.sockets[0].getsockname()[1]
+    assert await asyncio.to_thread(send, port, TBinaryProtocol, []) == Status.OK
+    assert silences == [60]
+    await source.close()
 
 
 @pytest.mark.parametrize("protocol", [TCompactProtocol, TBinaryProtocol])
