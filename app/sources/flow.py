@@ -1,4 +1,4 @@
-"""What can be done to the batches of any source on their way: pace them, date them."""
+"""What can be done to the batches of any source on their way: pace them, date them, cut them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from app.sources.base import Source
 
-__all__ = ["dated", "paced"]
+__all__ = ["cut", "dated", "paced"]
 
 _STEPS_A_SECOND = 20
 _CATCH_UP_SECONDS = 1.0
@@ -46,6 +46,28 @@ async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]
                 source.at_hand = False  # it may be so in the source, but not here
                 yield part
                 sent += part.lines
+
+
+def cut(batch: Batch, size: int) -> Iterator[Batch]:
+    """Cut a batch between its lines into batches of at most `size` bytes, a longer line by itself.
+
+    The last one has its position. A batch that does not count its lines by newlines stays whole.
+    """
+    text, start = batch.text, 0
+    if len(text) > size and batch.lines == text.count(b"\n") + 1:
+        while len(text) - start > size:
+            end = text.rfind(b"\n", start, start + size + 1)
+            if end < 0:
+                end = text.find(b"\n", start + size)
+            if end < 0:
+                break
+            part = text[start:end]
+            lines = part.count(b"\n") + 1
+            yield dataclasses.replace(batch, text=part, lines=lines, position=None, refused=0)
+            start = end + 1
+        rest = text[start:]
+        batch = dataclasses.replace(batch, text=rest, lines=rest.count(b"\n") + 1)
+    yield batch
 
 
 def _steps(batch: Batch, step: int) -> Iterator[Batch]:

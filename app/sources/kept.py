@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from app.sources.base import Batch, Position, Source
+from app.sources.flow import cut
 from app.sources.progress import say
 from app.sources.run import deliver
 from app.sources.spool import Place, SpoolFullError
@@ -30,6 +31,8 @@ _SECONDS_TO_END = 3.0
 
 _WAITED_MS = 500
 """A batch that waited longer carries its own time; others share messages with what came later."""
+
+_RECORD_BYTES = 4 << 20
 
 _KEY = "spool "
 
@@ -57,6 +60,9 @@ class KeptSource(Source):
     volatile = True
     seconds_to_stop = 5.0
     batches_to_stop = float("inf")
+
+    chunk = _RECORD_BYTES
+    """Most bytes of a record on disk, which is delivered whole: a slow pace wants small ones."""
 
     def __init__(self, source: Source, spool: Spool, memory: int, *, write_ahead: bool) -> None:
         super().__init__()
@@ -177,7 +183,7 @@ class KeptSource(Source):
         while True:
             self._room.clear()
             if self._closing and (self._write_ahead or self._spool.unread):
-                self._late.append(_dated(batch, now_ms))
+                self._late += cut(_dated(batch, now_ms), self.chunk)
                 break
             if self._closing or self._fits(batch):
                 self._ready.append((batch, now_ms))
@@ -225,7 +231,7 @@ class KeptSource(Source):
 
     async def _to_disk(self, batch: Batch) -> None:
         async with self._disk:
-            place = await asyncio.to_thread(self._spool.append, [batch])
+            place = await asyncio.to_thread(self._spool.append, [*cut(batch, self.chunk)])
         if batch.position is not None:
             self._positions.append((place, batch.position))
 

@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 
+import pytest
+
 from app.sources.base import Batch, Source
-from app.sources.flow import dated, paced
+from app.sources.flow import cut, dated, paced
 
 
 class Lines(Source):
@@ -74,6 +76,26 @@ async def test_lines_that_cant_be_read_again_come_when_stopped() -> None:
     await anext(batches)
     source.stop()
     assert sum([batch.lines async for batch in batches]) == 9
+
+
+def test_a_batch_is_cut_between_its_lines() -> None:
+    """Into as few as fit; the last one has what belongs to all."""
+    batch = Batch(b"12\n\n34567\n8\n9\n", 6, 7, "here", 8, (("host", b"a"),), 9)
+    parts = list(cut(batch, 4))
+    assert [part.text for part in parts] == [b"12\n", b"34567", b"8\n9\n"]
+    assert [part.lines for part in parts] == [2, 1, 3]
+    assert [(part.position, part.refused) for part in parts] == [(None, 0)] * 2 + [("here", 8)]
+    assert {(part.timestamp_ms, part.headers, part.lane) for part in parts} == {
+        (7, (("host", b"a"),), 9)
+    }
+
+
+@pytest.mark.parametrize(
+    "batch", [Batch(b"1\n2\n3", 1), Batch(b"12345", 1), Batch(b"12345", 0), Batch(b"", 0)]
+)
+def test_what_has_no_lines_to_be_cut_between_stays_whole(batch: Batch) -> None:
+    """A line that is too long, a part of one, and one with newlines in it."""
+    assert list(cut(batch, 4)) == [batch]
 
 
 async def test_a_batch_that_goes_with_its_position_stays_whole() -> None:

@@ -1,6 +1,7 @@
 """What came in is kept, in memory or on disk, until Kafka has it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from app.sources import kept
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.kept import KeptSource
+from app.sources.run import pump
 from app.sources.spool import Spool
 from app.sources.spools import spool_for
 from tests.collecting import collecting
@@ -169,6 +171,57 @@ async def test_what_nobody_delivers_is_said(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("Lines are left that no producer is there to deliver: ")
     assert "bytes of `stdin to a` in" in said
+
+
+class Lines(Numbers):
+    """Ten thousand lines of ten bytes, read in one chunk."""
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield them, then wait to be stopped."""
+        yield Batch.of((b"%010d" % n for n in range(10_000)), position="all")
+        await self.stopping.wait()
+
+
+class Taken:
+    """Stands in for Kafka: what was taken, and when."""
+
+    linger_until = None
+    position: object = None
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[float, Batch]] = []
+
+    async def take(self, batch: Batch) -> None:
+        """Take a batch in."""
+        self.batches.append((time.monotonic(), batch))
+
+    async def drain(self) -> None:
+        """All is there."""
+
+
+async def test_a_pace_is_kept_with_write_ahead(tmp_path: Path) -> None:
+    """In steps of 4 KiB, though what was read together was longer; all of it comes, once."""
+    inner, taken = Lines(0), Taken()
+    source = kept_of(inner, tmp_path, write_ahead=True)
+    await source.open()
+    pumping = asyncio.create_task(pump(source, taken, lines_per_second=2000))  # type: ignore[arg-type] - a stand-in
+    async with asyncio.timeout(20):
+        while len(taken.batches) < 4:  # noqa: ASYNC110 - a stand-in without events
+            await asyncio.sleep(0.01)
+    source.stop()
+    await asyncio.wait_for(pumping, 20)
+    (first, _), *_, (fourth, _) = taken.batches[:4]
+    assert fourth - first > 0.5
+    batches = [batch for _, batch in taken.batches]
+    assert max(len(batch.text) for batch in batches) <= 4096
+    assert b"\n".join(batch.text for batch in batches).split() == [
+        b"%010d" % n for n in range(10_000)
+    ]
+    await source.acknowledge(batches[-2].position)
+    assert inner.told == []
+    await source.acknowledge(batches[-1].position)
+    assert inner.told == ["all"]
+    await source.close()
 
 
 async def test_a_full_spool_stops_reading(
