@@ -24,6 +24,9 @@ __all__ = ["FIELDS", "PREFIX", "ColumnMapping", "Settings", "describe"]
 PREFIX = "WORDCOUNT_"
 ENV_FILE = PREFIX + "ENV_FILE"
 
+_MOST_WINDOWS = 10_000
+"""In how many windows that hop one line may count."""
+
 GroupingKey = Literal["none", "replica_set", "partition"]
 
 
@@ -288,6 +291,11 @@ class Settings:
         return f"{self.id}-rejected"
 
     @property
+    def own_topics(self) -> frozenset[str]:
+        """The topics that are made of the id: what workers write, and where producers are."""
+        return frozenset({self.partials, self.late, self.positions, self.rejected, self.changelog})
+
+    @property
     def changelog(self) -> str:
         """Topic of the rows of the table word_counts."""
         return f"{self.id}-word_counts-changelog"
@@ -377,6 +385,14 @@ def _refuse_contradictions(settings: Settings) -> None:
         (
             window is not None and step is not None and step > window,
             "STEP: must not be longer than WORDCOUNT_WINDOW, or lines between windows go uncounted",
+        ),
+        (
+            window is not None and step is not None and window > step * _MOST_WINDOWS,
+            f"STEP: must be at least 1/{_MOST_WINDOWS} of WORDCOUNT_WINDOW: a line is in too many",
+        ),
+        (
+            settings.lines in settings.own_topics,
+            f"LINES={settings.lines}: a worker writes to it; name another, or change WORDCOUNT_ID",
         ),
         (
             window is not None and settings.retention_ms < window + settings.grace_ms,

@@ -36,7 +36,7 @@ NO_WATERMARK = -(1 << 63)
 _LIMIT = 1 << 62
 """Timestamps are held within this of the epoch, 146 million years, so that no sum overflows."""
 
-_HOUR = 3_600_000
+_TEN_MINUTES = 600_000
 _PREFIX = struct.Struct(">Q")
 _SIGN = 1 << 63
 
@@ -96,7 +96,7 @@ class Windows:
     @property
     def future_ms(self) -> int:
         """How far ahead of the wall clock a line may be and still move the watermark."""
-        return max(self.window_ms or 0, self.grace_ms, _HOUR)
+        return max(self.window_ms or 0, self.grace_ms, _TEN_MINUTES)
 
     def starts_of(self, timestamp_ms: int) -> list[int]:
         """Starts of the windows that hold a timestamp, ascending: one, or several that hop."""

@@ -65,6 +65,7 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
         }
         _run(environ, "schema", "--apply")
         children: list[Process] = []
+        log = data / "producer.log"
         stack.callback(_stop_all, children)
         for number in range(workers):
             port = settings.web_port + number
@@ -72,9 +73,9 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
             folder = str(data / f"worker-{number}")
             children.append(Process(_command("--datadir", folder, "worker"), None, own))
         produce = _command("produce", "sample", "--rate", str(rate))
-        children.append(Process(produce, data / "producer.log", environ))
+        children.append(Process(produce, log, environ, Path.cwd()))
         click.echo(f"The live page: {own_url(settings)}/", err=True)
-        _wait(children, stop, seconds)
+        _wait(children, log, stop, seconds)
 
 
 def _seconds(duration: str) -> float:
@@ -96,16 +97,23 @@ def _run(environ: Mapping[str, str], *arguments: str) -> None:
         raise UnavailableError(done.stderr.strip().removeprefix("Error: ") or arguments[0])
 
 
-def _wait(children: list[Process], stop: threading.Event, seconds: float | None) -> None:
+def _wait(children: list[Process], log: Path, stop: threading.Event, seconds: float | None) -> None:
+    """Until the time is over or it is told to stop; of the last child only its log tells."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while not stop.wait(0.1):
         if deadline is not None and time.monotonic() >= deadline:
             return
         for child in children:
             if not child.running:
-                raise UnavailableError(
-                    f"a part ended by itself with status {child.exit_status}; it says why above"
-                )
+                ended = f"ended by itself with status {child.exit_status}"
+                if child is not children[-1]:
+                    raise UnavailableError(f"a worker {ended}; it says why above")
+                raise UnavailableError(f"the producer {ended}: {_last_line(log)}")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else "it does not say why"
 
 
 def _stop_all(children: list[Process]) -> None:

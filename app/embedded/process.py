@@ -21,22 +21,26 @@ _GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 class Process:
     """A running command; its output goes to a file, or where this process's goes.
 
-    With a file it works in that file's directory, where its crash reports are of use.
+    It works in `directory`: without one in that of the file, where its crash reports are of use.
 
     It is in a process group of its own, so that Ctrl-C reaches only Python, which stops it in
     order. When Python dies in any way, the command is killed.
     """
 
     def __init__(
-        self, command: Sequence[str], output: Path | None, environ: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        output: Path | None,
+        environ: Mapping[str, str],
+        directory: Path | None = None,
     ) -> None:
         self._watcher: subprocess.Popen[bytes] | None = None
         if sys.platform == "linux":
             guarded = [*_GUARD, "exec", str(os.getpid()), *command]
-            self._popen = _in_lasting_thread(lambda: _popen(guarded, output, environ))
+            self._popen = _in_lasting_thread(lambda: _popen(guarded, output, environ, directory))
         else:
             self._watcher = start_watcher()
-            self._popen = _popen(command, output, environ)
+            self._popen = _popen(command, output, environ, directory)
             tell(self._watcher, self._popen.pid)
 
     @property
@@ -108,7 +112,10 @@ def release(watcher: subprocess.Popen[bytes]) -> None:
 
 
 def _popen(
-    command: Sequence[str], output: Path | None, environ: Mapping[str, str]
+    command: Sequence[str],
+    output: Path | None,
+    environ: Mapping[str, str],
+    directory: Path | None,
 ) -> subprocess.Popen[bytes]:
     with contextlib.nullcontext() if output is None else output.open("ab") as file:
         return subprocess.Popen(  # noqa: S603 — the caller's own command
@@ -116,7 +123,7 @@ def _popen(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=None if file is None else subprocess.STDOUT,
-            cwd=None if output is None else output.parent,
+            cwd=directory or (output and output.parent),
             env=environ,
             start_new_session=True,
         )
