@@ -58,20 +58,30 @@ class Flusher:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._last = deadline is not None
-        async with self._one_at_a_time:
-            while True:
-                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-                snapshot = Snapshot(self._table)
-                failed = await self._flush_slice(snapshot, left_s)
-                waiting = self._table.waiting()
-                # With a time limit it is the last flush. One that is under way makes room for it; a
-                # pass after this one follows at once.
-                if deadline is None:
-                    again = snapshot.more and not self._last
-                else:
-                    again = snapshot.more or waiting > 0
-                if failed or not again:
-                    return waiting
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            return self._table.waiting()
+        try:
+            return await self._flush_all(deadline)
+        finally:
+            self._one_at_a_time.release()
+
+    async def _flush_all(self, deadline: float | None) -> int:
+        while True:
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            snapshot = Snapshot(self._table)
+            failed = await self._flush_slice(snapshot, left_s)
+            waiting = self._table.waiting()
+            # With a time limit it is the last flush. One that is under way makes room for it; a
+            # pass after this one follows at once.
+            if deadline is None:
+                again = snapshot.more and not self._last
+            else:
+                again = snapshot.more or waiting > 0
+            if failed or not again:
+                return waiting
 
     async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:
         """Bring a slice to Cassandra; whether some of it was not taken."""

@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.types import TP
 from yarl import URL
 
@@ -57,6 +57,9 @@ REJOIN_SECONDS = 3.0
 
 RESEEK_SECONDS = 1.0
 """Time between two seeks of one partition, until what it lacks has come."""
+
+RETRY_SECONDS = 1.0
+"""Wait before Kafka is asked once more what it could not tell."""
 
 IDLE_SECONDS = 5.0
 """How often is looked whether partitions that bring nothing really have nothing."""
@@ -241,7 +244,8 @@ class Application(faust.App):
             if not self.should_stop:
                 await self._open_lanes(assigned)
         except Exception as error:
-            self.fail(error)
+            if not self.should_stop:
+                self.fail(error)
         self._opened = generation_id
         await super()._on_partitions_assigned(assigned, generation_id)
 
@@ -249,7 +253,7 @@ class Application(faust.App):
         self._refuse_other_partitions()
         owned = [(stage, tp) for stage in self.stages for tp in assigned if tp.topic == stage.topic]
         changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
-        spans = await self._spans(*(tp for _, tp in owned), *changelogs)
+        spans = await self._await_spans(*(tp for _, tp in owned), *changelogs)
         for tp in changelogs:
             self.table.store.begins[tp.partition] = spans[tp].first
             self.table.store.refuse_foreign(tp, spans[tp].end)
@@ -268,6 +272,18 @@ class Application(faust.App):
                 raise topic_gone(topic)
             if found not in (None, 0, self.settings.partitions):
                 raise other_partitions(topic, found, self.settings.partitions)
+
+    async def _await_spans(self, *partitions: TP) -> dict[TP, Span]:
+        """What Kafka holds of these partitions, once it can tell: one may have no leader now."""
+        while True:
+            try:
+                return await self._spans(*partitions)
+            except KafkaError as error:
+                passes = error.retriable or isinstance(error, KafkaTimeoutError)
+                if self.should_stop or not passes:
+                    raise
+                logger.warning("can't ask where partitions begin and end, trying again: %r", error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _spans(self, *partitions: TP) -> dict[TP, Span]:
         """What Kafka holds of these partitions now."""

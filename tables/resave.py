@@ -12,6 +12,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rocksdict import DbClosedError
+
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.cassandra.rows import Row
 from app.threads import in_thread
@@ -64,7 +66,7 @@ class Resaver:
         low, high = ranges.prefix(start) + b"\0", ranges.prefix(start + 1)
         count = 0
         while self._owns(partition, own):
-            found = await in_thread(partial(self._step, partition, low, high))
+            found = await self._read(own, partition, partial(self._step, partition, low, high))
             if not found:
                 break
             end = ranges.end_of(start)
@@ -78,14 +80,25 @@ class Resaver:
             count += len(found)
             low = found[-1][0] + b"\0"
         if count and self._top_words and self._owns(partition, own):
-            ranks = await in_thread(
-                partial(ranks_of, self._table, partition, start, self._top_words)
+            ranks = await self._read(
+                own, partition, partial(ranks_of, self._table, partition, start, self._top_words)
             )
             await self._write(self._sink.write_top, ranks)
         return count
 
     def _step(self, partition: int, low: bytes, high: bytes) -> list[tuple[bytes, bytes]]:
         return list(islice(self._table.store.scan(partition, low, high), STEP_ROWS))
+
+    async def _read(
+        self, own: Partition, partition: int, read: Callable[[], list[Any]]
+    ) -> list[Any]:
+        """What `read` reads in a thread; nothing once the partition has gone to another worker."""
+        try:
+            return await in_thread(read)
+        except DbClosedError:
+            if self._owns(partition, own):
+                raise
+            return []
 
     async def _write(
         self, write: Callable[[list[Any]], Awaitable[WriteResult]], left: list[Any]

@@ -47,13 +47,16 @@ _PASSING = (
 DRIVER_ERRORS = (DriverException, ErrorMessage, *_PASSING)
 """Every exception that the driver raises for a request."""
 
+_CODES = {0x1600: "CDCWriteFailure", 0x1700: "CasWriteUnknown"}
+"""Faults that pass and have no class of their own in the driver: the protocol's codes."""
+
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same write may well succeed later: nodes down, slow, starting or overloaded."""
-    return isinstance(error, _PASSING)
+    return isinstance(error, _PASSING) or _code(error) in _CODES
 
 
 _OF_SCHEMA = re.compile(
@@ -69,7 +72,12 @@ def is_about_schema(error: BaseException) -> bool:
 
 def kind(error: BaseException) -> str:
     """The fault's name for counting, such as `WriteTimeout` or `NoHostAvailable`."""
-    return type(error).__name__.removesuffix("Message").removesuffix("Error") or "Error"
+    name = type(error).__name__.removesuffix("Message").removesuffix("Error") or "Error"
+    return _CODES.get(_code(error), name)
+
+
+def _code(error: BaseException) -> int:
+    return error.code if isinstance(error, ErrorMessage) else 0
 
 
 def describe(error: BaseException) -> str:

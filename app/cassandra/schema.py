@@ -24,6 +24,9 @@ APPLY = "run: faust -A app schema --apply"
 MAX_TTL_S = 630_720_000
 """Longest life that Cassandra lets a row have: 20 years, in seconds."""
 
+LAST_EXPIRY_S = (1 << 31) - 2
+"""The last second, since the epoch, at which a row may expire unless the cluster was told more."""
+
 _DEFAULT_TYPES = {"word": "text", "count": "bigint"}  # all others: timestamp
 _WINDOW_FIELDS = ("window_start", "window_end")
 

@@ -7,6 +7,7 @@ tells that nothing is committed. Whoever believed that would count everything on
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,6 +30,7 @@ class CommittedOffsets:
         self._group = group
         self._brokers = list(brokers)
         self._client: AIOKafkaAdminClient | None = None
+        self._connecting = asyncio.Lock()
 
     async def read(self, partition: TopicPartition) -> OffsetAndMetadata:
         """The committed offset and its metadata; offset -1 where nothing is committed.
@@ -39,7 +41,7 @@ class CommittedOffsets:
         try:
             return await self._ask(client, partition)
         except (KafkaError, OSError):
-            await self.close()
+            await self._close(client)
             raise
 
     async def _ask(
@@ -59,17 +61,25 @@ class CommittedOffsets:
 
     async def close(self) -> None:
         """Close the connection; `read` opens it again."""
-        client, self._client = self._client, None
-        if client is not None:
+        async with self._connecting:
+            if self._client is not None:
+                await self._close(self._client)
+
+    async def _close(self, client: AIOKafkaAdminClient) -> None:
+        current = self._client is client  # not if another reader has closed it already
+        if current:
+            self._client = None
             await client.close()
 
     async def _connected(self) -> AIOKafkaAdminClient:
-        if self._client is None:
-            client = AIOKafkaAdminClient(bootstrap_servers=self._brokers)
-            try:
-                await client.start()
-            except BaseException:
-                await client.close()
-                raise
-            self._client = client
-        return self._client
+        # All lanes open at once: one connects, the others wait for it.
+        async with self._connecting:
+            if self._client is None:
+                client = AIOKafkaAdminClient(bootstrap_servers=self._brokers)
+                try:
+                    await client.start()
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+            return self._client

@@ -73,7 +73,11 @@ class Records:
     @property
     def size(self) -> int:
         """The bytes that they take in memory, about."""
-        return sum([len(value) for value in self.values if value]) + _OVERHEAD_BYTES * len(self)
+        texts = sum(map(len, filter(None, [*self.values, *self.keys])))
+        headers = sum(
+            len(name) + len(text or b"") for own in self.headers.values() for name, text in own
+        )
+        return texts + headers + _OVERHEAD_BYTES * len(self)
 
     def since(self, offset: int) -> Records:
         """Those from `offset` on."""

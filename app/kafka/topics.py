@@ -23,6 +23,9 @@ MESSAGE_BYTES = str(8 << 20)
 
 WEEK_MS = str(7 * 24 * 3_600_000)
 
+KEPT_BYTES = str(1 << 30)
+"""How much of the messages that did not count is kept, for each partition."""
+
 SHOWN_SECONDS = 10
 """How long a topic that was made may take until the broker shows it."""
 
@@ -46,6 +49,14 @@ def plans(settings: Settings) -> list[TopicPlan]:
         "retention.ms": WEEK_MS,
         "max.message.bytes": MESSAGE_BYTES,
     }
+    # By size: these keep the times that they came with, and old ones would be gone at once.
+    kept = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": KEPT_BYTES,
+        "segment.bytes": str(128 << 20),
+        "max.message.bytes": MESSAGE_BYTES,
+    }
     compacted = {
         "max.message.bytes": MESSAGE_BYTES,
         "cleanup.policy": "compact",
@@ -57,8 +68,8 @@ def plans(settings: Settings) -> list[TopicPlan]:
         TopicPlan(settings.lines, settings.partitions, {}, "WORDCOUNT_LINES"),
         TopicPlan(settings.partials, settings.partitions, deleted, "WORDCOUNT_ID"),
         TopicPlan(settings.changelog, settings.partitions, compacted, "WORDCOUNT_ID"),
-        TopicPlan(settings.late, settings.partitions, deleted, "WORDCOUNT_ID"),
-        TopicPlan(settings.rejected, settings.partitions, deleted, "WORDCOUNT_ID"),
+        TopicPlan(settings.late, settings.partitions, kept, "WORDCOUNT_ID"),
+        TopicPlan(settings.rejected, settings.partitions, kept, "WORDCOUNT_ID"),
     ]
 
 

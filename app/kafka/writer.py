@@ -27,7 +27,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from app.errors import ConfigurationError, UnavailableError
+from app.errors import ConfigurationError, UnavailableError, WordCountError
 from app.faultpoints import reached
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ class PartitionWriter:
                 self.position = await self.offsets.read(self.source)
             except _REFUSALS as error:
                 await _stop(producer)
-                raise UnavailableError(
-                    f"Kafka refuses the transactional producer {self.name}: {error!r}; "
-                    "grant it write rights"
-                ) from None
+                raise self._refused(error) from None
             except _PASSING as error:
                 await _stop(producer)
                 logger.warning("%s can't be opened, trying again: %r", self.name, error)
@@ -159,10 +156,8 @@ class PartitionWriter:
                 await self._try(outgoing, offset, metadata, written)
             except (ProducerFenced, InvalidProducerEpoch) as error:
                 raise FencedError(self.name) from error
-            except _TOO_LARGE:
-                raise _too_large(outgoing) from None
-            except InvalidTimestampError:
-                raise _untimely(outgoing) from None
+            except (*_REFUSALS, *_TOO_LARGE, InvalidTimestampError) as error:
+                raise self._final(error, outgoing) from None
             except _PASSING as error:
                 logger.warning(
                     "transaction of %s failed, looking how it ended: %r", self.name, error
@@ -180,6 +175,20 @@ class PartitionWriter:
                 if offset is not None:
                     self.position = OffsetAndMetadata(offset, metadata)
                 return written
+
+    def _final(self, error: KafkaError, outgoing: Sequence[Outgoing]) -> WordCountError:
+        """What to do about an error that would come again."""
+        if isinstance(error, _TOO_LARGE):
+            return _too_large(outgoing)
+        if isinstance(error, InvalidTimestampError):
+            return _untimely(outgoing)
+        return self._refused(error)
+
+    def _refused(self, error: KafkaError) -> UnavailableError:
+        return UnavailableError(
+            f"Kafka refuses the transactional producer {self.name}: {error!r}; "
+            "grant it write rights"
+        )
 
     async def _try(
         self,

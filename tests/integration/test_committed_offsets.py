@@ -79,6 +79,52 @@ async def test_a_coordinator_that_loads_is_not_taken_to_know_of_no_offset(
     await offsets.close()
 
 
+async def test_readers_share_one_connection(
+    kafka: EmbeddedKafka, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All lanes ask at once when partitions come; when asking fails, one connects anew for all."""
+    opened, closed = [], []
+    start, close = AIOKafkaAdminClient.start, AIOKafkaAdminClient.close
+
+    async def counted_start(self: AIOKafkaAdminClient) -> None:
+        opened.append(self)
+        await start(self)
+
+    async def counted_close(self: AIOKafkaAdminClient) -> None:
+        closed.append(self)
+        await close(self)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "start", counted_start)
+    monkeypatch.setattr(AIOKafkaAdminClient, "close", counted_close)
+    offsets = CommittedOffsets(unique, [kafka.address])
+
+    async def read() -> None:
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(KafkaError):
+                    await offsets.read(TopicPartition(unique, 0))
+                    return
+                await asyncio.sleep(0.05)
+
+    await asyncio.gather(*(read() for _ in range(8)))
+    before = len(opened)
+    assert len(set(opened) - set(closed)) == 1
+    with monkeypatch.context() as patched:
+
+        async def fail(*_: Any) -> None:
+            raise KafkaError("away")
+
+        patched.setattr(AIOKafkaAdminClient, "_send_request", fail)
+        answers = [offsets.read(TopicPartition(unique, 0)) for _ in range(8)]
+        told = await asyncio.gather(*answers, return_exceptions=True)
+        assert all(isinstance(answer, KafkaError) for answer in told)
+    assert set(opened) == set(closed)
+    await asyncio.gather(*(read() for _ in range(8)))
+    assert len(opened) == before + 1
+    await offsets.close()
+    assert set(opened) == set(closed)
+
+
 async def test_a_broker_that_still_reads_its_log_is_not_taken_to_know_of_no_offset(
     broker: EmbeddedKafka,
 ) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, UnavailableError
 from app.kafka import writer as writers
 from app.kafka.offsets import CommittedOffsets
 from app.kafka.writer import FencedError, Outgoing, PartitionWriter, Record
@@ -86,6 +86,23 @@ async def committed(kafka: EmbeddedKafka, topic: str, records: int) -> list[byte
 def words(writer: PartitionWriter, *values: bytes) -> list[Outgoing]:
     """Records for the topic that the writer's offsets are of."""
     return [Outgoing(writer.source, [Record(None, value) for value in values])]
+
+
+async def test_a_topic_that_may_not_be_written_is_not_tried_for_ever(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing right is told at once, with the writer and the topic that lack it."""
+    writer = make()
+    await writer.open()
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise TopicAuthorizationFailedError(writer.source.topic)
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", refuse)
+    with pytest.raises(UnavailableError, match="Kafka refuses the transactional producer") as told:
+        await writer.commit(words(writer, b"one"), 1)
+    assert writer.source.topic in str(told.value)
+    assert "grant it write rights" in str(told.value)
 
 
 async def test_the_offset_that_an_opened_writer_tells_can_move_no_more(

@@ -58,6 +58,14 @@ def test_a_row_can_live_as_long_as_its_window(now_ms: int, seconds: int) -> None
     assert int.from_bytes(rows.encode(ROW, now_ms)[-1], "big") == seconds
 
 
+def test_a_row_of_a_far_window_expires_when_cassandra_still_can() -> None:
+    """One line dated 2040 makes no row that Cassandra refuses for its end past January 2038."""
+    now_s, in_2040_s = 1_800_000_000, 2_209_000_000
+    row = ROW._replace(window_end_ms=in_2040_s * 1000)
+    ttl = int.from_bytes(encoder(OUTPUT_TTL="window").encode(row, now_s * 1000)[-1], "big")
+    assert now_s + ttl == 2_147_483_646
+
+
 def test_a_conditional_insert_has_no_timestamp() -> None:
     """IF NOT EXISTS and USING TIMESTAMP exclude each other; a TTL may be there."""
     rows = encoder(OUTPUT_IF_NOT_EXISTS="true", OUTPUT_TTL="1h")

@@ -54,7 +54,12 @@ def test_columns_hold_what_records_hold(records: list[Record], data: st.DataObje
     assert objects(whole.since(offset)) == [r for r in records if r.offset >= offset]
     places = data.draw(st.lists(st.sampled_from(range(len(records))))) if records else []
     assert objects(whole.select(places)) == [records[place] for place in places]
-    assert whole.size >= sum(len(record.value or b"") for record in records)
+    assert whole.size >= sum(
+        len(record.value or b"")
+        + len(record.key or b"")
+        + sum(len(name) + len(text) for name, text in record.headers)
+        for record in records
+    )
 
 
 def test_nothing_joined_is_nothing() -> None:

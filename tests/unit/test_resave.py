@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from rocksdict import DbClosedError
 
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.windows import Windows
@@ -115,6 +116,26 @@ async def test_a_row_that_fits_no_column_does_not_keep_the_others_out() -> None:
     sink.refused = "w03-1"
     await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
     assert saved(sink) == {row for row in all_of(table) if row[0] != "w03-1"}
+
+
+async def test_a_partition_that_goes_in_the_middle_of_a_step_is_left_to_its_next_owner() -> None:
+    """Its store is closed under the step; the other partition is saved all the same."""
+    table, sink = Table(), Sink()
+    scan = table.scan
+
+    def close(partition: int, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        if partition == 0 and sink.written:
+            del table.owned[0]
+            table.store.scan = scan  # type: ignore[method-assign]
+            raise DbClosedError
+        return scan(partition, low, high)
+
+    table.store.scan = close  # type: ignore[method-assign]
+    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
+    assert {row for row in saved(sink) if row[0].endswith("-1")} == {
+        row for row in all_of(table) if row[0].endswith("-1")
+    }
+    assert 0 < sum(row.word.endswith("-0") for row in sink.written) < 50
 
 
 async def test_the_top_words_of_each_window_come_along() -> None:

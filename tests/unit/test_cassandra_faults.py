@@ -1,0 +1,26 @@
+"""Which faults of Cassandra pass."""
+
+from __future__ import annotations
+
+import pytest
+from cassandra.protocol import CDCWriteException, ErrorMessage, InvalidRequestException
+
+from app.cassandra.faults import is_passing, kind
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (ErrorMessage(0x1700, "CAS operation result is unknown", None), "CasWriteUnknown"),
+        (CDCWriteException(0x1600, "no space for changes", None), "CDCWriteFailure"),
+    ],
+)
+def test_faults_without_a_class_of_their_own_pass(error: Exception, name: str) -> None:
+    """A node that is slow in Paxos, or has no room for changes now, is asked again."""
+    assert is_passing(error)
+    assert kind(error) == name
+
+
+def test_what_is_wrong_stays_wrong() -> None:
+    """A statement that Cassandra does not understand is not sent again."""
+    assert not is_passing(InvalidRequestException(0x2200, "unknown column", None))

@@ -1,0 +1,31 @@
+"""The flush, when Cassandra hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from agents.flush import Flusher
+
+if TYPE_CHECKING:
+    from tables.unflushed import Snapshot
+
+
+class HangingFlusher(Flusher):
+    """One whose slices never end."""
+
+    async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:
+        await asyncio.Event().wait()
+        return False
+
+
+async def test_the_last_flush_waits_no_longer_than_it_may() -> None:
+    """It tells what is left, though the flush before it still waits for Cassandra."""
+    table = SimpleNamespace(waiting=lambda: 3, owned={}, ranges=None)
+    flusher = HangingFlusher(table, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    before = asyncio.create_task(flusher.flush_counts())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await flusher.flush_counts(0.05) == 3
+    before.cancel()
