@@ -56,6 +56,9 @@ _SIZES = ("rocksdb.live-sst-files-size", "rocksdb.cur-size-all-mem-tables")
 MEMTABLE_BYTES = 16 << 20
 """Largest memtable of one partition; all together are held to a share of the memory, too."""
 
+DAMAGED = "DAMAGED"
+"""File in a database's directory: it is to be thrown away before it is opened again."""
+
 UNLOCK_SECONDS = 5.0
 """How long a scan may take to notice that its database has been closed."""
 
@@ -64,7 +67,8 @@ class CountStore(SerializedStore[bytes, bytes]):
     """RocksDB databases of this worker's partitions, active and standby.
 
     `memory` (bytes) is for the blocks and memtables of all of them; `begins` tells where each
-    partition's changelog begins.
+    partition's changelog begins. Whatever finds a database damaged raises UnavailableError, and the
+    worker stops: the next start throws it away and recovers it.
     """
 
     logger = logging.getLogger("faust.stores")  # what it says as a Faust service
@@ -83,7 +87,9 @@ class CountStore(SerializedStore[bytes, bytes]):
         """Values of `keys`, None where there is none."""
         if not keys:
             return []
-        values: list[bytes | None] = self._database(partition).get(list(keys))
+        database = self._database(partition)
+        with self._minding_damage(partition):
+            values: list[bytes | None] = database.get(list(keys))
         return values
 
     def write(self, partition: int, puts: Iterable[Put], offset: int) -> None:
@@ -98,8 +104,12 @@ class CountStore(SerializedStore[bytes, bytes]):
             else:
                 batch.put(key, value)
         batch.put(OFFSET, str(offset).encode())
+        database = self._database(partition)
         try:
-            self._database(partition).write(batch)
+            with self._minding_damage(partition):  # what compaction found, writing tells
+                database.write(batch)
+        except UnavailableError:
+            raise
         except Exception as error:
             raise UnavailableError(
                 f"RocksDB can't write {self._path(partition)}: {error}; make room on its disk, "
@@ -112,31 +122,36 @@ class CountStore(SerializedStore[bytes, bytes]):
         Raises DbClosedError once the database has been closed: it stays locked until then.
         """
         database = self._database(partition)
-        iterator = database.iter()
-        iterator.seek(start)
-        while iterator.valid():
-            if self._databases.get(partition) is not database:
-                raise DbClosedError
-            key = iterator.key()
-            if key >= end:
-                return
-            yield key, iterator.value()
-            iterator.next()
+        with self._minding_damage(partition):
+            iterator = database.iter()
+            iterator.seek(start)
+            while iterator.valid():
+                if self._databases.get(partition) is not database:
+                    raise DbClosedError
+                key = iterator.key()
+                if key >= end:
+                    return
+                yield key, iterator.value()
+                iterator.next()
+            iterator.status()  # raises if it was an error that ended the loop, not the last row
 
     def prefixes(self, partition: int) -> Iterator[bytes]:
         """The first 8 bytes of keys, each once, in order: one for each window."""
-        iterator = self._database(partition).iter()
-        iterator.seek_to_first()
-        while iterator.valid():
-            key = iterator.key()
-            if len(key) < PREFIX_BYTES:
-                iterator.next()
-                continue
-            prefix = key[:PREFIX_BYTES]
-            yield prefix
-            if prefix == b"\xff" * PREFIX_BYTES:
-                return
-            iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+        database = self._database(partition)
+        with self._minding_damage(partition):
+            iterator = database.iter()
+            iterator.seek_to_first()
+            while iterator.valid():
+                key = iterator.key()
+                if len(key) < PREFIX_BYTES:
+                    iterator.next()
+                    continue
+                prefix = key[:PREFIX_BYTES]
+                yield prefix
+                if prefix == b"\xff" * PREFIX_BYTES:
+                    return
+                iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+            iterator.status()  # as in `scan`
 
     def sizes(self) -> dict[int, int]:
         """Bytes of each open database, standby copies too: its files and what is in memory."""
@@ -154,7 +169,7 @@ class CountStore(SerializedStore[bytes, bytes]):
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The changelog offset that the rows stand at; None where nothing is stored."""
-        offset = self._database(tp.partition).get(OFFSET)
+        [offset] = self.read(tp.partition, [OFFSET])
         return None if offset is None else int(offset)
 
     def refuse_foreign(self, tp: TP, end: int) -> None:
@@ -226,7 +241,9 @@ class CountStore(SerializedStore[bytes, bytes]):
         """Close one database; it opens again when it is next used."""
         database = self._databases.pop(partition, None)
         if database is not None:
-            database.close()
+            # Closing a damaged one fails, too; the worker stops for it, and closes the others.
+            with contextlib.suppress(UnavailableError), self._minding_damage(partition):
+                database.close()
 
     def reset_state(self) -> None:
         """Delete the local databases, for `faust reset`; the changelog brings them back."""
@@ -257,6 +274,9 @@ class CountStore(SerializedStore[bytes, bytes]):
         path = self._path(partition)
         with contextlib.suppress(FileExistsError):
             path.parent.mkdir(parents=True)
+        marked = path / DAMAGED
+        if marked.exists():
+            self._throw_away(path, marked.read_text())
         try:
             return self._unlocked(path)
         except Exception as error:
@@ -265,10 +285,35 @@ class CountStore(SerializedStore[bytes, bytes]):
                     f"RocksDB can't open {path}: {error}; is another worker using this data "
                     "directory? Give each worker its own with --datadir"
                 ) from None
-            # The changelog holds every row: a broken copy is thrown away and made anew.
-            logger.warning("%s is damaged (%s); recovering it from the changelog", path, error)
-            shutil.rmtree(path, ignore_errors=True)
-            return Rdict(str(path), options=self._options())
+            self._throw_away(path, str(error))
+            return self._unlocked(path)
+
+    def _throw_away(self, path: Path, damage: str) -> None:
+        # The changelog holds every row: a broken copy is made anew.
+        logger.warning("%s is damaged (%s); recovering it from the changelog", path, damage)
+        shutil.rmtree(path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _minding_damage(self, partition: int) -> Iterator[None]:
+        """Stop the worker for a database that turns out damaged, and mark it.
+
+        It is not deleted here: other threads may be in it.
+        """
+        try:
+            yield
+        except Exception as error:
+            if "orrupt" not in str(error):
+                raise
+            path = self._path(partition)
+            remedy = "the next start throws it away and recovers it from the changelog"
+            try:
+                (path / DAMAGED).write_text(str(error))
+            except OSError:
+                remedy = "delete it: the next start recovers it from the changelog"
+            said = f"{path} is damaged ({error}); {remedy}"
+            # Not the error that is raised: its frames would keep an iterator, which keeps the lock.
+            cast("Any", self.app).fail(UnavailableError(said))
+            raise UnavailableError(said) from None
 
     def _unlocked(self, path: Path) -> Rdict:
         deadline = time.monotonic() + UNLOCK_SECONDS
