@@ -56,6 +56,8 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
     # Windows are refused one by one as they go: those above may still wait for Cassandra.
     reached = max(own.expired, start + 1)
     puts.append((rows.EXPIRED, rows.encode_number(reached)))
+    # The versions of what goes are not above this one, from which the next owner goes on.
+    puts.append((rows.FLUSHED, rows.encode_number(own.flushed)))
     return Removal(start, ends, reached, puts)
 
 

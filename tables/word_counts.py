@@ -229,7 +229,8 @@ class WordCounts(faust.Table[bytes, bytes]):
         for prefix, row in zip(prefixes, store.read(partition, prefixes), strict=True):
             if row is not None:
                 own.windows[self.ranges.start_of(prefix)] = rows.decode_totals(row)
-        own.version = max((t.version for t in own.windows.values()), default=0)
+        # Windows go once Cassandra has them, and the newest version may have gone with the last.
+        own.version = max([own.flushed, *(totals.version for totals in own.windows.values())])
         lacking = [start for start, of in own.windows.items() if of.version > own.flushed]
         own.begin_with(Backlog(partial(self.rows_of, partition), lacking, own.flushed))
         return own
