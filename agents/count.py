@@ -7,6 +7,7 @@ One transaction carries the changed rows and the offset of partials[q]; RocksDB 
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Counter"]
 
 EXPIRY_SECONDS = 5.0
-"""How often an idle lane looks for windows past retention."""
+"""How often an idle lane looks for windows past retention; the longest that a busy one removes."""
 
 
 class Counter:
@@ -45,6 +46,7 @@ class Counter:
         """Gather partial counts; each checkpoint interval, add them to the table."""
         pending = self._nothing_pending()
         while (blocks := await lane.take(min(pending.seconds_left, EXPIRY_SECONDS))) is not None:
+            began = time.monotonic()
             if blocks:
                 await in_thread(partial(pending.add, blocks))
                 self._metrics.gathered(len(blocks))
@@ -52,7 +54,7 @@ class Counter:
             if pending.due:
                 await self._checkpoint(lane, pending)
                 pending = self._nothing_pending()
-            await self._expire(lane)
+            await self._expire(lane, time.monotonic() - began)
         if pending.offset is not None:
             await self._checkpoint(lane, pending)
 
@@ -68,12 +70,19 @@ class Counter:
                 reached("count.applied")
         self._metrics.checkpointed(change.size, change.refused)
 
-    async def _expire(self, lane: Lane) -> None:
-        """Remove one step of what is past retention, if anything is."""
-        removal = await in_thread(partial(next_removal, self._table, lane.partition))
-        if removal is not None:
+    async def _expire(self, lane: Lane, seconds: float) -> None:
+        """Remove a step of what is past retention; while there is more, go on for `seconds`.
+
+        A row is removed in less time than it is counted. So with as much time as counting has just
+        taken expiry keeps up with it, and takes no more than that.
+        """
+        ends = time.monotonic() + min(seconds, EXPIRY_SECONDS)
+        find = partial(next_removal, self._table, lane.partition)
+        while (removal := await in_thread(find)) is not None:
             end = await self._commit(lane, removal.puts, None)
             await in_thread(partial(apply_removal, self._table, lane.partition, removal, end))
+            if time.monotonic() >= ends:
+                break
 
     async def _commit(self, lane: Lane, puts: Iterable[Put], offset: int | None) -> int:
         """Write rows to the changelog, with the offset of partials; where the changelog ends."""

@@ -28,10 +28,13 @@ STEP_ROWS = 20_000
 
 @dataclass(slots=True)
 class Removal:
-    """One step: the window that it shortens, whether that ends it, and what to write."""
+    """One step: the windows that it shortens, those of them that it ends, and what to write.
 
-    start: int
-    ends: bool
+    `bound` is the start (ms) below which windows are gone then.
+    """
+
+    shortened: list[int]
+    ended: list[int]
     bound: int
     puts: list[Put]
 
@@ -40,25 +43,30 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
     """The next step of expiry in a partition; None where nothing has expired."""
     own = table.owned[partition]
     bound = max(own.expired, table.ranges.expired_before(_clock(table, own)))
-    expired = [
+    expired = sorted(
         start
         for start, totals in list(own.windows.items())
         if start < bound and totals.version <= own.flushed
-    ]
+    )
     if not expired:
         return None
-    start = min(expired)
-    keys = [key for key, _ in islice(table.rows_of(partition, start), STEP_ROWS)]
-    ends = len(keys) < STEP_ROWS
-    puts: list[Put] = [(key, None) for key in keys]
-    if ends:
+    shortened, ended = [], []
+    puts: list[Put] = []
+    for start in expired:
+        most = STEP_ROWS - len(puts)
+        keys = [key for key, _ in islice(table.rows_of(partition, start), most)]
+        shortened.append(start)
+        puts.extend((key, None) for key in keys)
+        if len(keys) == most:
+            break
+        ended.append(start)
         puts.append((table.ranges.prefix(start), None))
-    # Windows are refused one by one as they go: those above may still wait for Cassandra.
-    reached = max(own.expired, start + 1)
+    # Windows are refused as they go: those above may still wait for Cassandra.
+    reached = max(own.expired, shortened[-1] + 1)
     puts.append((rows.EXPIRED, rows.encode_number(reached)))
     # The versions of what goes are not above this one, from which the next owner goes on.
     puts.append((rows.FLUSHED, rows.encode_number(own.flushed)))
-    return Removal(start, ends, reached, puts)
+    return Removal(shortened, ended, reached, puts)
 
 
 def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: int) -> None:
@@ -67,9 +75,10 @@ def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: i
     with own.changing():
         table.store.write(partition, removal.puts, offset)
         own.expired = removal.bound
-        own.tops.pop(removal.start, None)
-        if removal.ends:
-            own.windows.pop(removal.start, None)
+        for start in removal.shortened:
+            own.tops.pop(start, None)
+        for start in removal.ended:
+            own.windows.pop(start, None)
 
 
 def _clock(table: WordCounts, own: Partition) -> int:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
+from agents.count import Counter
 from app import create_app
+from app.metrics import Metrics
 from app.partials import WindowCounts
+from app.settings import Settings
+from tables import expiry
 from tables.expiry import apply_removal, next_removal
 from tables.partition import Partition
 from tables.unflushed import Snapshot
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from aiokafka import TopicPartition
+
+    from app.kafka.writer import Outgoing
     from tables.word_counts import WordCounts
 
 MINUTE = 60_000
@@ -58,6 +66,62 @@ def expire(table: WordCounts) -> int:
         apply_removal(table, 0, removal, 0)
         steps += 1
     return steps
+
+
+def test_a_step_takes_as_many_windows_as_it_has_room_for(
+    table: WordCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few rows each window has, they go as fast as they come; no step is larger for it."""
+    monkeypatch.setattr(expiry, "STEP_ROWS", 10)
+    for minute in range(20):
+        add(table, minute, "a", "b", "c")
+    add(table, 20, *(f"word{number}" for number in range(25)))
+    flush(table)
+    add(table, 40, "new")
+    assert expire(table) == 11  # 20 windows of 4 rows and one of 26, their own rows among them
+    for _ in range(2):
+        assert table.windows() == {START + 40 * MINUTE: (1, 1)}
+        assert table.owned[0].expired == START + 20 * MINUTE + 1
+        assert list(table.store.prefixes(0)) == [table.ranges.prefix(START + 40 * MINUTE)]
+        table.owned[0] = table._loaded(0)
+
+
+def test_rows_that_cassandra_lacks_do_not_go(table: WordCounts) -> None:
+    """A window waits for its flush though those around it go; what comes for it is refused."""
+    add(table, 0, "a")
+    add(table, 2, "c")
+    flush(table)
+    add(table, 1, "b")
+    table.owned[0].sources = {0: START + 10 * MINUTE}
+    assert expire(table) == 1
+    assert set(table.windows()) == {START + MINUTE}
+    delta = WindowCounts(START + MINUTE, pa.array(["b"]), pa.array([1]))
+    assert table.merge(0, [delta], {}).refused == 1
+    assert flush(table) == ["b"]
+    assert expire(table) == 1
+    assert table.windows() == {}
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0.0, 9), (60.0, 0)])
+async def test_expiry_goes_on_for_as_long_as_counting_took(
+    table: WordCounts, monkeypatch: pytest.MonkeyPatch, seconds: float, left: int
+) -> None:
+    """A busy lane removes as much as it makes; one that has done nothing removes a step."""
+    monkeypatch.setattr(expiry, "STEP_ROWS", 1)
+    for minute in range(5):
+        add(table, minute, "a")
+    flush(table)
+    table.owned[0].sources = {0: START + 10 * MINUTE}
+    lane: Any = SimpleNamespace(partition=0, commit=commit)
+    counter = Counter(Settings.read({}), table, Metrics())
+    await counter._expire(lane, seconds)
+    assert expire(table) == left
+
+
+async def commit(outgoing: list[Outgoing], offset: int | None) -> dict[TopicPartition, int]:
+    """Commit a transaction: it moves no offset of partial counts."""
+    assert offset is None
+    return {outgoing[0].partition: 0}
 
 
 def test_versions_grow_where_all_windows_have_gone(
