@@ -61,9 +61,8 @@ class Counter:
     async def _checkpoint(self, lane: Lane, pending: Pending) -> None:
         async with self._table.room(pending.rows):
             with self._metrics.checkpoint_seconds.time():
-                change = await in_thread(
-                    partial(self._table.merge, lane.partition, pending.deltas, pending.sources)
-                )
+                added = (pending.deltas, pending.sources, pending.heard)
+                change = await in_thread(partial(self._table.merge, lane.partition, *added))
                 end = await self._commit(lane, change.puts, pending.offset)
                 reached("count.committed")
                 await in_thread(partial(self._table.apply, lane.partition, change, end))

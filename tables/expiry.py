@@ -2,8 +2,9 @@
 
 Event time decides, by the slowest partition of lines: as long as one may still send lines for a
 window, the window stays, or its count would begin again from nothing. A partition that has been
-silent for the retention does not count; when all have, the wall clock decides. Whatever comes for
-an expired window after all is refused, not counted. Rows that Cassandra lacks do not go.
+silent for the retention does not count; when all have, the wall clock decides. Far-future times are
+no more than silence: they move no watermark, and would hold back all windows for ever. Whatever
+comes for an expired window after all is refused, not counted. Rows that Cassandra lacks do not go.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from app.windows import NO_WATERMARK
 from tables import rows
 
 if TYPE_CHECKING:
@@ -84,5 +86,9 @@ def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: i
 def _clock(table: WordCounts, own: Partition) -> int:
     """The time (ms) by which windows expire."""
     silent = time.monotonic() - table.ranges.retention_ms / 1000
-    marks = [mark for source, mark in own.sources.items() if own.heard.get(source, 0.0) > silent]
+    marks = [
+        mark
+        for source, mark in own.sources.items()
+        if mark > NO_WATERMARK and own.heard[source] > silent
+    ]
     return min(marks) if marks else time.time_ns() // 1_000_000

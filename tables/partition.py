@@ -29,10 +29,11 @@ class Partition:
     """What this worker keeps in memory of one partition that it owns; `lock` guards its changes.
 
     `version` is that of the newest checkpoint, `flushed` the one up to which Cassandra has all
-    rows, `sources` the watermark (ms) of each partition of lines, `heard` when partial counts of it
-    last came (monotonic, s), `expired` the start (ms) below which windows are gone, `unflushed` the
-    rows (key → count, version) that Cassandra lacks, beside those of the pass under way and of the
-    `backlog` of the owner before, `tops` the candidates of the windows that were asked for.
+    rows, `sources` the watermark (ms) of each partition of lines, `heard` when more of it last came
+    than far-future times (monotonic, s), `expired` the start (ms) below which windows are gone,
+    `unflushed` the rows (key → count, version) that Cassandra lacks, beside those of the pass under
+    way and of the `backlog` of the owner before, `tops` the candidates of the windows that were
+    asked for.
     """
 
     version: int = 0

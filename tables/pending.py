@@ -20,7 +20,8 @@ class Pending:
     """Partial counts since the last checkpoint, and when the next one is due.
 
     `deltas` are the counts, `rows` how many, `sources` the newest watermark (ms) of each partition
-    of lines that had a part in them, `offset` the one that they reach; None while nothing has come.
+    of lines that had a part in them, `heard` those of them with counts in a window that their
+    watermark has reached, `offset` the one that they reach; None while nothing has come.
     Past `most_rows` they are added up, and if that leaves many, the checkpoint comes before its
     time.
     """
@@ -28,6 +29,7 @@ class Pending:
     def __init__(self, interval_ms: int, most_rows: int) -> None:
         self.deltas: list[WindowCounts] = []
         self.sources: dict[int, int] = {}
+        self.heard: set[int] = set()
         self.offset: int | None = None
         self._interval_ms = interval_ms
         self._most_rows = most_rows
@@ -42,6 +44,8 @@ class Pending:
             self.deltas.extend(counts.windows)
             known = self.sources.get(counts.source, counts.watermark)
             self.sources[counts.source] = max(known, counts.watermark)
+            if any(own.start <= counts.watermark for own in counts.windows):
+                self.heard.add(counts.source)
             self.rows += sum(len(own.words) for own in counts.windows)
         if self.rows > self._most_rows:
             self._add_up()

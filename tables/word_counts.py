@@ -68,14 +68,14 @@ class Change:
     """What one checkpoint changes in one partition.
 
     `puts` is what goes to changelog and store, `heard` are the source partitions that had a part in
-    it, `refused` counts words whose window has expired.
+    it with more than far-future times, `refused` counts words whose window has expired.
     """
 
     version: int
     windows: list[WindowChange]
     sources: dict[int, int]
     puts: list[Put]
-    heard: tuple[int, ...] = ()
+    heard: frozenset[int] = frozenset()
     refused: int = 0
 
     @property
@@ -121,9 +121,16 @@ class WordCounts(faust.Table[bytes, bytes]):
     # Changes: each step runs in a thread, one at a time for each partition
 
     def merge(
-        self, partition: int, deltas: Iterable[WindowCounts], sources: Mapping[int, int]
+        self,
+        partition: int,
+        deltas: Iterable[WindowCounts],
+        sources: Mapping[int, int],
+        heard: Iterable[int] = (),
     ) -> Change:
-        """Prepare the change that adds `deltas` (several a window) to the partition's rows."""
+        """Prepare the change that adds `deltas` (several a window) to the partition's rows.
+
+        `sources` are the watermarks that come with them, `heard` is as in `Pending`.
+        """
         own = self.owned[partition]
         version = max(time.time_ns() // 1000, own.version + 1)
         parts = by_window(deltas)
@@ -146,7 +153,8 @@ class WordCounts(faust.Table[bytes, bytes]):
         marks = {**own.sources, **{s: max(m, own.sources.get(s, m)) for s, m in sources.items()}}
         puts.append((rows.SOURCES, json.dumps(marks).encode()))
         puts.append((rows.FLUSHED, rows.encode_number(own.flushed)))
-        return Change(version, windows, marks, puts, tuple(sources), refused)
+        moved = (s for s, mark in sources.items() if mark > own.sources.get(s, NO_WATERMARK))
+        return Change(version, windows, marks, puts, frozenset(heard).union(moved), refused)
 
     def apply(self, partition: int, change: Change, offset: int) -> None:
         """Take in a change whose transaction has committed, at `offset` of the changelog."""

@@ -38,7 +38,7 @@ class Table:
         yield
         self.done.append("room left")
 
-    def merge(self, partition: int, deltas: Any, sources: Any) -> Any:
+    def merge(self, partition: int, deltas: Any, sources: Any, heard: Any) -> Any:
         """Prepare a change of one row."""
         return SimpleNamespace(puts=[(b"key", b"row")], size=1, refused=0)
 
@@ -72,7 +72,7 @@ async def checkpoint(error: Exception | None) -> list[str]:
     """Let an agent count what waits; what was done, in order."""
     typed: Any = Table()
     agent = Counter(Settings.read({}), typed, Metrics())
-    pending: Any = SimpleNamespace(deltas=[], sources={}, offset=5, rows=3)
+    pending: Any = SimpleNamespace(deltas=[], sources={}, heard=set(), offset=5, rows=3)
     lane: Any = Lane(typed, error)
     try:
         await agent._checkpoint(lane, pending)

@@ -6,21 +6,24 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from agents.count import Counter
 from app import create_app
 from app.metrics import Metrics
-from app.partials import WindowCounts
+from app.partials import WindowCounts, pack
 from app.settings import Settings
+from app.windows import NO_WATERMARK
 from tables import expiry
 from tables.expiry import apply_removal, next_removal
 from tables.partition import Partition
+from tables.pending import Pending
 from tables.unflushed import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from aiokafka import TopicPartition
@@ -40,6 +43,15 @@ def table(tmp_path: Path) -> Iterator[WordCounts]:
     application.table.owned[0] = Partition()
     yield application.table
     application.table.store.close(0)
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass, by the monotonic clock."""
+    clock = time.monotonic
+    passed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(passed))
+    return passed.append
 
 
 def add(table: WordCounts, minute: int, *words: str) -> int:
@@ -100,6 +112,78 @@ def test_rows_that_cassandra_lacks_do_not_go(table: WordCounts) -> None:
     assert flush(table) == ["b"]
     assert expire(table) == 1
     assert table.windows() == {}
+
+
+def count(table: WordCounts, *lines: tuple[int, int]) -> None:
+    """Split and count lines, each the source that it is from and its minute after START."""
+    now = START + 3 * MINUTE
+    pending = Pending(1000, 1000)
+    for source, minute in lines:
+        time = np.array([START + minute * MINUTE], np.int64)
+        mark = table.owned[0].sources.get(source, NO_WATERMARK)
+        judged = table.ranges.judge(time, mark, now)
+        counts = [WindowCounts(at, pa.array(["a"]), pa.array([1])) for at, _ in judged.windows]
+        [[message]] = pack(counts, 1, source, judged.watermark)
+        block: Any = SimpleNamespace(records=SimpleNamespace(values=[message]), next=1)
+        pending.add([block])
+    table.apply(0, table.merge(0, pending.deltas, pending.sources, pending.heard), 0)
+    flush(table)
+
+
+def minutes(table: WordCounts) -> dict[int, int]:
+    """How many words each window holds, by its minute after START."""
+    return {(at - START) // MINUTE: words for at, (words, _) in table.windows().items()}
+
+
+def test_a_source_of_far_future_times_holds_no_window(table: WordCounts) -> None:
+    """It has no watermark, and may never have one."""
+    count(table, (0, 0), (1, 1000))
+    count(table, (0, 10), (1, 1001))
+    expire(table)
+    assert minutes(table) == {10: 1, 1000: 1, 1001: 1}
+
+
+def test_a_source_whose_clock_jumps_ahead_holds_windows_for_the_retention(
+    table: WordCounts, wait: Callable[[float], None]
+) -> None:
+    """It counts as silent: its watermark would hold all windows from the jump on for ever."""
+    count(table, (0, 0), (1, 0))
+    wait(60)
+    count(table, (0, 5), (1, 1000))
+    assert not expire(table)
+    wait(61)
+    count(table, (0, 10), (1, 1001))
+    expire(table)
+    assert minutes(table) == {10: 1, 1000: 1, 1001: 1}
+
+
+def test_a_source_whose_time_stands_still_holds_its_windows(
+    table: WordCounts, wait: Callable[[float], None]
+) -> None:
+    """A long file whose lines all have one time is counted to its end."""
+    count(table, (0, 0), (1, 0))
+    for minute in range(3, 12):
+        wait(100)
+        count(table, (0, minute), (1, 0))
+        assert not expire(table)
+    assert minutes(table) == {0: 11, **dict.fromkeys(range(3, 12), 1)}
+    wait(121)
+    count(table, (0, 12))
+    expire(table)
+    assert minutes(table) == {10: 1, 11: 1, 12: 1}
+
+
+def test_the_wall_clock_decides_where_all_sources_are_silent(
+    table: WordCounts, wait: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that comes would take the last windows away."""
+    monkeypatch.setattr(time, "time_ns", lambda: (START + 10 * MINUTE) * 1_000_000)
+    count(table, (0, 0), (1, 9))
+    wait(119)
+    assert not expire(table)
+    wait(2)
+    expire(table)
+    assert minutes(table) == {9: 1}
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(0.0, 9), (60.0, 0)])
