@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["partition_of", "partition_of_word", "split_by_partition"]
+__all__ = ["partition_of", "partition_of_word"]
 
 _MASK = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse mod 2⁶⁴
@@ -41,23 +41,6 @@ def partition_of_word(word: str, partitions: int) -> int:
     Raises UnicodeEncodeError for a lone surrogate, which no text that is UTF-8 holds.
     """
     return int(partition_of(pa.array([word.encode()], pa.large_binary()), partitions)[0])
-
-
-def split_by_partition(words: Any, counts: Any, partitions: int) -> list[tuple[Any, Any]]:
-    """Deal out words and their counts: at each of `partitions` indices, that partition's share.
-
-    Takes and gives pairs of pyarrow arrays; those given are slices of one copy.
-    """
-    if partitions == 1:
-        return [(words, counts)]
-    owners = partition_of(words, partitions)
-    order = pa.array(np.argsort(owners, kind="stable"))
-    words, counts = words.take(order), counts.take(order)
-    ends = np.cumsum(np.bincount(owners, minlength=partitions)).tolist()
-    return [
-        (words.slice(start, end - start), counts.slice(start, end - start))
-        for start, end in zip([0, *ends], ends, strict=False)
-    ]
 
 
 def _offsets_and_data(words: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

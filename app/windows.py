@@ -190,11 +190,6 @@ class Windows:
         return _PREFIX.pack(start + _SIGN) + word
 
     @staticmethod
-    def split_key(key: bytes) -> tuple[int, bytes]:
-        """Window start and word (UTF-8) of a key."""
-        return Windows.start_of(key), key[_PREFIX.size :]
-
-    @staticmethod
     def keys(start: int, words: Any) -> list[bytes]:
         """Keys of words, a pyarrow string or binary array, in a window."""
         kind = pa.large_binary() if _is_large(words) else pa.binary()
@@ -213,15 +208,6 @@ class Windows:
         )
         keys: list[bytes] = joined.to_pylist()
         return keys
-
-    @staticmethod
-    def split_keys(keys: Sequence[bytes]) -> tuple[Times, Any]:
-        """Window starts (int64) and words (pyarrow string array) of keys."""
-        prefixes = b"".join([key[: _PREFIX.size] for key in keys])
-        starts = np.frombuffer(prefixes, ">u8").astype(np.uint64) ^ np.uint64(_SIGN)
-        # pyarrow's binary_slice fails where what it slices has nothing left.
-        words = pa.array([key[_PREFIX.size :] for key in keys], pa.large_binary())
-        return starts.view(np.int64), words.cast(pa.large_string())
 
 
 def _is_large(words: Any) -> bool:

@@ -70,11 +70,6 @@ class WriteResult:
     elapsed_s: float = 0.0
     unwritten: list[Any] = field(default_factory=list)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every row was acknowledged."""
-        return not self.unwritten
-
 
 class WriteRefusedError(ConfigurationError):
     """Cassandra, or a column's type, refuses rows for good: trying again can't help.

@@ -94,7 +94,7 @@ class Bench:
 
         async def write() -> None:
             result = await writer.write(rows)
-            if result.retries or not result.complete:
+            if result.retries or result.unwritten:
                 raise SystemExit(f"{len(result.unwritten)} rows left: {result.faults}")
 
         return await self._timed(write, len(rows))

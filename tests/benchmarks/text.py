@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app import segments
-from app.partitioner import partition_of, split_by_partition
+from app.partitioner import partition_of
 from app.text import count_words, invalid_utf8, merge_counts
 from app.windows import NO_WATERMARK, Windows
 
@@ -73,7 +73,6 @@ def main() -> None:
     print(f"\nof {len(words):,} distinct words:")  # noqa: T201
     best("merge_counts, four parts of as many", lambda: merge_counts([(words, counts)] * 4))
     best("partition_of", lambda: partition_of(words, 4))
-    best("split_by_partition", lambda: split_by_partition(words, counts, 4))
     best("keys", lambda: Windows.keys(NOW, words))
 
     print(f"\nof {LINES:,} timestamps:")  # noqa: T201

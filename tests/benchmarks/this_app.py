@@ -106,8 +106,8 @@ class ThisApp(System):
         found = {}
         for key, value in rows.items():
             if len(key) > PREFIX_BYTES:
-                start, word = Windows.split_key(key)
-                found[start, word.decode()] = decode_row(value)[0]
+                word = key[PREFIX_BYTES:].decode()
+                found[Windows.start_of(key), word] = decode_row(value)[0]
         return found
 
     def said(self) -> str:

@@ -205,7 +205,7 @@ async def test_batches_go_to_one_set_of_replicas_each(
         assert len(groups) == len(cluster.nodes)
         assert min(groups.values()) > 100
         result = await writer.write(rows)
-        assert result.complete
+        assert not result.unwritten
         # Each group's rows fill batches of their own.
         at_most = -(-result.bytes // single.output_batch_bytes) + len(groups)
         assert len(groups) <= result.batches <= at_most + len(groups)
@@ -237,7 +237,7 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
         assert "Cannot achieve consistency level LOCAL_QUORUM" in faults["Unavailable"]
         async with session_at_one:
             at_one = await patiently_created(session_at_one, one, deadline)
-            assert (await at_one.write(rows_of(200, 1))).complete
+            assert not (await at_one.write(rows_of(200, 1))).unwritten
     finally:
         cluster.start_all()
     await all_written(writer, reader, settings.keyspace, 2)
@@ -259,7 +259,7 @@ async def all_written(
 ) -> None:
     deadline = time.monotonic() + 120
     result = await writer.write(rows_of(200, generation))
-    while not result.complete:
+    while result.unwritten:
         assert time.monotonic() < deadline, result.faults
         result = await writer.write(rows_of(200, generation))
     # The driver of the reader may have to find the nodes again.

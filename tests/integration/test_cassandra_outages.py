@@ -94,7 +94,7 @@ async def test_a_crash_and_restart_in_the_middle_of_writes_loses_nothing(
         crash: asyncio.Task[Any] | None = None
         deadline = time.monotonic() + 90
         generation, result = 0, WriteResult()
-        while crash is None or not crash.done() or not result.complete:
+        while crash is None or not crash.done() or result.unwritten:
             assert time.monotonic() < deadline
             generation += 1
             rows = rows_of(5_000, generation)
@@ -220,7 +220,7 @@ async def test_a_server_that_hangs_is_reported_in_time(
         finally:
             server.resume()
         deadline = time.monotonic() + 60
-        while not result.complete:
+        while result.unwritten:
             assert time.monotonic() < deadline
             result = await writer.write(rows_of(1_000, 2), timeout_s=10.0)
         assert await stored(session, unique) == {row.word: 2 for row in rows_of(1_000, 2)}
@@ -256,7 +256,7 @@ async def test_a_node_that_comes_back_is_noticed_whoever_finds_it(
         await asyncio.to_thread(server.start)
         deadline = time.monotonic() + 90
         for sink in (found_by_driver, found_anew):
-            while not (await sink.write(rows_of(10, 2))).complete:
+            while (await sink.write(rows_of(10, 2))).unwritten:
                 assert time.monotonic() < deadline
             assert (sink.nodes.count(), sink.nodes.none_up_seconds()) == ((1, 0), 0)
     said = [text for logger, _, text in caplog.record_tuples if logger == "app.cassandra.nodes"]
@@ -379,7 +379,7 @@ async def test_an_overloaded_server_is_given_time(
         await apply(session, settings)
         writer = await CassandraWriter.create(session, settings)
         result = await writer.write(rows_of(250, 1))
-        assert result.complete
+        assert not result.unwritten
         assert (result.failures["Overloaded"] > 0) == says_so, result.failures
         assert ("breached global limit" in result.faults.get("Overloaded", "")) == says_so
         assert result.elapsed_s > 1

@@ -155,7 +155,7 @@ async def test_a_user_with_a_certificate_writes(
     async with await connect(settings) as session:
         await apply(session, settings)
         writer = await CassandraWriter.create(session, settings)
-        assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+        assert not (await writer.write([Row("tea", 0, 60_000, 1, 1)])).unwritten
 
 
 async def test_a_wrong_password_is_said(
@@ -237,7 +237,7 @@ def no_right(keyspace: str) -> str:
 
 async def write_one(session: CassandraSession, settings: Settings) -> None:
     writer = await CassandraWriter.create(session, settings)
-    assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+    assert not (await writer.write([Row("tea", 0, 60_000, 1, 1)])).unwritten
 
 
 async def test_a_right_that_is_taken_away_is_said(
@@ -322,7 +322,7 @@ async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
     sink = CassandraSink(own)
     await sink.open()
     try:
-        assert (await sink.write(rows)).complete
+        assert not (await sink.write(rows)).unwritten
         await change_password(admin, unique, "second")
         server.kill()
         assert not (await sink.write(rows, timeout_s=5)).rows
@@ -333,14 +333,14 @@ async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
         assert "first" not in str(caught.value)
         await change_password(admin, unique, "first")
         await write_until(sink, rows, lambda: sink.nodes.count() == (1, 0))
-        assert (await sink.write(rows)).complete
+        assert not (await sink.write(rows)).unwritten
     finally:
         await sink.close()
 
 
 async def write_on(writer: CassandraWriter) -> None:
     while True:
-        assert (await writer.write([Row("tea", 0, 60_000, 1, 1)])).complete
+        assert not (await writer.write([Row("tea", 0, 60_000, 1, 1)])).unwritten
 
 
 async def change_password(admin: Settings, role: str, password: str) -> None:

@@ -140,7 +140,6 @@ def test_a_row_is_written_or_reported(
     assert not stored & unwritten
     assert result.rows == len(stored)
     assert result.rows + len(result.unwritten) == rows
-    assert result.complete == (not unwritten)
     assert sum(result.failures.values()) + result.batches == len(fake.requests)
     assert fake.most_requests <= at_once
 
@@ -150,7 +149,7 @@ async def test_passing_faults_are_tried_again() -> None:
     left = list(PASSING)
     fake = FakeCassandra(lambda: left.pop() if left else None)
     result = await writer_of(fake).write(rows_of(10))
-    assert result.complete
+    assert not result.unwritten
     assert result.retries == len(PASSING)
     assert result.failures == {
         "OperationTimedOut": 1,

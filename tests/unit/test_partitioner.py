@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import partitioner
-from app.partitioner import partition_of, partition_of_word, split_by_partition
+from app.partitioner import partition_of, partition_of_word
 
 MASK = (1 << 64) - 1
 KINDS = [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()]
@@ -106,21 +106,6 @@ def test_words_spread_evenly(words: list[str], partitions: int) -> None:
         2 / (9 * freedom)
     ) ** 0.5
     assert deviation < 4.75, shares
-
-
-@given(st.dictionaries(st.text(max_size=5), st.integers(1, 1 << 40)), st.sampled_from([1, 4, 7]))
-def test_each_word_is_dealt_to_its_owner_once(counts: dict[str, int], partitions: int) -> None:
-    """Shares hold each word with its count just at its own partition."""
-    words = pa.array(list(counts), pa.string())
-    shares = split_by_partition(words, pa.array(list(counts.values()), pa.int64()), partitions)
-    assert len(shares) == partitions
-    dealt: dict[str, int] = {}
-    for partition, (own_words, own_counts) in enumerate(shares):
-        own = dict(zip(own_words.to_pylist(), own_counts.to_pylist(), strict=True))
-        assert all(partition_of_word(word, partitions) == partition for word in own)
-        assert not own.keys() & dealt.keys()
-        dealt.update(own)
-    assert dealt == counts
 
 
 def test_a_lone_surrogate_is_no_word() -> None:
