@@ -302,7 +302,7 @@ class CountStore(SerializedStore[bytes, bytes]):
         try:
             yield
         except Exception as error:
-            if "orrupt" not in str(error):
+            if not str(error).startswith("Corruption: "):
                 raise
             path = self._path(partition)
             remedy = "the next start throws it away and recovers it from the changelog"
