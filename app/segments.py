@@ -39,37 +39,38 @@ _CLASSES = {
     "NEWLINE": r"[\p{WB=CR}\p{WB=LF}\p{WB=Newline}]",
 }
 
-# `<X>` is one character of a class with the marks that follow it (WB4). A segment is one part, or
-# several where a zero width joiner stands before a pictograph (WB3c).
-_RULES = r"""
-(?(DEFINE)
-  (?P<letters>  # WB5-7, 7b, 7c
-    (?: {HEBREW}{E}*+ (?: \p{WB=Double_Quote}{E}*+ (?={HEBREW}) )?+ | <LETTER> )
-    (?: {MIDLETTER}{E}*+ (?={LETTER}) )?+
-  )
-  (?P<digits> <DIGIT> (?: {MIDNUM}{E}*+ (?={DIGIT}) )?+ )  # WB8, 11, 12
-  (?P<run> (?: (?&letters) | (?&digits) )++ | (?: <KATAKANA> )++ )  # WB9, 10, 13
-  (?P<part>
-    (?: <JOIN> )*+ (?&run) (?: (?: <JOIN> )++ (?&run) )*+  # WB13a, 13b
-      (?: (?<= {HEBREW}{E}*+ ) \p{WB=Single_Quote}{E}*+ | (?: <JOIN> )*+ )  # WB7a
-    | (?: <JOIN> )++
-    | <FLAG> (?: <FLAG> )?+  # WB15, 16
-    | \r\n | {NEWLINE}  # WB3, 3a, 3b
-    | \p{WB=WSegSpace}++ {E}*+  # WB3d
-    | (?s:.){E}*+  # WB999
-  )
-)
-(?&part) (?: (?<=\p{WB=ZWJ}) (?=\p{Extended_Pictographic}) (?&part) )*+
-"""
+# `<X>` is one character of a class with the marks that follow it (WB4). A rule names those before.
+_RULES = {
+    "LETTERS": r"""  # WB5-7, 7b, 7c
+        (?: {HEBREW}{E}*+ (?: \p{WB=Double_Quote}{E}*+ (?={HEBREW}) )?+ | <LETTER> )
+        (?: {MIDLETTER}{E}*+ (?={LETTER}) )?+
+    """,
+    "DIGITS": r" <DIGIT> (?: {MIDNUM}{E}*+ (?={DIGIT}) )?+ ",  # WB8, 11, 12
+    "RUN": r" (?: {LETTERS} | {DIGITS} )++ | (?: <KATAKANA> )++ ",  # WB9, 10, 13
+    "PART": r"""
+        (?: <JOIN> )*+ {RUN} (?: (?: <JOIN> )++ {RUN} )*+  # WB13a, 13b
+            (?: (?<= {HEBREW}{E}*+ ) \p{WB=Single_Quote}{E}*+ | (?: <JOIN> )*+ )  # WB7a
+        | (?: <JOIN> )++
+        | <FLAG> (?: <FLAG> )?+  # WB15, 16
+        | \r\n | {NEWLINE}  # WB3, 3a, 3b
+        | \p{WB=WSegSpace}++ {E}*+  # WB3d
+        | (?s:.){E}*+  # WB999
+    """,
+    "SEGMENT": r" {PART} (?: (?<=\p{WB=ZWJ}) (?=\p{Extended_Pictographic}) {PART} )*+ ",  # WB3c
+}
 
 
 def _compiled() -> Any:
-    rules = _RULES
+    # Rules stand written out in each other. As groups called by name each call would copy what
+    # has matched so far: a long segment would take quadratic time.
+    rule = "{SEGMENT}"
+    for name, text in reversed(_RULES.items()):
+        rule = rule.replace(f"{{{name}}}", f"(?: {text} )")
     for name, characters in _CLASSES.items():
-        rules = rules.replace(f"<{name}>", f"{characters}{{E}}*+")
+        rule = rule.replace(f"<{name}>", f"{characters}{{E}}*+")
     for name, characters in _CLASSES.items():
-        rules = rules.replace(f"{{{name}}}", characters)
-    return regex.compile(rules, regex.VERBOSE | regex.VERSION1)
+        rule = rule.replace(f"{{{name}}}", characters)
+    return regex.compile(rule, regex.VERBOSE | regex.VERSION1)
 
 
 _SEGMENT = _compiled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -261,6 +262,25 @@ class TestUnicode:
         """A token without whitespace and past what is cached counts like any other."""
         value = ("Ab," * 1000).encode()
         assert counted([value], "unicode") == {"ab": 1000}
+
+    @pytest.mark.parametrize(
+        ("start", "more"),
+        [
+            ("1", ",1"),
+            ("a", "'a"),
+            ("a", "_a"),
+            ("a", "\u0301"),
+            ("1\u200d", "🛑\u200d"),
+            ("א", '"א'),
+        ],
+    )
+    def test_a_long_segment_takes_linear_time(self, start: str, more: str) -> None:
+        """A line that is one word costs what any other does; in quadratic time it took minutes."""
+        value = start + more * (400_000 // len(more))
+        began = time.process_time()
+        found = counted([value.encode()], "unicode")
+        assert time.process_time() - began < 5
+        assert found == {value: 1}
 
 
 # The rules of UAX #29 one after the other, as the report states them
