@@ -15,13 +15,17 @@ from app.text import invalid_utf8
 from app.windowed import count_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from app.kafka.blocks import Block
+    from app.partials import WindowCounts
     from app.settings import Settings
     from app.windows import Windows
 
 __all__ = ["Split", "split_blocks"]
+
+PACKED_ROWS = 1 << 18
+"""Rows from which on some windows are packed before the next are counted: a word may be in many."""
 
 
 class Split(NamedTuple):
@@ -53,20 +57,36 @@ def split_blocks(
         late = records.select(judged.late.tolist())
         outgoing.append(_unchanged(settings.late, source, late))
     values = [value or b"" for value in records.values]
-    counted = count_windows(values, judged, settings.words)
-    for owner, messages in enumerate(pack(counted, settings.partitions, source, judged.watermark)):
-        if messages:
-            partition = TopicPartition(settings.partials, owner)
-            outgoing.append(Outgoing(partition, [Record(None, message) for message in messages]))
+    words = 0
+    for counted in _some_at_a_time(count_windows(values, judged, settings.words)):
+        words += sum(int(counts.to_numpy().sum()) for _, _, counts in counted)
+        packed = pack(counted, settings.partitions, source, judged.watermark)
+        outgoing += [
+            Outgoing(TopicPartition(settings.partials, owner), [Record(None, m) for m in messages])
+            for owner, messages in enumerate(packed)
+            if messages
+        ]
     tally = Tally(
         blocks=len(blocks),
         lines=count_lines(values),
         messages=len(values),
-        words=sum(int(counts.to_numpy().sum()) for _, _, counts in counted),
+        words=words,
         late=len(judged.late),
         rejected=len(bad),
     )
     return Split(outgoing, judged.watermark, tally)
+
+
+def _some_at_a_time(counted: Iterable[WindowCounts]) -> Iterator[list[WindowCounts]]:
+    some: list[WindowCounts] = []
+    rows = 0
+    for window in counted:
+        some.append(window)
+        rows += len(window.words)
+        if rows >= PACKED_ROWS:
+            yield some
+            some, rows = [], 0
+    yield some
 
 
 def _unchanged(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,17 @@ import pytest
 from aiokafka import TopicPartition
 
 from agents.split import Splitter
+from app import splitting
 from app.kafka.blocks import Batch, Block
 from app.kafka.records import Records
 from app.metrics import Metrics
+from app.partials import pack, unpack
 from app.settings import Settings
-from app.windows import Windows
+from app.windows import NO_WATERMARK, Windows
 
 if TYPE_CHECKING:
     from app.kafka.writer import Outgoing
+    from app.partials import WindowCounts
 
 MINUTE = 60_000
 LINES = TopicPartition("lines", 0)
@@ -74,3 +78,31 @@ async def test_the_watermark_is_committed_with_the_offset() -> None:
     """It is the newest timestamp so far, and a line out of order does not move it back."""
     lane = await split(Lane([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], ""))
     assert lane.marks == [str(5 * MINUTE), str(9 * MINUTE), str(9 * MINUTE)]
+
+
+def test_windows_are_packed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is in many windows is not packed for all of them at once; none is left out."""
+    hops = Windows(3 * MINUTE, MINUTE, MINUTE, 24 * 60 * MINUTE)
+    lines = [block(number, number * MINUTE) for number in range(20)]
+    packed: list[int] = []
+
+    def pack_some(counted: list[WindowCounts], *more: int) -> list[list[bytes]]:
+        packed.append(len(counted))
+        return pack(counted, *more)
+
+    monkeypatch.setattr(splitting, "pack", pack_some)
+    monkeypatch.setattr(splitting, "PACKED_ROWS", 5)
+    done = splitting.split_blocks(lines, NO_WATERMARK, hops, Settings.read({}))
+    counted = Counter(
+        (start, word)
+        for target in done.outgoing
+        for record in target.records
+        for start, words, counts in unpack(record.value or b"").windows
+        for word, count in zip(words.to_pylist(), counts.to_pylist(), strict=True)
+        for _ in range(count)
+    )
+    assert counted == Counter(
+        (start, "word") for at in range(20) for start in hops.starts_of(at * MINUTE)
+    )
+    assert done.tally.words == 60
+    assert packed == [5, 5, 5, 5, 2]
