@@ -20,25 +20,46 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import ConfigurationError
 
-__all__ = ["Allowance", "Shares", "check_memory", "collect_seldom", "give_back", "keep_memory_low"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "KEY_BYTES",
+    "Allowance",
+    "Shares",
+    "check_memory",
+    "checkpoint_weight",
+    "collect_seldom",
+    "give_back",
+    "keep_memory_low",
+    "longer_bytes",
+    "row_weight",
+    "unflushed_weight",
+]
 
 PROCESS_BYTES = 288 << 20
 PARTITION_BYTES, FREE_PARTITIONS = 32 << 20, 4
 """What each partition past the first few takes by itself. Measured with 16."""
 
-CHECKPOINT_ROW_BYTES = 450
-"""A row in a checkpoint: its key, its values before and after, its record. Measured, rounded up."""
+KEY_BYTES = 32
+"""The key of a row of ordinary length: the start of its window, and a word of up to 24 bytes."""
+
+CHECKPOINT_ROW_BYTES, CHECKPOINT_COPIES = 450, 7
+"""A row in a checkpoint: its key, its values before and after, its record. Measured, rounded up.
+
+Each byte that its word is longer is there as many times.
+"""
 
 UNFLUSHED_ROW_BYTES = 280
 """A row that waits for Cassandra: its key, count and version, and its place. Measured."""
 
 
 class Shares(NamedTuple):
-    """What each part of a worker may hold: bytes, or rows where it says so."""
+    """What each part of a worker may hold: bytes, or rows of ordinary length where it says so."""
 
     lines: int
     partials: int
@@ -58,6 +79,26 @@ class Shares(NamedTuple):
             unflushed_rows=3 * left // 10 // UNFLUSHED_ROW_BYTES,
             rocksdb=3 * left // 20,
         )
+
+
+def longer_bytes(keys: Iterable[bytes]) -> int:
+    """How many bytes keys have beyond the ordinary length, all together."""
+    return sum(len(key) - KEY_BYTES for key in keys if len(key) > KEY_BYTES)
+
+
+def checkpoint_weight(rows: int, longer: int) -> int:
+    """How many rows of ordinary length take as much of a checkpoint as `rows`, `longer` by that."""
+    return rows + longer * CHECKPOINT_COPIES // CHECKPOINT_ROW_BYTES
+
+
+def unflushed_weight(rows: int, longer: int) -> int:
+    """How many rows of ordinary length take as much while they wait as `rows`, `longer` by that."""
+    return rows + longer // UNFLUSHED_ROW_BYTES
+
+
+def row_weight(key: bytes) -> int:
+    """The same of one row."""
+    return 1 if len(key) <= KEY_BYTES else 1 + (len(key) - KEY_BYTES) // UNFLUSHED_ROW_BYTES
 
 
 class Allowance:

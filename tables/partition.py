@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.memory import KEY_BYTES, longer_bytes, row_weight, unflushed_weight
 from app.windows import NO_WATERMARK
+from tables.unflushed import weight_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tables.rows import WindowTotals
     from tables.top import TopWords
@@ -48,7 +50,8 @@ class Partition:
     lock: threading.Lock = field(default_factory=threading.Lock)
     _since: int = field(default_factory=lambda: time.time_ns() // 1000)
     _passing: Counts = field(default_factory=dict)
-    _on_the_way: int = 0
+    _on_the_way: Counts = field(default_factory=dict)
+    _longer: int = 0
     _pass_version: int = 0
     _closed: bool = False
 
@@ -74,8 +77,14 @@ class Partition:
         self.backlog = backlog
         self._pass_version = self.version
 
+    def add_unflushed(self, keys: Sequence[bytes], rows: Iterable[tuple[int, int]]) -> None:
+        """Let rows (count, version) that have changed wait for Cassandra; within `changing`."""
+        long = [key for key in keys if len(key) > KEY_BYTES]
+        self._longer += longer_bytes(key for key in long if key not in self.unflushed)
+        self.unflushed.update(zip(keys, rows, strict=True))
+
     def take_unflushed(self, rows: int) -> Counts:
-        """Hand over up to so many rows that Cassandra lacks: key → (count, version)."""
+        """Hand over up to so many rows of ordinary length that Cassandra lacks."""
         with self.lock:
             if not self.in_pass:
                 # All that has changed up to now is the next pass: later changes do not join it.
@@ -83,17 +92,23 @@ class Partition:
                 self._pass_version = self.version
             if self.backlog and not self._passing:
                 taken = self.backlog.take(rows)
-            elif len(self._passing) <= rows:
+                self._longer += longer_bytes(taken)
+            elif len(self._passing) <= rows and weight_of(self._passing) <= rows:
                 taken, self._passing = self._passing, {}
             else:
-                taken = dict(self._passing.popitem() for _ in range(rows))
-            self._on_the_way = len(taken)
+                taken = {}
+                while self._passing and rows > 0:
+                    key, row = self._passing.popitem()
+                    taken[key] = row
+                    rows -= row_weight(key)
+            self._on_the_way = taken
         return taken
 
     def settle(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
         """Take back rows that Cassandra did not take; if none are left, the pass is over."""
         with self.lock:
-            self._on_the_way = 0
+            self._longer += longer_bytes(missing) - longer_bytes(self._on_the_way)
+            self._on_the_way = {}
             self._passing.update(missing)
             if not self.in_pass:
                 self.flushed = max(self.flushed, self._pass_version)
@@ -106,7 +121,12 @@ class Partition:
     @property
     def waiting(self) -> int:
         """Rows that Cassandra lacks, those on their way to it among them."""
-        return len(self.unflushed) + len(self._passing) + self._on_the_way
+        return len(self.unflushed) + len(self._passing) + len(self._on_the_way)
+
+    @property
+    def weight(self) -> int:
+        """How many rows of ordinary length take as much memory as those that wait."""
+        return unflushed_weight(self.waiting, self._longer)
 
     @property
     def unflushed_since(self) -> int | None:

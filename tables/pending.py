@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from app.memory import KEY_BYTES, checkpoint_weight
 from app.partials import WindowCounts, by_window, unpack
 from app.text import merge_counts
 from app.windowed import FEW
@@ -19,11 +20,10 @@ __all__ = ["Pending"]
 class Pending:
     """Partial counts since the last checkpoint, and when the next one is due.
 
-    `deltas` are the counts, `rows` how many, `sources` the newest watermark (ms) of each partition
-    of lines that had a part in them, `heard` those of them with counts in a window that their
-    watermark has reached, `offset` the one that they reach; None while nothing has come.
-    Past `most_rows` they are added up, and if that leaves many, the checkpoint comes before its
-    time.
+    `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
+    a part in them, `heard` those of them with counts in a window that their watermark has reached,
+    `offset` the one that they reach; None while nothing has come. Past `most_rows` (of ordinary
+    length) they are added up, and if that leaves many, the checkpoint comes before its time.
     """
 
     def __init__(self, interval_ms: int, most_rows: int) -> None:
@@ -33,7 +33,8 @@ class Pending:
         self.offset: int | None = None
         self._interval_ms = interval_ms
         self._most_rows = most_rows
-        self.rows = 0
+        self._count = 0
+        self._bytes = 0
         self._full = False
         self._deadline = math.inf
 
@@ -46,7 +47,8 @@ class Pending:
             self.sources[counts.source] = max(known, counts.watermark)
             if any(own.start <= counts.watermark for own in counts.windows):
                 self.heard.add(counts.source)
-            self.rows += sum(len(own.words) for own in counts.windows)
+            self._count += sum(len(own.words) for own in counts.windows)
+            self._bytes += len(value)
         if self.rows > self._most_rows:
             self._add_up()
             self._full = self.rows > self._most_rows // 2
@@ -60,7 +62,14 @@ class Pending:
             self.deltas = [
                 WindowCounts(start, *merge_counts(parts)) for start, parts in windows.items()
             ]
-            self.rows = sum(len(own.words) for own in self.deltas)
+            self._count = sum(len(own.words) for own in self.deltas)
+            self._bytes = sum(own.words.nbytes + own.counts.nbytes for own in self.deltas)
+
+    @property
+    def rows(self) -> int:
+        """How many counts wait; one of a long word counts as several."""
+        # A count takes as many bytes in a message as a key has beside the word, or a few more.
+        return checkpoint_weight(self._count, max(0, self._bytes - KEY_BYTES * self._count))
 
     @property
     def seconds_left(self) -> float:

@@ -14,6 +14,7 @@ from rocksdict import DbClosedError
 
 from app.cassandra.rows import Row
 from app.cassandra.top import TopRow
+from app.memory import longer_bytes, row_weight, unflushed_weight
 from tables.rows import PREFIX_BYTES, decode_row
 
 if TYPE_CHECKING:
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
     from tables.partition import Partition
     from tables.word_counts import WordCounts
 
-__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of"]
+__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of", "weight_of"]
 
 SLICE_ROWS = 50_000
-"""Rows that are on their way to Cassandra at once."""
+"""Rows of ordinary length that are on their way to Cassandra at once; fewer of long words."""
 
 SCAN_ROWS = 200_000
 """Rows of the store that are looked at for one slice: whoever waits must not wait for long."""
 
 Counts = dict[bytes, tuple[int, int]]
 """Key → count, version."""
+
+
+def weight_of(rows: Counts) -> int:
+    """How many rows of ordinary length take as much memory."""
+    return unflushed_weight(len(rows), longer_bytes(rows))
 
 
 class Scan(Protocol):
@@ -58,16 +64,17 @@ class Backlog:
         return bool(self._starts)
 
     def take(self, rows: int) -> Counts:
-        """Up to so many of them; fewer, or none, where many others stand between."""
+        """Up to so many of ordinary length; fewer, or none, where many others stand between."""
         taken: Counts = {}
         left = SCAN_ROWS
-        while self._starts and left and len(taken) < rows:
+        while self._starts and left and rows > 0:
             for key, value in self._scan(self._starts[-1], self._after):
                 count, version = decode_row(value)
                 if version > self._flushed:
                     taken[key] = (count, version)
+                    rows -= row_weight(key)
                 left -= 1
-                if not left or len(taken) == rows:
+                if not left or rows <= 0:
                     self._after = key
                     return taken
             self._starts.pop()
@@ -105,7 +112,7 @@ class Snapshot:
                     raise
                 continue  # its next owner flushes it
             self._taken.append(_Taken(partition, own, taken))
-            left -= len(taken)
+            left -= weight_of(taken)
             if left <= 0:
                 break
         return list(self._rows())

@@ -169,7 +169,7 @@ class WordCounts(faust.Table[bytes, bytes]):
             for window in change.windows:
                 own.windows[window.start] = window.totals
                 stamped = ((count, change.version) for count in window.counts.tolist())
-                own.unflushed.update(zip(window.keys, stamped, strict=True))
+                own.add_unflushed(window.keys, stamped)
                 top = own.tops.get(window.start)
                 if top is not None:
                     top.update(window.words, window.counts)
@@ -255,15 +255,20 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Rows that Cassandra lacks, those on their way to it among them."""
         return sum(own.waiting for own in self.owned.values())
 
+    def _weight(self) -> int:
+        return sum(own.weight for own in self.owned.values())
+
     @contextlib.asynccontextmanager
     async def room(self, rows: int) -> AsyncIterator[None]:
         """Hold room for a change of up to `rows` rows: it waits until they may be unflushed too.
+
+        Rows of long words, those that come as those that wait, count as several each.
 
         All lanes share it, first come, first served; whoever waits stops reading. A change of more
         than there may ever be has it alone.
         """
         async with self._next:
-            while (others := self.waiting() + self._coming) and (
+            while (others := self._weight() + self._coming) and (
                 others + rows > self.shares.unflushed_rows
             ):
                 self._room.clear()

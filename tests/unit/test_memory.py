@@ -16,6 +16,9 @@ from app.memory import (
     Allowance,
     Shares,
     check_memory,
+    checkpoint_weight,
+    longer_bytes,
+    unflushed_weight,
 )
 
 
@@ -41,6 +44,20 @@ def test_partitions_take_their_part_but_leave_half() -> None:
     assert few == Shares.of(1 << 30, 1)
     assert all(a > b > c for a, b, c in zip(few, many, most, strict=True))
     assert most.lines == pytest.approx(few.lines / 2, rel=0.01)
+
+
+def test_rows_of_ordinary_length_weigh_one_each() -> None:
+    """Words of up to 24 bytes make no difference."""
+    longer = longer_bytes([b"12345678" + b"x" * size for size in range(25)])
+    assert longer == 0
+    assert checkpoint_weight(25, longer) == unflushed_weight(25, longer) == 25
+
+
+def test_rows_of_long_words_weigh_what_they_take() -> None:
+    """Measured: 2.1 kB for one of 2000 bytes that waits, 14.7 kB in a checkpoint."""
+    longer = longer_bytes([b"12345678" + b"x" * 2000] * 1000)
+    assert 2100 < unflushed_weight(1000, longer) * UNFLUSHED_ROW_BYTES / 1000 < 2500
+    assert 14_000 < checkpoint_weight(1000, longer) * CHECKPOINT_ROW_BYTES / 1000 < 15_000
 
 
 def test_an_allowance_counts_things_while_they_live() -> None:

@@ -57,3 +57,14 @@ def test_windows_are_not_mixed() -> None:
     for start in (0, 60_000, 0, 60_000):
         pending.add([block({"a": 1}, start)])
     assert held(pending) == {(0, "a"): 2, (60_000, "a"): 2}
+
+
+def test_long_words_bring_the_checkpoint_forward() -> None:
+    """They are few, but take the memory of many; added up, they need not be too many."""
+    pending = Pending(60_000, 100)
+    for _ in range(50):
+        pending.add([block({"a" * 1000: 1, "b" * 1000: 1})])
+    assert not pending.due
+    assert pending.rows <= 100
+    pending.add([block({str(number) * 1000: 1 for number in range(8)})])
+    assert pending.due

@@ -89,6 +89,22 @@ def test_rows_go_in_slices_and_count_as_flushed_when_the_last_is_there(table: Wo
     assert (own.waiting, own.flushed) == (0, later)
 
 
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_slice_of_long_words_has_fewer_rows(table: WordCounts, taken_over: bool) -> None:
+    """Of bytes no more are on their way than with other words, and in the end all are there."""
+    words = {f"{number:03}" + "x" * 2800 for number in range(30)}
+    version = add(table, 0, *words, "short")
+    if taken_over:
+        take_over(table)
+    own = table.owned[0]
+    slices = []
+    while own.flushed < version:
+        slices.append(flush(table, 100))
+        assert len(slices[-1]) <= 11
+    assert {row.word for rows in slices for row in rows} == words | {"short"}
+    assert (own.waiting, own.weight) == (0, 0)
+
+
 def test_a_slice_that_is_not_written_stays(table: WordCounts) -> None:
     """What Cassandra did not take comes again, and newer counts of it after it."""
     add(table, 0, "a", "b", "b")
@@ -179,6 +195,23 @@ def test_the_top_of_a_large_window_is_sought_in_pieces(
     monkeypatch.setattr(word_counts, "SCAN_ROWS", 3)
     add(table, 0, *(f"w{number}" for number in range(20) for _ in range(number)))
     assert table.top(0, 3) == [("w19", 19), ("w18", 18), ("w17", 17)]
+
+
+async def test_rows_of_long_words_take_more_room(table: WordCounts) -> None:
+    """With words of any length, what waits for Cassandra takes no more than its share."""
+    table.shares = table.shares._replace(unflushed_rows=20)
+    add(table, 0, "a", "b" * 5000)
+
+    async def change() -> None:
+        async with table.room(2):
+            pass
+
+    changed = asyncio.create_task(change())
+    await asyncio.sleep(0.01)
+    assert not changed.done()
+    flush(table, 99)
+    table.flushed()
+    await asyncio.wait_for(changed, 5)
 
 
 async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: WordCounts) -> None:
