@@ -94,7 +94,7 @@ class LocalCounts:
 
     def _claim(self) -> _Claim:
         generation = self._count.generation
-        if self._app.should_stop:
+        if self._app.should_stop or self._app.failure is not None:
             raise NotServingError("the worker is stopping")
         if generation < 0 or generation != self._app.consumer_generation_id:
             raise NotServingError("a rebalance or a recovery is under way")

@@ -112,6 +112,7 @@ async def test_readers_share_one_connection(
     with monkeypatch.context() as patched:
 
         async def fail(*_: Any) -> None:
+            await asyncio.sleep(0.1)  # all ask before one is answered
             raise KafkaError("away")
 
         patched.setattr(AIOKafkaAdminClient, "_send_request", fail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -72,7 +73,11 @@ def test_a_producer_that_dies_ends_it(
     """When the producer is killed the demo stops, and says so in one line."""
 
     def producer() -> psutil.Process | None:
-        return next((child for child in children(demo) if "produce" in child.cmdline()), None)
+        for child in children(demo):
+            with contextlib.suppress(psutil.Error):  # one that has just ended
+                if "produce" in child.cmdline():
+                    return child
+        return None
 
     wait_until(producer, 90).kill()
     _, errors = demo.communicate(timeout=60)
