@@ -1,6 +1,8 @@
 """Whether a worker holds to WORDCOUNT_MEMORY where most is asked of it.
 
-    python -m tests.benchmarks.memory [distinct] [line] [outage] [windows] [partitions]
+    python -m tests.benchmarks.memory [SCENARIO …]
+
+`SCENARIOS` is the table of them.
 
 One worker, one scenario after another; for each the most resident memory, as the kernel counts it,
 beside the limit, and whether every word was counted.
@@ -49,12 +51,16 @@ START = (int(time.time()) // 60 - 1) * 60_000
 
 @dataclass
 class Scenario:
-    """What is asked of the worker: messages, settings, whether Cassandra takes part."""
+    """What is asked of the worker: messages, settings, whether Cassandra takes part.
+
+    `each` is in how many windows each word counts, `outage_s` how long Cassandra is away.
+    """
 
     name: str
     messages: Callable[[float], Iterator[Message]]
     settings: dict[str, str] = field(default_factory=dict)
     partitions: int = 4
+    each: int = 1
     sink: bool = False
     outage_s: float = 0.0
 
@@ -100,6 +106,18 @@ def _partitions(size: float) -> Iterator[Message]:
         yield START, text.encode()
 
 
+def _hops(size: float) -> Iterator[Message]:
+    choose = np.random.default_rng(6)
+    for text, _ in _texts(int(2_000_000 * size), 20_000, draw=True):
+        yield START - int(choose.integers(0, 600)) * 1000, text.encode()
+
+
+def _long(size: float) -> Iterator[Message]:
+    words = int(400_000 * size)
+    for at in range(0, words, 50):
+        yield START, b" ".join(b"%08d" % n + b"x" * 1992 for n in range(at, min(at + 50, words)))
+
+
 SCENARIOS = {
     s.name: s
     for s in (
@@ -108,6 +126,8 @@ SCENARIOS = {
         Scenario("outage", _outage, sink=True, outage_s=600),
         Scenario("windows", _windows, {"WINDOW": "1s", "GRACE": "2h"}),
         Scenario("partitions", _partitions, partitions=16),
+        Scenario("hops", _hops, {"WINDOW": "1h", "STEP": "1m", "GRACE": "1h"}, each=60),
+        Scenario("long", _long, sink=True, outage_s=60),
     )
 }
 
@@ -161,7 +181,7 @@ class Run:
         began = time.monotonic()
         try:
             if self.scenario.outage_s:
-                await self._outage(worker, outage_s)
+                await self._outage(worker, min(outage_s, self.scenario.outage_s))
             counted = await self.until_counted(worker)
         finally:
             worker.terminate(60)
@@ -188,7 +208,7 @@ class Run:
         )
         await producer.start()
         for number, (timestamp, text) in enumerate(self.scenario.messages(size)):
-            self.words += text.count(b" ") + text.count(b"\n") + 1
+            self.words += self.scenario.each * (text.count(b" ") + text.count(b"\n") + 1)
             # One by one if large: together they would be more than a request may hold.
             send = producer.send_and_wait if len(text) > 1 << 20 else producer.send
             await send(
