@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from app.web.peers import DEADLINE_SECONDS as ANSWER_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -25,8 +27,11 @@ __all__ = ["EndOffsets"]
 FRESH_SECONDS = 1.0
 """How long an answer of the broker serves."""
 
-DEADLINE_SECONDS = 2.0
-"""How long the broker may take before the partitions' ends are unknown."""
+DEADLINE_SECONDS = ANSWER_SECONDS / 2
+"""How long the broker may take before the partitions' ends are unknown.
+
+Well within the time that other workers wait: what a worker can tell without a broker is its answer.
+"""
 
 
 class EndOffsets:

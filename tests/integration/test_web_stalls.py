@@ -137,3 +137,33 @@ async def test_a_worker_that_recovers_is_alive_and_not_ready(stalled: Stalled) -
     assert stalled.metric("wordcount_recovering") == 0
     assert stalled.metric("wordcount_recovery_remaining_records") == 0
     assert worker.json("/api/words/line")["windows"]
+
+
+async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: Stalled) -> None:
+    """Its connections are open and silent: lags are unknown then, and nobody is called silent."""
+    workers = [stalled.worker, stalled.start()]
+
+    def told(worker: Any) -> tuple[int, int, bool]:
+        """How many workers answer, how many do not, and whether all lags are known."""
+        status = worker.json("/api/status")
+        lags = [part["lines_lag"] for each in status["workers"] for part in each["partitions"]]
+        return len(status["workers"]), len(status["silent"]), None not in lags
+
+    for worker in workers:
+        worker.wait_until(lambda w=worker: w.json("/api/top") and told(w) == (2, 0, True))
+    stalled.kafka.pause()
+    for worker in workers:
+        worker.wait_until(lambda w=worker: not told(w)[2])
+    assert all(worker.json("/api/top") for worker in workers)
+    seen = set()
+
+    def is_missed() -> bool:
+        """Whether a worker misses the broker by now; asks all in between."""
+        seen.update(told(worker) for worker in workers)
+        return "no broker has answered for 5 s" in stalled.health()[2]
+
+    stalled.worker.wait_until(is_missed)
+    assert seen == {(2, 0, False)}
+    stalled.kafka.resume()
+    for worker in workers:
+        worker.wait_until(lambda w=worker: told(w) == (2, 0, True))
