@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["STEP", "Mode", "count_words", "invalid_utf8", "merge_counts", "split_lines"]
+__all__ = [
+    "STEP",
+    "Mode",
+    "as_counted",
+    "count_words",
+    "invalid_utf8",
+    "merge_counts",
+    "split_lines",
+]
 
 Mode = Literal["whitespace", "unicode"]
 
@@ -60,6 +68,11 @@ def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
         parts.append((counted.field("values"), counted.field("counts")))
     words, counts = merge_counts(parts)
     return (words, counts) if mode == "whitespace" else merge_counts(segment_counts(words, counts))
+
+
+def as_counted(word: str, mode: Mode) -> str:
+    """The form in which `count_words` counts a word: as it is, or case-folded."""
+    return word if mode == "whitespace" else word.casefold()
 
 
 def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:

@@ -18,7 +18,10 @@ __all__ = ["count"]
 @click.option("--json", "as_json", is_flag=True, help="Print the worker's JSON.")
 @url_option
 def count(word: str, as_json: bool, url: str | None) -> None:
-    """Print how often WORD occurs in each window, newest first."""
+    """Print how often WORD occurs in each window, newest first.
+
+    With WORDCOUNT_WORDS=unicode WORD is case-folded, as the words of the text are.
+    """
     answer = ask(url, "api/words", {"word": word})
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))

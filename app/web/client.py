@@ -42,8 +42,18 @@ def ask(url: str | None, path: str, query: Mapping[str, str]) -> dict[str, Any]:
     """
     from app.settings import Settings
 
+    _check_utf8(query)
     settings = Settings.read(os.environ)
     return asyncio.run(_ask(_base(url, settings), path, query, settings.token))
+
+
+def _check_utf8(query: Mapping[str, str]) -> None:
+    # An argument's bytes that are not UTF-8 come as lone surrogates; in an address they get lost.
+    for name, value in query.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{name} {value!r} is not UTF-8") from None
 
 
 def _base(text: str | None, settings: Settings) -> URL:

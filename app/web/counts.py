@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from app.partitioner import partition_of_word
+from app.text import as_counted
 from app.web.answers import (
     BadRequestError,
     NotServingError,
@@ -80,8 +81,9 @@ class Counts:
         return answer, merge_totals(answers, chosen)
 
     async def word(self, word: str) -> dict[str, Any]:
-        """How often `word` occurs in each window, newest first."""
-        partition = partition_of_word(_checked(word), self._app.settings.partitions)
+        """How often `word` occurs in each window, newest first; names it as it is counted."""
+        word = _checked(as_counted(word, self._app.settings.words))
+        partition = partition_of_word(word, self._app.settings.partitions)
         owner = self._peers.owner(partition)
         if owner is None:
             answer = await self._local.word(partition, word)

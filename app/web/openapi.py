@@ -82,7 +82,10 @@ _SCHEMAS: Schema = {
         },
         "Words by count, highest first, equal ones by word; no window before the first line",
     ),
-    "Word": _object({"word": _WORD, "windows": _array(_object({**_SPAN, "count": _COUNT}))}),
+    "Word": _object(
+        {"word": _WORD, "windows": _array(_object({**_SPAN, "count": _COUNT}))},
+        "A word as it is counted: with WORDCOUNT_WORDS=unicode case-folded",
+    ),
     "Windows": _object(
         {
             "windows": _array(

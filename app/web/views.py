@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
@@ -82,6 +83,7 @@ class Views:
 
     async def word(self, request: web.Request) -> web.Response:
         """`/api/words/{word}`, or `/api/words?word=…` for what no path can hold, like `..`."""
+        _check_utf8(request)
         word = request.match_info.get("word", request.query.get("word", ""))
         return _json(await self._counts.word(word))
 
@@ -171,6 +173,14 @@ def _json(value: Any, status: int = 200) -> web.Response:
 
 def _health(value: dict[str, Any]) -> web.Response:
     return _json(value, 503 if value["reasons"] else 200)
+
+
+def _check_utf8(request: web.Request) -> None:
+    # What is not UTF-8 reads as another word: %E9 as those three characters, or as U+FFFD.
+    try:
+        unquote_to_bytes(request.raw_path).decode()
+    except UnicodeError:
+        raise BadRequestError("the word is not UTF-8") from None
 
 
 def _number(request: web.Request, name: str, default: str = "") -> int:

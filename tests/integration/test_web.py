@@ -210,6 +210,8 @@ def test_a_page_that_comes_back_is_sent_what_it_missed(counted: Counted) -> None
         ("/api/top?window=2026-11-22T21:40:30Z", "no window starts at 2026-11-22T21:40:30Z"),
         ("/api/words/", "the word is empty"),
         ("/api/words?word=", "the word is empty"),
+        ("/api/words/caf%E9", "the word is not UTF-8"),
+        ("/api/words?word=caf%E9", "the word is not UTF-8"),
         ("/api/words/" + "x" * 65_537, "the word has 65537 bytes: at most 65536"),
         ("/api/words?word=" + "%E6%97%A5" * 22_000, "the word has 66000 bytes: at most 65536"),
     ],
@@ -407,6 +409,7 @@ class TestCommands:
         for command in (
             ("top", "--window", "noon"),
             ("count", ""),
+            ("count", "caf\udce9"),
             ("status", "--url", "ftp://somewhere"),
         ):
             done = counted.stream.run(*command, port=port)

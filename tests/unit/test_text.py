@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from app import text
 from app.segments import words_of
-from app.text import count_words, invalid_utf8, merge_counts
+from app.text import as_counted, count_words, invalid_utf8, merge_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -353,6 +353,15 @@ def joins(earlier: str, before: str, after: str, later: str) -> bool:
         or (before in WORDLIKE | {"ExtendNumLet"} and after == "ExtendNumLet")
         or (before == "ExtendNumLet" and after in WORDLIKE)
     )
+
+
+@pytest.mark.parametrize("word", ["The", "Straße", "ΟΔΟΣ", "İ", "ﬃ", "Café", "x\u0345"])
+@pytest.mark.parametrize("mode", ["whitespace", "unicode"])
+def test_a_word_is_asked_for_as_it_is_counted(word: str, mode: Any) -> None:
+    """However it is written; and a word of the table is asked for as itself."""
+    found = as_counted(word, mode)
+    assert counted([word.encode()], mode) == {found: 1}
+    assert as_counted(found, mode) == found
 
 
 def test_a_block_of_many_lines_adds_up() -> None:

@@ -127,6 +127,13 @@ def test_nobody_there_is_told_with_the_remedy() -> None:
         ask("http://127.0.0.1:9", "api/top", {})
 
 
+@pytest.mark.parametrize(("name", "text"), [("word", "caf\udce9"), ("window", "60000\udce9")])
+def test_an_argument_that_is_not_utf8_is_refused(name: str, text: str) -> None:
+    """It is not asked for without those bytes: that would be another word, or another window."""
+    with pytest.raises(ConfigurationError, match=rf"{name} '.*\\udce9' is not UTF-8"):
+        ask("http://127.0.0.1:9", "api/words", {name: text})
+
+
 @pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:port", "", "http://[::1"])
 def test_addresses_that_are_none_are_refused(url: str) -> None:
     """A wrong --url is named before anything is asked."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from app.web.answers import BadRequestError, NotServingError
 from app.web.views import Views, errors_as_json
@@ -93,6 +94,18 @@ async def test_bad_questions_get_400(client: Client, fake: Fake) -> None:
         response = await client.get(path)
         assert response.status == 400
         assert set(await response.json()) == {"error"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/words/caf%E9", "/api/words?word=caf%E9", "/api/words/%ED%A0%80"]
+)
+async def test_a_word_that_is_not_utf8_is_no_other_word(
+    client: Client, fake: Fake, path: str
+) -> None:
+    """Nothing is asked in its place."""
+    response = await client.get(URL(path, encoded=True))
+    assert (response.status, await response.json()) == (400, {"error": "the word is not UTF-8"})
+    assert fake.asked == ()
 
 
 async def test_a_fault_is_logged_and_told_without_its_details(

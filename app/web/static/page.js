@@ -205,7 +205,7 @@ function onWord(word) {
 id("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = id("query").value.trim();
-  if (text) wordHistory.open(settings.words === "unicode" ? text.toLowerCase() : text, id("query"));
+  if (text) wordHistory.open(text, id("query"));
 });
 
 // The address says what is shown, so that it can be sent to others

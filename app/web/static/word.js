@@ -40,14 +40,12 @@ export class WordHistory {
   /** Open the history of a word and move the focus there. */
   async open(word, opener = document.activeElement) {
     if (this.#word === null) this.#opener = opener;
-    this.#word = word;
     id("word").hidden = false;
-    id("word-title").firstElementChild.textContent = shown(word, word.length, 120);
+    this.#name(word);
     this.#say("Looking it up");
     id("word-table").hidden = id("word-plot").hidden = true;
     id("word-title").focus({ preventScroll: true });
     id("word").scrollIntoView({ block: "nearest" });
-    this.#onChange(word);
     await this.#refresh();
   }
 
@@ -61,12 +59,19 @@ export class WordHistory {
     this.#opener = null;
   }
 
+  #name(word) {
+    this.#word = word;
+    id("word-title").firstElementChild.textContent = shown(word, word.length, 120);
+    this.#onChange(word);
+  }
+
   async #refresh() {
     clearTimeout(this.#timer);
     const word = this.#word;
     try {
       const answer = document.hidden ? null : await ask("/api/words", { word });
       if (word !== this.#word) return; // another one has been opened meanwhile
+      if (answer && answer.word !== word) this.#name(answer.word); // case-folded
       if (answer) this.#show(answer.windows);
     } catch (error) {
       if (word !== this.#word) return;
@@ -88,7 +93,9 @@ export class WordHistory {
     const endless = this.#settings.window_ms === null;
     id("word-plot").hidden = id("word-table").hidden = !found.length || endless;
     if (!found.length) {
-      this.#say("It has not occurred in any window that is kept. Words count as they are written: “The” is not “the”.");
+      const written = "Words count as they are written: “The” is not “the”.";
+      const hint = this.#settings.words === "whitespace" ? ` ${written}` : "";
+      this.#say(`It has not occurred in any window that is kept.${hint}`);
       return;
     }
     if (endless) {
