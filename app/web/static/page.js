@@ -5,18 +5,19 @@ import { redraw } from "./charts.js";
 import { duration, number, rate, short, shown, span } from "./format.js";
 import { showWorkers, summary, totals, troubles } from "./health.js";
 import { Picker } from "./picker.js";
+import { Question } from "./question.js";
 import { RateCharts } from "./rates.js";
 import { ask, listen } from "./stream.js";
 import { WordHistory } from "./word.js";
 
-const PAST_MS = 2000; // how often a window of the past that may still change is asked for
+const REST_MS = 150; // how long the slider rests before a window is asked for
 const BEHIND_SECONDS = 10; // changes that Cassandra lacks for so long are worth a look
 const id = (name) => document.getElementById(name);
 
 let settings = {};
 let state = null;
-let past = null;
 
+const past = new Question();
 const rates = new RateCharts();
 const picker = new Picker(pickWindow);
 const wordHistory = new WordHistory(() => picker.newest, onWord);
@@ -148,39 +149,37 @@ function progress({ end, final }) {
 // A window of the past
 
 function pickWindow(start) {
-  clearTimeout(past);
-  past = null;
+  past.drop();
   if (start === null) {
     if (state) showNewest();
-  } else showPast(start);
+  } else {
+    past.put("/api/top", { n: 20, window: start }, { answered: showPast, failed: showNoPast, wait: REST_MS });
+  }
   remember();
 }
 
-async function showPast(start) {
-  try {
-    const answer = await ask("/api/top", { n: 20, window: start });
-    if (picker.picked !== start) return;
-    const sums = picker.totals(start);
-    const words = sums ? ` · ${number(sums[1])} words, ${number(sums[2])} distinct` : "";
-    id("bones").hidden = true;
-    put("top-note", `${when(answer.window)}${words} · ${answer.window.final ? "final" : "not final yet"}`);
-    id("empty").hidden = true;
-    id("bars").hidden = !answer.words.length;
-    id("bars").classList.remove("old");
-    id("none").hidden = answer.words.length > 0;
-    put("none", "No words in this window: nothing came, or it is past what is kept.");
-    bars.show(answer.words.map(({ word, count }) => (word.length > 200 ? [word.slice(0, 200), count, word.length] : [word, count])));
-    if (answer.window.final) return;
-  } catch (error) {
-    if (picker.picked !== start) return;
-    if (error.status === 400) {
-      id("bars").hidden = true;
-      id("none").hidden = false;
-      put("none", `This window can't be shown: ${error.message}.`);
-      return;
-    }
-  }
-  past = setTimeout(() => showPast(start), PAST_MS);
+/** Show what is told of the window picked; whether that may still change. */
+function showPast({ window, words }) {
+  const sums = picker.totals(picker.picked);
+  const all = sums ? ` · ${number(sums[1])} words, ${number(sums[2])} distinct` : "";
+  put("top-note", `${when(window)}${all} · ${window.final ? "final" : "not final yet"}`);
+  id("bones").hidden = true;
+  id("empty").hidden = true;
+  id("bars").hidden = !words.length;
+  id("bars").classList.remove("old");
+  id("none").hidden = words.length > 0;
+  put("none", "No words in this window: nothing came, or it is past what is kept.");
+  bars.show(words.map(({ word, count }) => (word.length > 200 ? [word.slice(0, 200), count, word.length] : [word, count])));
+  return !window.final;
+}
+
+/** Say why there is none; whether there may be later. */
+function showNoPast({ status, message }) {
+  if (status !== 400) return true;
+  id("bars").hidden = true;
+  id("none").hidden = false;
+  put("none", `This window can't be shown: ${message}.`);
+  return false;
 }
 
 // A word

@@ -83,8 +83,8 @@ export function listen(path, on) {
 }
 
 /** The JSON of an answer; throws an Error that says why there is none, with its `status`. */
-export async function ask(path, query = {}) {
-  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store" });
+export async function ask(path, query = {}, signal = undefined) {
+  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
   throw Object.assign(new Error(answer.error ?? response.statusText), { status: response.status });

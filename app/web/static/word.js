@@ -2,9 +2,8 @@
 
 import { columnChart } from "./charts.js";
 import { number, shown, span } from "./format.js";
-import { ask } from "./stream.js";
+import { Question } from "./question.js";
 
-const REFRESH_MS = 2000;
 const ROWS = 8;
 const LEAST_COLUMNS = 12;
 const MOST_COLUMNS = 1500;
@@ -17,8 +16,9 @@ export class WordHistory {
   #newest;
   #onChange;
   #settings = { window_ms: null, hop_ms: null };
-  #timer = 0;
+  #question = new Question();
   #opener = null;
+  #told = false;
 
   constructor(newest, onChange) {
     this.#newest = newest;
@@ -38,19 +38,23 @@ export class WordHistory {
   }
 
   /** Open the history of a word and move the focus there. */
-  async open(word, opener = document.activeElement) {
+  open(word, opener = document.activeElement) {
     if (this.#word === null) this.#opener = opener;
     id("word").hidden = false;
     this.#name(word);
     this.#say("Looking it up");
+    this.#told = false;
     id("word-table").hidden = id("word-plot").hidden = true;
     id("word-title").focus({ preventScroll: true });
     id("word").scrollIntoView({ block: "nearest" });
-    await this.#refresh();
+    this.#question.put("/api/words", { word }, {
+      answered: (answer) => this.#tell(answer),
+      failed: (error) => this.#fail(error),
+    });
   }
 
   close() {
-    clearTimeout(this.#timer);
+    this.#question.drop();
     this.#word = null;
     id("word").hidden = true;
     this.#onChange(null);
@@ -65,30 +69,25 @@ export class WordHistory {
     this.#onChange(word);
   }
 
-  async #refresh() {
-    clearTimeout(this.#timer);
-    const word = this.#word;
-    try {
-      const answer = document.hidden ? null : await ask("/api/words", { word });
-      if (word !== this.#word) return; // another one has been opened meanwhile
-      if (answer && answer.word !== word) this.#name(answer.word); // case-folded
-      if (answer) this.#show(answer.windows);
-    } catch (error) {
-      if (word !== this.#word) return;
-      // What is shown stays: the answer is there again once the workers have settled.
-      if (error.status === 400) this.#say(`It can't be looked up: ${error.message}.`);
-      else if (id("word-table").hidden) this.#say(`No answer now: ${error.message}. Trying again.`);
-      if (error.status === 400) return;
-    }
-    this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
+  #tell({ word, windows }) {
+    if (word !== this.#word) this.#name(word); // it was case-folded
+    this.#show(windows.map(({ start, end, count }) => [Date.parse(start), end && Date.parse(end), count]));
+    return (this.#told = true);
+  }
+
+  /** Say why there is no answer; whether there may be one later. */
+  #fail({ status, message }) {
+    // What is shown stays: the answer is there again once the workers have settled.
+    if (status === 400) this.#say(`It can't be looked up: ${message}.`);
+    else if (!this.#told) this.#say(`No answer now: ${message}. Trying again.`);
+    return status !== 400;
   }
 
   #say(text) {
     if (id("word-summary").textContent !== text) id("word-summary").textContent = text;
   }
 
-  #show(windows) {
-    const found = windows.map(({ start, end, count }) => [Date.parse(start), end && Date.parse(end), count]);
+  #show(found) {
     const total = found.reduce((sum, [, , count]) => sum + count, 0);
     const endless = this.#settings.window_ms === null;
     id("word-plot").hidden = id("word-table").hidden = !found.length || endless;

@@ -1,0 +1,118 @@
+"""What the live page makes of windows that take weeks, of gaps between them and of odd clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.scripted import ScriptedWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.browser.pages import LivePage
+
+    OpenPage = Callable[..., Awaitable[LivePage]]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MINUTE = 60_000
+NOW = time.time_ns() // 1_000_000 // MINUTE * MINUTE
+"""The present minute's start."""
+
+SLIDE = """places => {
+    const slider = document.getElementById('slider');
+    for (const place of places) {
+        slider.value = place;
+        slider.dispatchEvent(new Event('input'));
+    }
+}"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def minutes(*ago: int) -> dict[int, dict[str, int]]:
+    """Windows of so many minutes ago; in each its own word."""
+    return {NOW - n * MINUTE: {f"w{n}": 1} for n in ago}
+
+
+async def test_a_slider_that_is_dragged_asks_where_it_rests(open_page: OpenPage) -> None:
+    """Not at each of the windows that it passes: each may cost every worker a scan."""
+    async with ScriptedWorker(minutes(*range(60))) as worker:
+        page = await open_page(worker.url)
+        await page.page.evaluate(SLIDE, list(range(50, 5, -1)))
+        await page.until_bars(("w53", 1))
+        assert len(worker.times_of("/api/top")) == 1
+
+
+async def test_who_comes_back_to_a_window_asks_once_at_a_time(open_page: OpenPage) -> None:
+    """Away and back, quickly: one question each two seconds, for a window and for a word."""
+    async with ScriptedWorker(minutes(0, 1, 2)) as worker:
+        page = await open_page(worker.url)
+        await page.page.evaluate(SLIDE, [0, 2, 0, 1, 0])
+        await page.until_bars(("w2", 1))
+        await page.page.evaluate(
+            "words => { for (const word of words) {"
+            "document.getElementById('query').value = word;"
+            "document.getElementById('search').requestSubmit(); } }",
+            ["w2", "w1", "w2"],
+        )
+        for path in ("/api/top", "/api/words?word=w2"):
+            await until(lambda p=path: len(worker.times_of(p)) > 2)
+            first, _, third, *_ = worker.times_of(path)
+            assert third - first > 3
+
+
+async def test_a_page_that_nobody_sees_asks_nothing(open_page: OpenPage) -> None:
+    """Neither for the window that is picked nor for the word; once it is seen it goes on."""
+    hide = "is => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
+    async with ScriptedWorker(minutes(0, 1)) as worker:
+        page = await open_page(worker.url, f"/#window={NOW - MINUTE}&word=w1")
+        await page.until_told("w1", "In one window: 1 times.")
+        await page.until_bars(("w1", 1))
+        await page.page.evaluate(hide, True)
+        frames = worker.frames
+        await until(lambda: worker.frames > frames)  # what was under way has come
+        asked, frames = len(worker.asked), worker.frames
+        await until(lambda: worker.frames >= frames + 5)
+        assert len(worker.asked) == asked
+        await page.page.evaluate(hide, False)
+        await until(lambda: len(worker.asked) >= asked + 2)
+
+
+async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: OpenPage) -> None:
+    """Without windows there is no table; the number is what stays."""
+    async with ScriptedWorker({0: {"river": 5}}, window="none") as worker:
+        page = await open_page(worker.url, "/#word=river")
+        await page.until_told("river", "5 times so far.")
+        worker.away = True
+        asked = len(worker.times_of("/api/words"))
+        await until(lambda: len(worker.times_of("/api/words")) >= asked + 2)
+        await page.until_told("river", "5 times so far.")
+        worker.away, worker.counts[0]["river"] = False, 6
+        await page.until_told("river", "6 times so far.")
+        assert all("status of 503" in alarm for alarm in page.alarms)
+        page.alarms.clear()
+
+
+async def test_a_word_is_shown_as_it_is_counted(open_page: OpenPage) -> None:
+    """The worker folds what is asked; title, address and bars name the word that it found."""
+    async with ScriptedWorker({NOW: {"strasse": 2, "the": 1}}, words="unicode") as worker:
+        page = await open_page(worker.url)
+        await page.page.get_by_role("searchbox").fill("Straße")
+        await page.page.keyboard.press("Enter")
+        await page.until_told("strasse", "In one window: 2 times.")
+        assert page.page.url.endswith("#word=strasse")
+        assert await page.bar("strasse").get_attribute("aria-current") == "true"
+        await page.page.get_by_role("searchbox").fill("Nowhere")
+        await page.page.keyboard.press("Enter")
+        await page.until_told("nowhere", "It has not occurred in any window that is kept.")
