@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MINUTE = 60_000
+DAY = 1440 * MINUTE
 NOW = time.time_ns() // 1_000_000 // MINUTE * MINUTE
 """The present minute's start."""
 
@@ -87,6 +88,48 @@ async def test_a_page_that_nobody_sees_asks_nothing(open_page: OpenPage) -> None
         assert len(worker.asked) == asked
         await page.page.evaluate(hide, False)
         await until(lambda: len(worker.asked) >= asked + 2)
+
+
+async def test_from_a_gap_the_buttons_lead_to_its_neighbours(open_page: OpenPage) -> None:
+    """Older and newer are the nearest windows there are, not those beyond them."""
+    async with ScriptedWorker(minutes(0, 1, 5, 9)) as worker:
+        page = await open_page(worker.url, timezone_id="UTC")
+        for button, ago, word in (
+            ("Older window", 7, "w9"),
+            ("Newer window", 7, "w5"),
+            ("Older window", 3, "w5"),
+            ("Newer window", 3, "w1"),
+            ("Newer window", 30, "w9"),
+        ):
+            moment = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(NOW / 1000 - ago * 60))
+            await page.page.get_by_label("Go to").fill(moment)
+            await page.page.get_by_text("No words in this window").wait_for()
+            await page.page.get_by_role("button", name=button).click()
+            await page.until_bars((word, 1))
+        assert await page.page.get_by_role("button", name="Older window").is_disabled()
+
+
+async def test_a_window_of_the_future_is_not_the_live_one(open_page: OpenPage) -> None:
+    """A clock that is ahead makes a window; the live one stays that of the present."""
+    ahead = NOW + 300 * DAY
+    counts = {NOW - MINUTE: {"is": 2, "was": 1}, NOW: {"is": 3}, ahead: {"odd": 2, "is": 1}}
+    async with ScriptedWorker(counts) as worker:
+        worker.newest = NOW
+        page = await open_page(worker.url)
+        slider = page.page.get_by_role("slider")
+        assert "3 words" in str(await slider.get_attribute("aria-valuetext"))
+        assert await slider.input_value() == "1"
+        await page.page.get_by_role("button", name="Older window").click()
+        await page.until_bars(("is", 2), ("was", 1))
+        await page.page.get_by_role("button", name="Newer window").click()
+        await page.until_bars(("is", 3))
+        assert "window=" not in page.page.url
+        await page.bar("is").click()
+        label = "document.getElementById('word-plot').ariaLabel"
+        await page.until(f"() => {label}.includes('Newest: 3 in')")
+        await slider.press("End")
+        await page.until_bars(("odd", 2), ("is", 1))
+        assert f"window={ahead}" in page.page.url
 
 
 async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: OpenPage) -> None:

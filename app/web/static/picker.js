@@ -8,14 +8,15 @@ const id = (name) => document.getElementById(name);
 export class Picker {
   #windows = []; // [start, words, distinct], oldest first
   #picked = null;
+  #live = null; // start of the window that the state tells of; later ones are of clocks ahead
   #settings = { window_ms: null, hop_ms: null };
   #onPick;
 
   constructor(onPick) {
     this.#onPick = onPick;
-    id("slider").addEventListener("input", () => this.#slide(Number(id("slider").value)));
-    id("older").addEventListener("click", () => this.#slide(this.#place() - 1));
-    id("newer").addEventListener("click", () => this.#slide(this.#place() + 1));
+    id("slider").addEventListener("input", () => this.#move(this.#windows[id("slider").value]));
+    id("older").addEventListener("click", () => this.#move(this.#older));
+    id("newer").addEventListener("click", () => this.#move(this.#newer));
     id("live").addEventListener("click", () => this.pick(null));
     id("go").addEventListener("change", () => this.#go());
     new ResizeObserver(() => this.draw()).observe(id("strip"));
@@ -36,11 +37,12 @@ export class Picker {
     this.#refresh();
   }
 
-  /** Take in the newest totals of one window. */
+  /** Take in which window is the newest, and its totals. */
   update(start, words, distinct) {
-    const last = this.#windows.at(-1);
-    if (last?.[0] !== start || (last[1] === words && last[2] === distinct)) return;
-    this.#windows[this.#windows.length - 1] = [start, words, distinct];
+    const known = this.totals(start);
+    if (start === this.#live && known?.[1] === words && known?.[2] === distinct) return;
+    this.#live = start;
+    known?.splice(1, 2, words, distinct);
     this.#refresh();
   }
 
@@ -51,7 +53,7 @@ export class Picker {
 
   /** Start of the newest window; undefined before there is any. */
   get newest() {
-    return this.#windows.at(-1)?.[0];
+    return this.#live ?? this.#windows.at(-1)?.[0];
   }
 
   pick(start) {
@@ -76,26 +78,29 @@ export class Picker {
     // The slider's thumb is 16 px wide and stays within: so must the middles of the columns.
     const step = count > 1 ? (width - 16) / (count - 1) : 0;
     const column = Math.max(1, Math.min(12, step * 0.7));
-    const here = this.#place();
-    this.#windows.forEach(([, words], at) => {
+    this.#windows.forEach(([start, words], at) => {
       const tall = words ? Math.max(2, (height - 2) * (words / most)) : 0;
       const middle = 8 + at * step;
-      pen.fillStyle = style.getPropertyValue(at === here ? "--accent" : "--strip");
+      pen.fillStyle = style.getPropertyValue(start === this.#shown ? "--accent" : "--strip");
       pen.fillRect(middle - column / 2, height - tall, column, tall);
     });
   }
 
-  #place() {
-    const last = this.#windows.length - 1;
-    if (this.#picked === null) return last;
-    const found = this.#windows.findLastIndex(([start]) => start <= this.#picked);
-    return Math.max(0, found);
+  /** Start of the window shown, which need not be in the table. */
+  get #shown() {
+    return this.#picked ?? this.newest;
   }
 
-  #slide(place) {
-    const last = this.#windows.length - 1;
-    if (place < 0 || last < 0) return;
-    this.pick(place >= last ? null : this.#windows[place][0]);
+  get #older() {
+    return this.#windows.findLast(([start]) => start < this.#shown);
+  }
+
+  get #newer() {
+    return this.#windows.find(([start]) => start > this.#shown);
+  }
+
+  #move(window) {
+    if (window) this.pick(window[0] === this.newest ? null : window[0]);
   }
 
   #go() {
@@ -107,18 +112,17 @@ export class Picker {
 
   #refresh() {
     const { window_ms: length } = this.#settings;
-    const place = this.#place();
     id("picker").hidden = !length || !this.#windows.length;
     const slider = id("slider");
     slider.max = this.#windows.length - 1;
-    slider.value = place;
-    id("older").disabled = place <= 0;
-    id("newer").disabled = this.#picked === null;
+    slider.value = this.#windows.findLastIndex(([start]) => start <= this.#shown);
+    id("older").disabled = !this.#older;
+    id("newer").disabled = !this.#newer;
     id("live").setAttribute("aria-pressed", String(this.#picked === null));
-    const window = this.#windows[place];
-    if (window) {
-      const when = span(window[0], window[0] + length);
-      slider.setAttribute("aria-valuetext", `${when}, ${number(window[1])} words`);
+    if (length && this.#windows.length) {
+      const words = this.totals(this.#shown)?.[1];
+      const when = span(this.#shown, this.#shown + length);
+      slider.setAttribute("aria-valuetext", words === undefined ? when : `${when}, ${number(words)} words`);
     }
     this.draw();
   }

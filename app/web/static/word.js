@@ -114,14 +114,15 @@ export class WordHistory {
   #draw(found) {
     const { hop_ms: hop } = this.#settings;
     const counts = new Map(found.map(([start, , count]) => [start, count]));
-    const to = Math.max(...counts.keys(), this.#newest() ?? 0);
+    // A window of a clock that is ahead would press all others together.
+    const to = this.#newest() ?? found[0][0];
     const since = Math.min(...counts.keys(), to - (LEAST_COLUMNS - 1) * hop);
     const columns = Math.min(MOST_COLUMNS, Math.floor((to - since) / hop) + 1);
     // Windows in which it does not occur are not told: they are zeros.
     const times = Array.from({ length: columns }, (_, at) => to - (columns - 1 - at) * hop);
     this.#chart ??= columnChart(id("word-plot"), this.#settings.hop_ms / 1000);
     this.#chart.setData([times.map((ms) => ms / 1000), times.map((ms) => counts.get(ms) ?? 0)]);
-    const last = found[0];
+    const last = found.find(([start]) => start <= to) ?? found[0];
     id("word-plot").setAttribute(
       "aria-label",
       `Columns, one a window. Newest: ${number(last[2])} in ${span(last[0], last[1])}. The table below has the numbers.`,
