@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,11 @@ SLIDE = """places => {
         slider.dispatchEvent(new Event('input'));
     }
 }"""
+
+
+def ms(year: int, month: int, day: int, hour: int, minute: int = 0) -> int:
+    """Milliseconds since the epoch of a time in UTC."""
+    return int(datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp()) * 1000
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -130,6 +136,38 @@ async def test_a_window_of_the_future_is_not_the_live_one(open_page: OpenPage) -
         await slider.press("End")
         await page.until_bars(("odd", 2), ("is", 1))
         assert f"window={ahead}" in page.page.url
+
+
+@pytest.mark.parametrize(
+    ("length", "start", "shown"),
+    [
+        ("24h", ms(2025, 11, 20, 0), "Nov 20, 2025, 01:00 - Nov 21, 2025, 01:00"),
+        ("1h", ms(2025, 11, 20, 9), "Nov 20, 2025, 10:00-11:00"),
+        ("1m", ms(2025, 10, 26, 0, 10), "Oct 26, 2025, 02:10 GMT+2-02:11 GMT+2"),
+        ("1m", ms(2025, 10, 26, 1, 10), "Oct 26, 2025, 02:10 GMT+1-02:11 GMT+1"),
+        ("1m", ms(2025, 10, 26, 1, 59), "Oct 26, 2025, 02:59 GMT+1-03:00"),
+        ("1m", ms(2025, 3, 30, 1, 30), "Mar 30, 2025, 03:30-03:31"),
+    ],
+)
+async def test_no_two_windows_look_alike(
+    open_page: OpenPage, length: str, start: int, shown: str
+) -> None:
+    """One that ends on another day says so; so does one of the hour that clocks show twice."""
+    async with ScriptedWorker({start: {"word": 1}}, window=length, retention="720h") as worker:
+        page = await open_page(worker.url, timezone_id="Europe/Berlin", locale="en-US")
+        note = f"{shown} · 1 words".replace("-", "\N{EN DASH}")
+        await page.page.locator("#top-note").get_by_text(note).wait_for()
+
+
+async def test_an_axis_over_days_says_which(open_page: OpenPage) -> None:
+    """Where a day begins there is its date, among the times of day."""
+    async with ScriptedWorker(minutes(0)) as worker:
+        page = await open_page(worker.url, timezone_id="Europe/Berlin", locale="en-US")
+        marks = await page.page.evaluate(
+            "async times => times.map((await import('/static/format.js')).mark)",
+            [ms(2026, 11, 20, 22), ms(2026, 11, 20, 23), ms(2026, 11, 21, 2)],
+        )
+        assert marks == ["23:00", "Nov 21", "03:00"]
 
 
 async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: OpenPage) -> None:

@@ -1,6 +1,6 @@
 // Line and column charts, drawn by uPlot, in the page's colours.
 
-import { clock, tick } from "./format.js";
+import { mark, tick } from "./format.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FONT = '12px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -11,7 +11,7 @@ export function redraw() {
   for (const chart of charts) chart.redraw(false);
 }
 
-function axes(times) {
+function axes() {
   const common = {
     font: FONT,
     stroke: () => colour("--muted"),
@@ -25,7 +25,7 @@ function axes(times) {
       size: 24,
       gap: 4,
       space: 70,
-      values: (_, marks) => marks.map((mark) => times(mark * 1000)),
+      values: (_, marks) => marks.map((seconds) => mark(seconds * 1000)),
     },
     {
       ...common,
@@ -67,7 +67,7 @@ export function lineChart(host, group, onPoint) {
     {
       cursor: { y: false, sync: { key: group }, drag: { x: false, y: false } },
       scales: { y: { range: fromZero } },
-      axes: axes((ms) => clock(ms)),
+      axes: axes(),
       series: [
         {},
         {
@@ -100,7 +100,7 @@ export function columnChart(host, hop) {
         x: { range: (_, from, to) => [from - hop / 2, to + hop / 2] },
         y: { range: fromZero },
       },
-      axes: axes((ms) => clock(ms)),
+      axes: axes(),
       series: [
         {},
         {

@@ -24,6 +24,7 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+const DAY_MS = 86400000;
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const withSeconds = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 const clocks = [
@@ -36,19 +37,36 @@ const years = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 export const clock = (ms) => clocks[ms % 60000 ? 1 : 0].format(ms);
 export const clockWithSeconds = (ms) => clocks[1].format(ms);
 
-/** A window, like "16:40–16:41", with its day unless that is today. */
+/** A time on a chart's axis; where a day begins, its date. */
+export function mark(ms) {
+  const at = new Date(ms);
+  return at.getHours() || at.getMinutes() || at.getSeconds() ? clock(ms) : day.format(at);
+}
+
+const offset = (ms) => new Date(ms).getTimezoneOffset() * 60000;
+const zones = new Intl.DateTimeFormat(undefined, { timeZoneName: "shortOffset" });
+
+/** Time of day; with the zone's offset where clocks that are set back show it twice. */
+function unique(ms) {
+  const twice = [-DAY_MS, DAY_MS].some((away) => {
+    const twin = ms - offset(ms) + offset(ms + away);
+    return twin !== ms && offset(twin) === offset(ms + away);
+  });
+  if (!twice) return clock(ms);
+  const zone = zones.formatToParts(ms).find(({ type }) => type === "timeZoneName");
+  return `${clock(ms)} ${zone.value}`;
+}
+
+/** A window, like "16:40–16:41", with its day unless that is today, and another day that it ends. */
 export function span(start, end) {
   if (end === null) return "since the beginning";
   // Past what a Date can hold: the raw number says more than "Invalid Date".
   if (!(Math.abs(start) < 8.64e15 && Math.abs(end) < 8.64e15)) return `${start} ms`;
-  const from = new Date(start);
-  const today = new Date();
-  let date = "";
-  if (from.toDateString() !== today.toDateString()) {
-    date = from.getFullYear() === today.getFullYear() ? day.format(from) : years.format(from);
-    date += ", ";
-  }
-  return `${date}${clock(start)}–${clock(end)}`;
+  const [from, to, today] = [new Date(start), new Date(end), new Date()];
+  const isSameDay = (one, other) => one.toDateString() === other.toDateString();
+  const date = (at) => (at.getFullYear() === today.getFullYear() ? day : years).format(at);
+  const begin = isSameDay(from, today) ? unique(start) : `${date(from)}, ${unique(start)}`;
+  return isSameDay(from, to) ? `${begin}–${unique(end)}` : `${begin} – ${date(to)}, ${unique(end)}`;
 }
 
 // What would turn text around, hide it or break a line is shown by its code; joiners and marks of
