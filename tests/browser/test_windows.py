@@ -170,6 +170,21 @@ async def test_an_axis_over_days_says_which(open_page: OpenPage) -> None:
         assert marks == ["23:00", "Nov 21", "03:00"]
 
 
+async def test_a_long_word_of_rare_characters_is_opened(open_page: OpenPage) -> None:
+    """Characters beyond the first 65,536 count as one, here as on the worker."""
+    long, short = "\N{GOTHIC LETTER AHSA}" * 250, "\N{GOTHIC LETTER BAIRKAN}" * 150
+    async with ScriptedWorker({NOW - MINUTE: {long: 1}, NOW: {long: 3, short: 2}}) as worker:
+        page = await open_page(worker.url)
+        beginning = long[:200] + "… (250 characters)"
+        await page.until_bars((beginning, 3), (short, 2))
+        await page.page.get_by_role("button", name="Older window").click()
+        await page.until_bars((beginning, 1))
+        await page.bar(beginning).click()
+        await page.page.locator("#word-table tbody tr").nth(1).wait_for()
+        assert await page.bar(beginning).get_attribute("aria-current") == "true"
+        assert (await page.text("#word-title")) == long[:120] + "… (250 characters)"
+
+
 async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: OpenPage) -> None:
     """Without windows there is no table; the number is what stays."""
     async with ScriptedWorker({0: {"river": 5}}, window="none") as worker:

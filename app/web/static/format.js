@@ -75,9 +75,17 @@ const invisible =
   /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 const code = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
 
+/** Of a longer word the worker sends so many characters: code points, not JavaScript's units. */
+const MOST = 200;
+
+/** How many characters a word has. */
+export const size = (word) => [...word].length;
+
+/** A word as it is sent: [its beginning, its whole length if that was cut]. */
+export const cut = (word) => (size(word) > MOST ? [[...word].slice(0, MOST).join(""), size(word)] : [word]);
+
 /** A word as text that is safe to look at. `length`: its whole length, where it was cut. */
-export function shown(word, length = word.length, most = 200) {
-  const cut = word.length > most ? word.slice(0, most) : word;
-  const text = cut.replace(/[\ud800-\udbff]$/, "").replace(invisible, code);
-  return length > cut.length ? `${text}… (${number(length)} characters)` : text;
+export function shown(word, length = size(word), most = MOST) {
+  const text = [...word].slice(0, most).join("").replace(invisible, code);
+  return length > Math.min(most, size(word)) ? `${text}… (${number(length)} characters)` : text;
 }

@@ -2,7 +2,7 @@
 
 import { Bars } from "./bars.js";
 import { redraw } from "./charts.js";
-import { duration, number, rate, short, shown, span } from "./format.js";
+import { cut, duration, number, rate, short, size, span } from "./format.js";
 import { showWorkers, summary, totals, troubles } from "./health.js";
 import { Picker } from "./picker.js";
 import { Question } from "./question.js";
@@ -169,7 +169,12 @@ function showPast({ window, words }) {
   id("bars").classList.remove("old");
   id("none").hidden = words.length > 0;
   put("none", "No words in this window: nothing came, or it is past what is kept.");
-  bars.show(words.map(({ word, count }) => (word.length > 200 ? [word.slice(0, 200), count, word.length] : [word, count])));
+  bars.show(
+    words.map(({ word, count }) => {
+      const [beginning, length] = cut(word);
+      return [beginning, count, length];
+    }),
+  );
   return !window.final;
 }
 
@@ -192,12 +197,12 @@ async function chooseWord(word, length) {
   const query = { n: 20, ...(picker.picked === null ? {} : { window: picker.picked }) };
   const answer = await ask("/api/top", query).catch(() => ({ words: [] }));
   if (wordHistory.word !== before) return; // another one has been opened meanwhile
-  const whole = answer.words.find((each) => each.word.length === length && each.word.startsWith(word));
+  const whole = answer.words.find((each) => size(each.word) === length && each.word.startsWith(word));
   if (whole) wordHistory.open(whole.word, opener);
 }
 
 function onWord(word) {
-  bars.choose(word !== null && word.length > 200 ? word.slice(0, 200) : word);
+  bars.choose(word === null ? null : cut(word)[0]);
   remember();
 }
 

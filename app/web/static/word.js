@@ -1,7 +1,7 @@
 // The history of one word: how often it occurs in each window.
 
 import { columnChart } from "./charts.js";
-import { number, shown, span } from "./format.js";
+import { number, shown, size, span } from "./format.js";
 import { Question } from "./question.js";
 
 const ROWS = 8;
@@ -65,7 +65,7 @@ export class WordHistory {
 
   #name(word) {
     this.#word = word;
-    id("word-title").firstElementChild.textContent = shown(word, word.length, 120);
+    id("word-title").firstElementChild.textContent = shown(word, size(word), 120);
     this.#onChange(word);
   }
 
