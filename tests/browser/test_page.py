@@ -106,6 +106,10 @@ async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> Non
     await page.page.get_by_role("button", name="Show the page").click()
     await page.is_live()
     assert TOKEN not in page.page.url
+    await context.clear_cookies()
+    await page.page.reload()
+    await page.page.get_by_role("textbox", name="Token").wait_for()
+    assert await page.page.get_by_text("That was not it").is_hidden()
 
 
 async def test_bars_are_the_top_words(counted: Counted, open_page: OpenPage) -> None:

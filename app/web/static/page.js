@@ -257,13 +257,11 @@ function showLost() {
 
 function askForToken() {
   showPill("bad", "Token needed");
-  const tried = "tried" in sessionStorage;
-  id("token-wrong").hidden = !tried;
+  // Whoever came by /?token=… was led here; not let in at once, it was a wrong one.
+  const { redirectCount } = performance.getEntriesByType("navigation")[0];
+  id("token-wrong").hidden = opened || !redirectCount;
   id("token").showModal();
 }
-id("token").addEventListener("submit", () => {
-  sessionStorage.tried = "yes";
-});
 id("token").addEventListener("cancel", (event) => event.preventDefault());
 
 // Light or dark
