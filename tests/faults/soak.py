@@ -83,7 +83,8 @@ async def _run(scenario: Scenario) -> bool:
         _say(f"{scenario.report} DIFFERENT\n{error}")
         return False
     _say(f"{scenario.report} equal")
-    for alarm, count in Counter(line[9:] for line in scenario.report.alarms).most_common(5):
+    alarms = (re.sub(r"^[\d:]{8} ", "", line) for line in scenario.report.alarms)  # without times
+    for alarm, count in Counter(alarms).most_common(5):
         _say(f"    {count} x {alarm[:200]}")
     return True
 
