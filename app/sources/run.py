@@ -104,7 +104,8 @@ async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -
             await taker.take(batch)
     finally:
         stopping.cancel()
-        if following is not None and not following.done():
+        if following is not None:
+            # Whoever gives up takes no notice of how it ended: asyncio would complain of that.
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 

@@ -1,6 +1,7 @@
 """A run delivers everything that a source yields, however it ends."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -172,3 +173,20 @@ async def test_batches_at_hand_are_taken_as_they_come() -> None:
         assert delivery.lines == numbers
         assert source.acknowledged[-1] == numbers[-1]
         assert time.monotonic() - started >= 0.15 * bool(rate)
+
+
+async def test_giving_up_as_the_source_ends_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it ended at that very moment is nothing that asyncio has to complain of."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+
+    async def give_up(following: asyncio.Future[Batch], *_: object) -> None:
+        await asyncio.wait({following})
+        raise GivenUp
+
+    monkeypatch.setattr("app.sources.run._wait", give_up)
+    with pytest.raises(GivenUp):
+        await run(Some([]), Delivered())
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
