@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from app.memory import KEY_BYTES, longer_bytes, row_weight, unflushed_weight
 from app.windows import NO_WATERMARK
-from tables.unflushed import weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,8 +49,9 @@ class Partition:
     lock: threading.Lock = field(default_factory=threading.Lock)
     _since: int = field(default_factory=lambda: time.time_ns() // 1000)
     _passing: Counts = field(default_factory=dict)
-    _on_the_way: Counts = field(default_factory=dict)
+    _on_the_way: int = 0
     _longer: int = 0
+    _longer_on_the_way: int = 0
     _pass_version: int = 0
     _closed: bool = False
 
@@ -79,8 +79,9 @@ class Partition:
 
     def add_unflushed(self, keys: Sequence[bytes], rows: Iterable[tuple[int, int]]) -> None:
         """Let rows (count, version) that have changed wait for Cassandra; within `changing`."""
-        long = [key for key in keys if len(key) > KEY_BYTES]
-        self._longer += longer_bytes(key for key in long if key not in self.unflushed)
+        self._longer += longer_bytes(
+            key for key in keys if len(key) > KEY_BYTES and key not in self.unflushed
+        )
         self.unflushed.update(zip(keys, rows, strict=True))
 
     def take_unflushed(self, rows: int) -> Counts:
@@ -93,7 +94,7 @@ class Partition:
             if self.backlog and not self._passing:
                 taken = self.backlog.take(rows)
                 self._longer += longer_bytes(taken)
-            elif len(self._passing) <= rows and weight_of(self._passing) <= rows:
+            elif self._passes_whole(rows):
                 taken, self._passing = self._passing, {}
             else:
                 taken = {}
@@ -101,14 +102,18 @@ class Partition:
                     key, row = self._passing.popitem()
                     taken[key] = row
                     rows -= row_weight(key)
-            self._on_the_way = taken
+            self._on_the_way, self._longer_on_the_way = len(taken), longer_bytes(taken)
         return taken
+
+    def _passes_whole(self, rows: int) -> bool:
+        left = len(self._passing)
+        return left <= rows and unflushed_weight(left, longer_bytes(self._passing)) <= rows
 
     def settle(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
         """Take back rows that Cassandra did not take; if none are left, the pass is over."""
         with self.lock:
-            self._longer += longer_bytes(missing) - longer_bytes(self._on_the_way)
-            self._on_the_way = {}
+            self._longer += longer_bytes(missing) - self._longer_on_the_way
+            self._on_the_way = self._longer_on_the_way = 0
             self._passing.update(missing)
             if not self.in_pass:
                 self.flushed = max(self.flushed, self._pass_version)
@@ -121,12 +126,17 @@ class Partition:
     @property
     def waiting(self) -> int:
         """Rows that Cassandra lacks, those on their way to it among them."""
-        return len(self.unflushed) + len(self._passing) + len(self._on_the_way)
+        return len(self.unflushed) + len(self._passing) + self._on_the_way
 
     @property
     def weight(self) -> int:
         """How many rows of ordinary length take as much memory as those that wait."""
         return unflushed_weight(self.waiting, self._longer)
+
+    @property
+    def weight_on_the_way(self) -> int:
+        """The same of those on their way to Cassandra."""
+        return unflushed_weight(self._on_the_way, self._longer_on_the_way)
 
     @property
     def unflushed_since(self) -> int | None:

@@ -14,7 +14,7 @@ from rocksdict import DbClosedError
 
 from app.cassandra.rows import Row
 from app.cassandra.top import TopRow
-from app.memory import longer_bytes, row_weight, unflushed_weight
+from app.memory import row_weight
 from tables.rows import PREFIX_BYTES, decode_row
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tables.partition import Partition
     from tables.word_counts import WordCounts
 
-__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of", "weight_of"]
+__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of"]
 
 SLICE_ROWS = 50_000
 """Rows of ordinary length that are on their way to Cassandra at once; fewer of long words."""
@@ -33,11 +33,6 @@ SCAN_ROWS = 200_000
 
 Counts = dict[bytes, tuple[int, int]]
 """Key → count, version."""
-
-
-def weight_of(rows: Counts) -> int:
-    """How many rows of ordinary length take as much memory."""
-    return unflushed_weight(len(rows), longer_bytes(rows))
 
 
 class Scan(Protocol):
@@ -112,7 +107,7 @@ class Snapshot:
                     raise
                 continue  # its next owner flushes it
             self._taken.append(_Taken(partition, own, taken))
-            left -= weight_of(taken)
+            left -= own.weight_on_the_way
             if left <= 0:
                 break
         return list(self._rows())

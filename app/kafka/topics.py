@@ -50,12 +50,10 @@ def plans(settings: Settings) -> list[TopicPlan]:
         "max.message.bytes": MESSAGE_BYTES,
     }
     # By size: these keep the times that they came with, and old ones would be gone at once.
-    kept = {
-        "cleanup.policy": "delete",
+    kept = deleted | {
         "retention.ms": "-1",
         "retention.bytes": KEPT_BYTES,
         "segment.bytes": str(128 << 20),
-        "max.message.bytes": MESSAGE_BYTES,
     }
     compacted = {
         "max.message.bytes": MESSAGE_BYTES,

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -15,34 +11,12 @@ import pytest
 
 from app.embedded.ports import free_port, is_open
 from app.settings import Settings
+from tests.foreground import children, output_until, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextlib.contextmanager
-def servers(*options: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "faust", "-A", "app", "servers", *options]
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("WORDCOUNT")}
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            # Does nothing to one that has ended, as it should have.
-            process.kill()
-
-
-def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def java(process: subprocess.Popen[str]) -> list[int]:
@@ -55,16 +29,6 @@ def java(process: subprocess.Popen[str]) -> list[int]:
     return pids
 
 
-def output_until_ready(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line == "ready\n":
-            return "".join(lines)
-    raise AssertionError(f"never ready: {lines} {process.communicate()}")
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_servers_serve_until_a_signal(
     number: signal.Signals, tmp_path: Path, gone: Callable[[int], bool]
@@ -73,10 +37,16 @@ def test_servers_serve_until_a_signal(
     port = free_port()
     env_file = tmp_path / "servers.env"
     env_file.write_text("WORDCOUNT_BROKER=stale\n")
-    with servers(
-        "--kafka-port", str(port), "--env-file", str(env_file), "--data", str(tmp_path / "data")
+    with running(
+        "servers",
+        "--kafka-port",
+        str(port),
+        "--env-file",
+        str(env_file),
+        "--data",
+        str(tmp_path / "data"),
     ) as process:
-        said = output_until_ready(process)
+        said = output_until(process, "ready\n")
         settings = Settings.read({"WORDCOUNT_ENV_FILE": str(env_file)})
         (host, cassandra_port), *_ = settings.cassandra
         assert settings.broker == (f"127.0.0.1:{port}",)
@@ -100,7 +70,7 @@ def test_servers_stop_while_they_start(
     wait_until: Callable[..., Any], gone: Callable[[int], bool]
 ) -> None:
     """A signal before `ready` ends it with 0 too, and leaves no Java."""
-    with servers() as process:
+    with running("servers") as process:
         pids = wait_until(lambda: java(process), 60)
         process.terminate()
         _, errors = process.communicate(timeout=40)
@@ -110,8 +80,8 @@ def test_servers_stop_while_they_start(
 
 def test_a_server_that_dies_ends_the_command(gone: Callable[[int], bool]) -> None:
     """When a server is killed it says so in one line, stops the other and exits with 1."""
-    with servers() as process:
-        output_until_ready(process)
+    with running("servers") as process:
+        output_until(process, "ready\n")
         first, second = children(process)
         first.kill()
         _, errors = process.communicate(timeout=40)
@@ -131,7 +101,7 @@ def test_a_server_that_dies_ends_the_command(gone: Callable[[int], bool]) -> Non
 )
 def test_wrong_options_are_one_clear_line(options: tuple[str, ...], said: str) -> None:
     """What can't work stops it before anything is started, with status 2."""
-    with servers(*options) as process:
+    with running("servers", *options) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert errors.startswith("Error: ")
@@ -141,7 +111,7 @@ def test_wrong_options_are_one_clear_line(options: tuple[str, ...], said: str) -
 
 def test_a_port_in_use_is_one_clear_line(kafka: Any) -> None:
     """A port that somebody has stops it with status 1 and names the port."""
-    with servers("--kafka-port", str(kafka.port)) as process:
+    with running("servers", "--kafka-port", str(kafka.port)) as process:
         _, errors = process.communicate(timeout=40)
     assert process.returncode == 1
     assert errors.startswith(f"Error: Kafka can't listen on {kafka.address}")

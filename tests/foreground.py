@@ -1,0 +1,56 @@
+"""A command of the application in the foreground, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["children", "output_until", "running"]
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def running(
+    *arguments: str, directory: Path = ROOT, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `faust -A app …` in a directory, without WORDCOUNT_ settings but those of `environ`."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("WORDCOUNT")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "faust", "-A", "app", *arguments],
+        cwd=directory,
+        env={**kept, "PYTHONPATH": str(ROOT), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            # Does nothing to one that has ended, as it should have.
+            process.kill()
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Its children and theirs."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def output_until(process: subprocess.Popen[str], start: str) -> str:
+    """What it prints, up to a line that begins so."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(start):
+            return "".join(lines)
+    raise AssertionError(f"never {start!r}: {lines} {process.communicate()}")
