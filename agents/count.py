@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from agents.pending import Pending
 from app.faultpoints import reached
-from app.kafka.writer import Outgoing, Record
+from app.kafka.producer import Outgoing, Record
 from app.threads import in_thread
 from tables.expiry import apply_removal, next_removal
-from tables.pending import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,15 +12,15 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from app.splitting import split_blocks
+from agents.splitting import split_blocks
+from app.counting.windows import NO_WATERMARK
 from app.threads import in_thread
-from app.windows import NO_WATERMARK
 
 if TYPE_CHECKING:
+    from app.counting.windows import Windows
     from app.kafka.stage import Lane
     from app.metrics import Metrics
     from app.settings import Settings
-    from app.windows import Windows
 
 __all__ = ["Splitter"]
 

@@ -1,7 +1,7 @@
 """The application: `faust -A app worker` finds `app.app` here.
 
 This is the composition root, the one place where real parts are put together. `app.app` is made
-when it is first asked for: importing a part (`from app.text import …`) makes no application.
+when it is first asked for: importing a part (`from app.settings import …`) makes no application.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.application import Application
+    from app.worker.application import Application
 
     app: Application
 
@@ -24,15 +24,15 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from agents.count import Counter
     from agents.flush import Flusher
     from agents.split import Splitter
-    from app.application import Application
     from app.cassandra.sink import CassandraSink
     from app.console import Console, Printer
+    from app.counting.windows import Windows
     from app.kafka.transport import BlockSchema
     from app.memory import Shares
     from app.metrics import Metrics
     from app.settings import Settings
     from app.web.server import WebServer
-    from app.windows import Windows
+    from app.worker.application import Application
     from tables.resave import Resaver
     from tables.word_counts import WordCounts
 

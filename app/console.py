@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from app.web.answers import NotServingError
+from app.queries.merge import NotServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from app.application import Application
     from app.web.server import WebServer
+    from app.worker.application import Application
 
 __all__ = ["Console", "Printer", "Rates", "aligned", "render", "shown"]
 

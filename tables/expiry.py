@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from app.windows import NO_WATERMARK
+from app.counting.windows import NO_WATERMARK
 from tables import rows
 
 if TYPE_CHECKING:

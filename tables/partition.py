@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.counting.windows import NO_WATERMARK
 from app.memory import KEY_BYTES, longer_bytes, row_weight, unflushed_weight
-from app.windows import NO_WATERMARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

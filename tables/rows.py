@@ -6,9 +6,9 @@
     "sources"            → JSON: watermark of each source partition
     "expired"            → start below which windows are gone, in ms                (8 bytes)
 
-The window's start takes 8 bytes (app.windows), so no key of a window is as short as the last three
-are. A version is the time of the checkpoint that changed the row, in µs, made to grow at every
-checkpoint of the partition even where clocks differ: it orders writes to Cassandra, too.
+The window's start takes 8 bytes (`counting.windows`), so no key of a window is as short as the last
+three are. A version is the time of the checkpoint that changed the row, in µs, made to grow at
+every checkpoint of the partition even where clocks differ: it orders writes to Cassandra, too.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from yarl import URL
 
 from app.errors import UnavailableError
 from app.faultpoints import reached
-from app.kafka.gone import GoneError
+from app.kafka.offset_loss import GoneError
 from tables.rows import PREFIX_BYTES
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import faust
 import numpy as np
 
-from app.partials import by_window, join_words
-from app.text import merge_counts
+from app.counting.pairs import FEW, sum_pairs
+from app.counting.partials import by_window, join_words
+from app.counting.text import merge_counts
+from app.counting.windows import NO_WATERMARK
 from app.threads import in_thread
-from app.windowed import FEW, sum_pairs
-from app.windows import NO_WATERMARK
 from tables import rows
 from tables.partition import Partition
 from tables.rows import WindowTotals
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from faust.types import StoreT
 
+    from app.counting.partials import WindowCounts
+    from app.counting.windows import Windows
     from app.memory import Shares
-    from app.partials import WindowCounts
-    from app.windows import Windows
     from tables.store import Put
 
 __all__ = ["Change", "WindowChange", "WordCounts"]

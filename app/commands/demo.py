@@ -19,7 +19,7 @@ from app.errors import UnavailableError
 from app.parsers import duration_ms
 from app.settings import Settings
 from app.signals import asked_to_end
-from app.web.address import own_url
+from app.worker.address import own_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

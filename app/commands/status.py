@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.commands.client import ask, url_option
 from app.commands.errors import WordCountCommand
 from app.commands.table import Column, say, show
 from app.console import shown
-from app.web.client import ask, url_option
-from app.web.times import parse_time
+from app.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

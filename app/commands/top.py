@@ -6,9 +6,9 @@ import json
 
 import click
 
+from app.commands.client import ask, url_option
 from app.commands.errors import WordCountCommand
 from app.commands.table import Column, show
-from app.web.client import ask, url_option
 
 __all__ = ["top"]
 

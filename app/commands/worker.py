@@ -14,23 +14,23 @@ from click.core import ParameterSource
 from faust.cli import worker as stock
 from faust.exceptions import AlreadyConfiguredWarning
 
-from app.application import gone_while_starting
 from app.errors import WordCountError, end_with
 from app.logs import config
 from app.memory import check_memory, collect_seldom, keep_memory_low
-from app.preflight import (
+from app.web.access import check_exposure
+from app.worker.application import gone_while_starting
+from app.worker.preflight import (
     check_data_directory,
     check_port,
     check_servers,
     claim_data_directory,
 )
-from app.web.access import check_exposure
 
 if TYPE_CHECKING:
     from faust.worker import Worker as FaustWorker
     from mode import Worker
 
-    from app.application import Application
+    from app.worker.application import Application
 
 __all__ = ["worker"]
 

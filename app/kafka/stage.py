@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiokafka import TopicPartition
 
-from app.kafka.gone import refuse_new_topic
-from app.kafka.writer import FencedError, Outgoing, PartitionWriter
+from app.kafka.offset_loss import refuse_new_topic
+from app.kafka.producer import FencedError, Outgoing, PartitionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.kafka.blocks import Block
-    from app.kafka.gone import OnGone, Span
+    from app.kafka.offset_loss import OnGone, Span
     from app.kafka.offsets import CommittedOffsets
 
 __all__ = ["Lane", "Stage", "Work"]

@@ -1,7 +1,7 @@
 """A Faust transport that hands agents one message a block and commits nothing.
 
-Offsets are committed by the writers, inside their transactions (app/kafka/writer.py). Were Faust to
-commit too, it would move them backwards.
+Offsets are committed by the writers, inside their transactions (app/kafka/producer.py). Were Faust
+to commit too, it would move them backwards.
 """
 
 from __future__ import annotations

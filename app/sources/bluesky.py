@@ -12,8 +12,8 @@ from yarl import URL
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
-from app.sources.notices import Notices
 from app.sources.reconnecting import Backoff
+from app.sources.throttled_output import Notices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

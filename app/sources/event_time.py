@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.sources.notices import Notices
+from app.sources.throttled_output import Notices
 
 if TYPE_CHECKING:
     from app.sources.base import Batch

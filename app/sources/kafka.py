@@ -18,8 +18,8 @@ from app.errors import ConfigurationError, UnavailableError
 from app.kafka.offsets import CommittedOffsets
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
-from app.sources.notices import Notices
 from app.sources.progress import say
+from app.sources.throttled_output import Notices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from app.sources.base import Source
-    from app.sources.delivery import Delivery
+    from app.sources.delivery.producer import Delivery
 
 __all__ = ["Complaint", "complaints", "reported", "say"]
 

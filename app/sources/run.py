@@ -8,13 +8,13 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from app.signals import asked_to_end
-from app.sources.flow import dated, paced
+from app.sources.transforms import dated, paced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from app.sources.base import Batch, Source
-    from app.sources.delivery import Delivery
+    from app.sources.delivery.producer import Delivery
 
 __all__ = ["GivenUp", "deliver", "pump", "stopped_by_signals"]
 

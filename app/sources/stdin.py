@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Source, SourceError
-from app.sources.cutting import LineCutter
 from app.sources.descriptor import read_chunks
+from app.sources.line_splitter import LineCutter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

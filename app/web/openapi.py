@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from app.web.counts import MOST_WORDS, WORD_BYTES
+from app.queries.counts import MOST_WORDS, WORD_BYTES
 
 __all__ = ["document"]
 

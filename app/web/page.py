@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
-from app.web.answers import BadRequestError
+from app.queries.merge import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
+    from app.queries.rates import Rates
     from app.settings import Settings
     from app.web.events import Feed
-    from app.web.rates import Rates
 
 __all__ = ["Page"]
 

@@ -10,26 +10,26 @@ from faust.web.drivers import aiohttp as driver
 from mode import Service
 
 from app.metrics import total
+from app.queries.counts import Counts
+from app.queries.end_offsets import EndOffsets
+from app.queries.health import Health
+from app.queries.local import LocalCounts
+from app.queries.membership import Contact
+from app.queries.peers import Peers
+from app.queries.rates import Rates
+from app.queries.stall_detector import LaneTracker
+from app.queries.state_metrics import Measures
+from app.queries.status import Status
 from app.web.access import Access, protect
-from app.web.contact import Contact
-from app.web.counts import Counts
-from app.web.ends import EndOffsets
 from app.web.events import Feed
-from app.web.health import Health
-from app.web.live import Live
-from app.web.local import LocalCounts
-from app.web.measures import Measures
 from app.web.page import Page
-from app.web.peers import Peers
-from app.web.rates import Rates
-from app.web.status import Status
-from app.web.tracker import LaneTracker
+from app.web.page_feed import Live
 from app.web.views import Views, errors_as_json
 
 if TYPE_CHECKING:
-    from app.application import Application
+    from app.counting.windows import Windows
     from app.metrics import Metrics
-    from app.windows import Windows
+    from app.worker.application import Application
 
 __all__ = ["WebServer"]
 

@@ -10,18 +10,18 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from app.web.answers import BadRequestError, NotServingError
+from app.queries.merge import BadRequestError, NotServingError
+from app.times import parse_time
 from app.web.openapi import document
-from app.web.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from app.web.counts import Counts
-    from app.web.health import Health
-    from app.web.local import LocalCounts
-    from app.web.measures import Measures
-    from app.web.status import Status
+    from app.queries.counts import Counts
+    from app.queries.health import Health
+    from app.queries.local import LocalCounts
+    from app.queries.state_metrics import Measures
+    from app.queries.status import Status
 
 __all__ = ["Views", "errors_as_json"]
 

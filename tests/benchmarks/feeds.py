@@ -23,7 +23,7 @@ from aiokafka.admin import NewTopic
 
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
-from app.sources.flume import FlumeSource
+from app.sources.flume.source import FlumeSource
 from tests.delivered import administrator, assign, consumer
 from tests.peers.flume import FlumeAgent
 from tests.peers.jetstream_server import is_post

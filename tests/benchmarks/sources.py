@@ -24,8 +24,8 @@ import zmq
 
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
+from app.sources.actor.source import ActorSource
 from app.sources.actor_client import RemoteActor
-from app.sources.actor_system import ActorSource
 from tests import debian, pekko
 from tests.benchmarks.feeds import Rate
 from tests.peers.feeds import ACTOR

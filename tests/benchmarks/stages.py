@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.splitting import split_blocks
 from app import create_app
 from app.cassandra.schema import apply
 from app.cassandra.session import connect
+from app.counting.partials import WindowCounts, pack, unpack
+from app.counting.text import count_words
+from app.counting.windows import NO_WATERMARK, Windows
 from app.kafka.blocks import AS_BATCHES, Block
 from app.kafka.offsets import CommittedOffsets
+from app.kafka.producer import Outgoing, PartitionWriter, Record
 from app.kafka.topics import ensure_topics
-from app.kafka.writer import Outgoing, PartitionWriter, Record
-from app.partials import WindowCounts, pack, unpack
 from app.settings import Settings
-from app.splitting import split_blocks
-from app.text import count_words
-from app.windows import NO_WATERMARK, Windows
 from tables.partition import Partition
 from tables.unflushed import Snapshot
 from tests.benchmarks.display import counting

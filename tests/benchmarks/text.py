@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app import segments
-from app.partitioner import partition_of
-from app.text import count_words, invalid_utf8, merge_counts
-from app.windows import NO_WATERMARK, Windows
+from app.counting import segments
+from app.counting.partitioner import partition_of
+from app.counting.text import count_words, invalid_utf8, merge_counts
+from app.counting.windows import NO_WATERMARK, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.counting.windows import Windows
 from app.embedded.ports import free_port
 from app.embedded.process import Process
-from app.windows import Windows
 from tables.rows import PREFIX_BYTES, decode_row
 from tests.benchmarks.lines import WORDS_PER_LINE
 from tests.benchmarks.measure import SAVED, BenchError, Progress, System, compare

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from app.counting.text import as_counted
+from app.queries.merge import NotServingError
+from app.queries.rates import Rates
 from app.settings import Settings
-from app.text import as_counted
-from app.web.answers import NotServingError
+from app.times import iso
 from app.web.events import Feed
-from app.web.live import Live
 from app.web.page import Page
-from app.web.rates import Rates
-from app.web.times import iso
+from app.web.page_feed import Live
 from app.web.views import Views, errors_as_json
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ COPIED = ("app", "agents", "tables", "tests", "pyproject.toml", "README.md")
 
 FAULTS = "tests/faults/test_faults.py::"
 WRITER = "tests/integration/test_kafka_writer.py::"
-LANES = "tests/unit/test_stage.py::"
+LANES = "tests/unit/kafka/test_stage.py::"
 
 
 class Mutant(NamedTuple):
@@ -44,7 +44,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant(
         "fence, then read the offset",
-        "app/kafka/writer.py",
+        "app/kafka/producer.py",
         """                await producer.start()
                 self.position = await self.offsets.read(self.source)
 """,
@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "records and offset in one transaction",
-        "app/kafka/writer.py",
+        "app/kafka/producer.py",
         "        if offset is not None:\n            waits.append(\n",
         """        if offset is not None:
             await asyncio.gather(*waits)
@@ -75,7 +75,7 @@ MUTANTS = [
     ),
     Mutant(
         "an unclear commit is cleared up",
-        "app/kafka/writer.py",
+        "app/kafka/producer.py",
         "if offset is not None and found.offset == offset:",
         "if offset is not None and found.offset == offset + 1:",
         f"{WRITER}test_a_commit_whose_answer_is_lost_takes_effect_once[True]",
@@ -113,14 +113,14 @@ MUTANTS = [
         "agents/split.py",
         "watermark = int(lane.metadata or NO_WATERMARK)",
         "watermark = NO_WATERMARK",
-        "tests/unit/test_split.py",
+        "tests/unit/agents/test_split.py",
     ),
     Mutant(
         "the watermark is written with the offset",
         "agents/split.py",
         "blocks[-1].next, str(split.watermark)",
         'blocks[-1].next, ""',
-        "tests/unit/test_split.py",
+        "tests/unit/agents/test_split.py",
     ),
     Mutant(
         "RocksDB follows the commit",
@@ -134,7 +134,7 @@ MUTANTS = [
                 reached("count.committed")
                 end = await self._commit(lane, change.puts, pending.offset)
 """,
-        "tests/unit/test_count.py",
+        "tests/unit/agents/test_count.py",
     ),
     Mutant(
         "rows and changelog offset in one batch",
@@ -162,18 +162,18 @@ MUTANTS = [
         "tables/word_counts.py",
         "version = max(time.time_ns() // 1000, own.version + 1)",
         "version = time.time_ns() // 1000",
-        "tests/unit/test_word_counts.py",
+        "tests/unit/tables/test_word_counts.py",
     ),
     Mutant(
         "lanes end when the group rebalances",
-        "app/application.py",
+        "app/worker/application.py",
         "        for stage in self.stages:\n            await stage.close(drain=drain)\n",
         "        for stage in self.stages * drain:\n            await stage.close(drain=drain)\n",
         f"{FAULTS}test_rolling_restart",
     ),
     Mutant(
         "lanes wait for recovery",
-        "app/application.py",
+        "app/worker/application.py",
         "self.on_rebalance_complete.connect(self._start_lanes)",
         "self.on_partitions_assigned.connect(self._start_lanes)",
         f"{FAULTS}test_killed_workers",
@@ -196,7 +196,7 @@ MUTANTS = [
     ),
     Mutant(
         "nothing is begun anew beside counts that are there",
-        "app/application.py",
+        "app/worker/application.py",
         "            self._refuse_lost_offsets(counted)\n",
         "",
         "tests/integration/test_gone_records.py::test_offsets_that_are_gone_stop_a_worker",
@@ -206,7 +206,7 @@ MUTANTS = [
         "tables/word_counts.py",
         "            self._coming += rows\n",
         "",
-        "tests/unit/test_word_counts.py",
+        "tests/unit/tables/test_word_counts.py",
     ),
 ]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from app import create_app
 from app.commands.worker import worker as _worker  # noqa: F401 - the command, with its checks
+from app.kafka.producer import PartitionWriter
 from app.kafka.transport import BlockConsumer
-from app.kafka.writer import PartitionWriter
 from app.web import health
 
 if TYPE_CHECKING:

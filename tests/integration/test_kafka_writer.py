@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from app.errors import ConfigurationError, UnavailableError
-from app.kafka import writer as writers
+from app.kafka import producer as writers
 from app.kafka.offsets import CommittedOffsets
-from app.kafka.writer import FencedError, Outgoing, PartitionWriter, Record
+from app.kafka.producer import FencedError, Outgoing, PartitionWriter, Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -13,7 +13,7 @@ from app.embedded import EmbeddedKafka
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, SourceError
 from app.sources.reconnecting import Backoff
-from app.sources.x import XSource
+from app.sources.x.source import XSource
 from tests.delivered import delivered, lines_in
 from tests.peers.peer import Peer
 from tests.peers.x_server import FIRST_MS, TOKEN

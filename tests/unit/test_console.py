@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.console import Console, Printer, Rates, aligned, render, shown
-from app.web.answers import NotServingError
+from app.queries.merge import NotServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

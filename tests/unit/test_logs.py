@@ -209,7 +209,7 @@ class TestConfig:
     def test_says_a_fault_once(self, stderr: io.StringIO) -> None:
         """What is said at every try appears once in a while."""
         for number in range(5):
-            logging.getLogger("app.kafka.writer").warning("transaction failed: %s", number)
+            logging.getLogger("app.kafka.producer").warning("transaction failed: %s", number)
         assert stderr.getvalue().count("\n") == 1
 
     def test_shows_what_frameworks_do_for_debugging(

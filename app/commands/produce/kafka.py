@@ -1,0 +1,59 @@
+"""`faust -A app produce kafka`: the lines of another topic, or another cluster's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from app import parsers
+from app.commands.parsed import Parsed
+from app.commands.produce import _common as common
+
+if TYPE_CHECKING:
+    from app.sources.base import Source
+
+__all__ = ["kafka"]
+
+
+@common.source
+@click.option(
+    "--from",
+    "brokers",
+    type=Parsed("kafka://HOST:PORT", parsers.brokers),
+    help="Brokers of the cluster to copy from, ';' between them [default: WORDCOUNT_BROKER].",
+)
+@click.option(
+    "--from-topic",
+    type=Parsed("TOPIC", parsers.topic),
+    required=True,
+    help="Topic to copy.",
+)
+@click.option(
+    "--group",
+    type=Parsed("NAME", parsers.topic),
+    help="Name of this copy: one of another name begins anew [default: {WORDCOUNT_ID}-copy].",
+)
+@click.option("--to-end", is_flag=True, help="End where the topic ends now; without: go on.")
+@common.rate
+def kafka(
+    *, brokers: tuple[str, ...] | None, from_topic: str, group: str | None, to_end: bool
+) -> Source:
+    """Copy the lines of a Kafka topic, of this cluster or another, each exactly once.
+
+    Lines keep their times, headers and order by partition. Where the copy has got to is written
+    in the transactions of the lines themselves: killed and started again, it goes on right there.
+    """
+    from app.settings import Settings
+    from app.sources.kafka import KafkaSource
+
+    settings = Settings.read(os.environ)
+    topic = click.get_current_context().params["topic"]
+    return KafkaSource(
+        brokers or settings.broker,
+        from_topic,
+        group=group or f"{settings.id}-copy",
+        target=(settings.broker, topic or settings.lines),
+        to_end=to_end,
+    )

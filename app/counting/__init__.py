@@ -1,0 +1,1 @@
+"""Counting: text to words, words to windows and partial counts; imports no client and no Faust."""

@@ -1,0 +1,1 @@
+"""Answers over all workers: counts, windows, health, status. Knows no HTTP server."""

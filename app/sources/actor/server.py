@@ -1,0 +1,177 @@
+"""Lets other processes send messages to an actor: a JSON value a line, over TCP.
+
+The answers are lines, too: how many of the connection's messages are done with, since Kafka has
+every line that the actor stored of them. A message without such an answer may be sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import socket
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from app.errors import ConfigurationError, UnavailableError
+from app.sources.progress import say
+from app.sources.tcp.connection import (
+    SECONDS_AFTER_A_FAILED_ACCEPT,
+    cant_accept,
+    others_wait,
+    reason,
+    watch_for_death,
+)
+from app.sources.throttled_output import Notices
+
+if TYPE_CHECKING:
+    from app.sources.actor.source import ActorSource
+
+__all__ = ["ActorServer"]
+
+_LONGEST_MESSAGE = 16 << 20
+_CONNECTIONS = 100
+
+
+class ActorServer:
+    """Accepts connections, each read by a thread of its own."""
+
+    def __init__(self, source: ActorSource, host: str, port: int) -> None:
+        self._source = source
+        self.host = host
+        self.port = port
+        self._free = threading.Semaphore(_CONNECTIONS)
+        self._connections: set[_Connection] = set()
+        self._acknowledged = 0
+        self._notices = Notices()
+        self._stopped = threading.Event()
+
+    async def open(self) -> None:
+        """Listen. Raises UnavailableError, ConfigurationError."""
+        name = f"{self.host}:{self.port}"
+        try:
+            self._server = socket.create_server((self.host, self.port))
+        except socket.gaierror as error:
+            raise ConfigurationError(f"{name}: {error.strerror}") from None
+        except OSError as error:
+            raise UnavailableError(f"can't listen on {name}: {error.strerror}") from None
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def acknowledge(self, number: int) -> None:
+        """Kafka has all stores up to this number."""
+        self._acknowledged = number
+        for connection in list(self._connections):
+            connection.acknowledge(number)
+
+    def stop(self) -> None:
+        """Take no more messages; go on to acknowledge those that came."""
+        self._stopped.set()
+        with contextlib.suppress(OSError):  # to close it would not wake who waits in accept
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.peer.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.stop()
+        for connection in list(self._connections):
+            connection.peer.close()
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            if not self._free.acquire(blocking=False):
+                self._notices.say("full", others_wait(_CONNECTIONS))
+                self._free.acquire()
+            try:
+                peer, address = self._server.accept()
+            except OSError as error:
+                self._free.release()
+                if not self._stopped.is_set():
+                    self._notices.say("failed", cant_accept(error))
+                    self._stopped.wait(SECONDS_AFTER_A_FAILED_ACCEPT)
+                continue
+            name = f"{address[0]}:{address[1]}"
+            threading.Thread(target=self._read, args=(peer, name), daemon=True).start()
+
+    def _read(self, peer: socket.socket, name: str) -> None:
+        connection = _Connection(peer)
+        self._connections.add(connection)
+        try:
+            watch_for_death(peer)
+            with peer.makefile("rb") as lines:
+                while line := _line(lines):
+                    connection.taken(self._hand_over(line, name))
+                    connection.acknowledge(self._acknowledged)
+            connection.wait_until_acknowledged(self._stopped.is_set)
+        except OSError as error:
+            say(f"{name}: {reason(error)}")
+        finally:
+            self._connections.discard(connection)
+            peer.close()
+            self._free.release()
+
+    def _hand_over(self, line: bytes, name: str) -> int:
+        """The number of the store that the message is done with."""
+        try:
+            message = _message(line, self._source.type)
+        except (ValueError, TypeError, RecursionError) as error:
+            self._source.refuse(f"{name} sent {line!r:.60}: {error}")
+            return self._source.newest
+        number: Any = self._source.ref.ask(message)
+        return int(number)
+
+
+class _Connection:
+    """A peer, and which of its messages are not acknowledged yet."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self.peer = peer
+        self._lock = threading.Condition()
+        self._waiting: deque[int] = deque()
+        self._done = 0
+
+    def taken(self, number: int) -> None:
+        with self._lock:
+            self._waiting.append(number)
+
+    def acknowledge(self, number: int) -> None:
+        with self._lock:
+            before = self._done
+            while self._waiting and self._waiting[0] <= number:
+                self._waiting.popleft()
+                self._done += 1
+            if self._done > before:
+                # A peer that has gone or does not listen must not hold up the others.
+                with contextlib.suppress(OSError):
+                    self.peer.send(b"%d\n" % self._done, socket.MSG_DONTWAIT)
+            self._lock.notify_all()
+
+    def wait_until_acknowledged(self, given_up: Any) -> None:
+        with self._lock:
+            while self._waiting and not given_up():
+                self._lock.wait(0.5)
+
+
+def _line(lines: BinaryIO) -> bytes:
+    """The next line, or the beginning of one that is too long: it counts as one message, too."""
+    line = lines.readline(_LONGEST_MESSAGE)
+    rest = line
+    while len(rest) == _LONGEST_MESSAGE and not rest.endswith(b"\n"):
+        rest = lines.readline(_LONGEST_MESSAGE)
+    return line
+
+
+def _message(line: bytes, wanted: type) -> object:
+    """What a line says. Raises ValueError, TypeError, RecursionError."""
+    if not line.endswith(b"\n"):
+        raise ValueError(f"is longer than {_LONGEST_MESSAGE} bytes, or broke off")
+    value = json.loads(line)
+    if dataclasses.is_dataclass(wanted) and isinstance(value, dict):
+        return wanted(**value)
+    if wanted is float and isinstance(value, int):
+        return float(value)
+    return value

@@ -1,0 +1,1 @@
+"""A buffer in memory and on disk for lines that cannot be read again."""

@@ -1,0 +1,1 @@
+"""Delivery of lines to Kafka: idempotent, or in transactions with their position."""

@@ -1,0 +1,1 @@
+"""A Thrift source for Flume agents."""

@@ -1,0 +1,1 @@
+"""Lines over TCP: a client that connects, and a server that listens."""

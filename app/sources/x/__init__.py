@@ -1,0 +1,1 @@
+"""Posts of X by its filtered stream."""

@@ -1,0 +1,108 @@
+"""The agent `split`: what it commits with the offset, and what it goes on with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from agents import splitting
+from agents.split import Splitter
+from app.counting.partials import pack, unpack
+from app.counting.windows import NO_WATERMARK, Windows
+from app.kafka.blocks import Batch, Block
+from app.kafka.records import Records
+from app.metrics import Metrics
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.counting.partials import WindowCounts
+    from app.kafka.producer import Outgoing
+
+MINUTE = 60_000
+LINES = TopicPartition("lines", 0)
+
+
+class Lane:
+    """A lane that hands over blocks one by one, and keeps what is committed."""
+
+    def __init__(self, blocks: list[Block], metadata: str) -> None:
+        self.blocks = blocks
+        self.metadata = metadata
+        self.topics: list[str] = []
+        self.marks: list[str] = []
+
+    async def take(self) -> list[Block] | None:
+        """The next block; None after the last."""
+        return [self.blocks.pop(0)] if self.blocks else None
+
+    async def gather(self, seconds: float) -> None:
+        """Wait for nothing: all blocks are there."""
+
+    async def commit(self, outgoing: list[Outgoing], offset: int, metadata: str) -> None:
+        """Keep what is written."""
+        self.topics += [target.partition.topic for target in outgoing]
+        self.marks.append(metadata)
+
+
+def block(offset: int, timestamp: int) -> Block:
+    """One message."""
+    record = SimpleNamespace(
+        offset=offset, timestamp=timestamp, key=None, value=b"word", headers=()
+    )
+    return Block.of(LINES, [Batch(offset, offset + 1, Records.of([record]))], 1, offset + 1)
+
+
+async def split(lane: Lane) -> Lane:
+    """Run the agent's work over a lane."""
+    settings = Settings.read({})
+    windows = Windows(MINUTE, None, MINUTE, 24 * 60 * MINUTE)
+    typed: Any = lane
+    await Splitter(settings, windows, Metrics()).split_lines(typed)
+    return lane
+
+
+@pytest.mark.parametrize(("metadata", "topic"), [("", "partials"), (str(9 * MINUTE), "late")])
+async def test_the_committed_watermark_judges_the_first_line_after_a_restart(
+    metadata: str, topic: str
+) -> None:
+    """A line that was late before a restart is late after it, though no other came before it."""
+    lane = await split(Lane([block(7, 5 * MINUTE)], metadata))
+    assert lane.topics == [f"wordcount-{topic}"]
+
+
+async def test_the_watermark_is_committed_with_the_offset() -> None:
+    """It is the newest timestamp so far, and a line out of order does not move it back."""
+    lane = await split(Lane([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], ""))
+    assert lane.marks == [str(5 * MINUTE), str(9 * MINUTE), str(9 * MINUTE)]
+
+
+def test_windows_are_packed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is in many windows is not packed for all of them at once; none is left out."""
+    hops = Windows(3 * MINUTE, MINUTE, MINUTE, 24 * 60 * MINUTE)
+    lines = [block(number, number * MINUTE) for number in range(20)]
+    packed: list[int] = []
+
+    def pack_some(counted: list[WindowCounts], *more: int) -> list[list[bytes]]:
+        packed.append(len(counted))
+        return pack(counted, *more)
+
+    monkeypatch.setattr(splitting, "pack", pack_some)
+    monkeypatch.setattr(splitting, "PACKED_ROWS", 5)
+    done = splitting.split_blocks(lines, NO_WATERMARK, hops, Settings.read({}))
+    counted = Counter(
+        (start, word)
+        for target in done.outgoing
+        for record in target.records
+        for start, words, counts in unpack(record.value or b"").windows
+        for word, count in zip(words.to_pylist(), counts.to_pylist(), strict=True)
+        for _ in range(count)
+    )
+    assert counted == Counter(
+        (start, "word") for at in range(20) for start in hops.starts_of(at * MINUTE)
+    )
+    assert done.tally.words == 60
+    assert packed == [5, 5, 5, 5, 2]

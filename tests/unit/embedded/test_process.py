@@ -1,0 +1,129 @@
+"""A child process: paused, killed, and never outliving its parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from app.embedded.process import Process, release, start_watcher, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLEEP = (sys.executable, "-I", "-S", "-c", "import time; print('up', flush=True); time.sleep(600)")
+ROOT = Path(__file__).parents[3]
+
+
+def start(directory: Path) -> Process:
+    return Process(SLEEP, directory / "output.log", dict(os.environ))
+
+
+@pytest.fixture
+def process(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[Process]:
+    started = start(tmp_path)
+    wait_until(lambda: "up" in (tmp_path / "output.log").read_text())
+    yield started
+    started.kill()
+
+
+def test_pause_and_resume(process: Process, wait_until: Callable[..., Any]) -> None:
+    """A paused process lives and does nothing until it is resumed."""
+    child = psutil.Process(process.pid)
+    process.pause()
+    wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
+    assert process.running
+    process.resume()
+    wait_until(lambda: child.status() == psutil.STATUS_SLEEPING)
+
+
+def test_terminate_ends_a_paused_process(process: Process) -> None:
+    """A paused process can't hear SIGTERM, so it is resumed for it."""
+    process.pause()
+    process.terminate(10)
+    assert process.exit_status == -15
+
+
+def test_a_child_outlives_the_thread_that_started_it(
+    tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    """Linux kills a child with the thread that forked it: that must not be a pool's thread."""
+    started: list[Process] = []
+    thread = threading.Thread(target=lambda: started.append(start(tmp_path)))
+    thread.start()
+    thread.join()
+    wait_until(lambda: "up" in (tmp_path / "output.log").read_text())
+    assert started[0].running
+    started[0].kill()
+    assert not started[0].running
+
+
+START_AND_HANG = """
+import os, sys, time
+from pathlib import Path
+from app.embedded.process import Process
+child = Process(sys.argv[2:], Path(sys.argv[1]) / "output.log", dict(os.environ))
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_child_dies_with_its_parent(
+    tmp_path: Path, wait_until: Callable[..., Any], gone: Callable[[int], bool]
+) -> None:
+    """After kill -9 of the Python process its child is gone."""
+    command = [sys.executable, "-c", START_AND_HANG, str(tmp_path), *SLEEP]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert not gone(child)
+        parent.kill()
+    wait_until(lambda: gone(child))
+
+
+WATCH_AND_HANG = """
+import sys, time
+from app.embedded.process import start_watcher, tell
+watcher = start_watcher()
+tell(watcher, int(sys.argv[1]))
+print("told", flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_watcher_kills_after_the_parents_death(
+    process: Process, wait_until: Callable[..., Any]
+) -> None:
+    """Where the kernel offers nothing, a watcher kills the child of a process that was killed."""
+    command = [sys.executable, "-c", WATCH_AND_HANG, str(process.pid)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "told\n"
+        assert process.running
+        parent.kill()
+    wait_until(lambda: not process.running)
+
+
+def test_a_released_watcher_kills_nobody(process: Process) -> None:
+    """A child that ended in order leaves its watcher nothing to do."""
+    watcher = start_watcher()
+    tell(watcher, process.pid)
+    release(watcher)
+    assert watcher.returncode == 0
+    assert process.running
+
+
+def test_the_portable_way_works_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems a process starts, and ends, with its watcher."""
+    monkeypatch.setattr("app.embedded.process.sys.platform", "darwin")
+    process = start(tmp_path)
+    watcher = process._watcher
+    assert watcher is not None
+    process.kill()
+    assert watcher.returncode == 0

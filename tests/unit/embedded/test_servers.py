@@ -1,0 +1,70 @@
+"""What the servers are told, without starting them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.embedded import EmbeddedCassandra, EmbeddedKafka
+from app.embedded.kafka import _escape
+from app.errors import UnavailableError
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_ports_are_known_before_the_start() -> None:
+    """A server has its address at once, so that others can be told of it."""
+    kafka = EmbeddedKafka(19092)
+    assert kafka.address == "127.0.0.1:19092"
+    assert not kafka.running
+    assert EmbeddedKafka().port != EmbeddedKafka().port
+
+
+def test_kafka_settings_can_be_given() -> None:
+    """Given settings win over the ones made here, and None takes one of those away."""
+    kafka = EmbeddedKafka(
+        settings={"message.max.bytes": 5, "auto.create.topics.enable": "true", "node.id": None}
+    )
+    properties = kafka.server_properties()
+    assert properties["message.max.bytes"] == "5"
+    assert properties["auto.create.topics.enable"] == "true"
+    assert properties["transaction.state.log.min.isr"] == "1"
+    assert "node.id" not in properties
+
+
+def test_cassandra_settings_can_be_given(tmp_path: Path) -> None:
+    """A second node has its own address and joins by the seed of the first."""
+    first = EmbeddedCassandra()
+    second = EmbeddedCassandra(
+        first.port, host="127.0.0.2", seeds=[first.seed], settings={"num_tokens": 4}
+    )
+    yaml = second.cassandra_yaml(tmp_path)
+    assert yaml["rpc_address"] == yaml["listen_address"] == "127.0.0.2"
+    assert yaml["num_tokens"] == 4
+    assert first.seed in json.dumps(yaml["seed_provider"])
+
+
+def test_paths_are_written_as_java_reads_them() -> None:
+    """Backslashes and letters beyond ASCII survive a properties file."""
+    assert _escape("C:\\düse") == "C:\\\\d\\u00fcse"
+
+
+def test_a_server_that_does_not_run_says_so() -> None:
+    """What needs a running server names the remedy."""
+    with pytest.raises(UnavailableError, match="Kafka does not run; start it first"):
+        EmbeddedKafka().pause()
+
+
+@pytest.mark.parametrize("package", ["jgo", "filelock"])
+def test_a_missing_extra_is_one_clear_line(package: str) -> None:
+    """Without the extra `embedded` the import says what to install."""
+    code = f"import sys; sys.modules[{package!r}] = None; import app.embedded"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    last = ran.stderr.splitlines()[-1]
+    assert f"need the package {package}: pip install 'wordcount-stream[embedded]'" in last

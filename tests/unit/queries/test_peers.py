@@ -1,0 +1,126 @@
+"""Asking another worker: in time, over kept connections, with the token, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from app.queries import peers as module
+from app.queries.merge import NotServingError
+from app.queries.peers import Peers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TOKEN = "a-token-of-20-letters"  # noqa: S105 - a test's own
+OWN = "http://127.0.0.1:6066"
+
+
+class Other:
+    """Another worker: what it was asked, and what it answers."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.connections: set[Any] = set()
+        self.answer: Any = web.json_response
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._handle)
+        self.server = TestServer(app)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername"))
+        found = self.answer({"ok": 1})
+        response: web.Response = await found if asyncio.iscoroutine(found) else found
+        return response
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return str(self.server.make_url("")).rstrip("/")
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Other]:
+    made = Other()
+    async with made.server:
+        yield made
+
+
+@pytest.fixture
+async def peers(other: Other) -> AsyncIterator[Peers]:
+    assigned = {OWN: {"log": [0, 2]}, other.url: {"log": [1]}, "http://idle": {"log": []}}
+    app: Any = SimpleNamespace(
+        settings=SimpleNamespace(token=TOKEN, changelog="log"),
+        conf=SimpleNamespace(canonical_url=OWN),
+        assignor=SimpleNamespace(tables_metadata=lambda: assigned),
+    )
+    made = Peers(app)
+    yield made
+    await made.close()
+
+
+def test_the_assignment_tells_who_owns_what(peers: Peers, other: Other) -> None:
+    """The other workers are those that own partitions; of each partition the owner is known."""
+    assert peers.others() == [other.url]
+    assert (peers.owner(0), peers.owner(1)) == (None, other.url)
+    with pytest.raises(NotServingError, match="no worker owns partition 3"):
+        peers.owner(3)
+
+
+async def test_questions_show_the_token_and_share_connections(peers: Peers, other: Other) -> None:
+    """One after the other goes over one connection; many at once open no more than eight."""
+    for number in range(5):
+        assert await peers.ask(other.url, "api/local/top", {"n": str(number)}) == {"ok": 1}
+    assert len(other.connections) == 1
+    assert other.requests[4].query["n"] == "4"
+    assert other.requests[4].headers["Authorization"] == f"Bearer {TOKEN}"
+    await asyncio.gather(*(peers.ask(other.url, "api/local/top", {}) for _ in range(50)))
+    assert len(other.connections) <= 8
+
+
+async def test_who_does_not_answer_in_time_does_not_answer(
+    peers: Peers, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question is given up at the deadline, however the other one hangs."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.2)
+
+    async def hang(_: Any) -> web.Response:
+        await asyncio.sleep(5)
+        raise AssertionError
+
+    other.answer = hang
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NotServingError, match=r"does not answer \(not in time\)"):
+        await peers.ask(other.url, "api/local/top", {})
+    assert asyncio.get_running_loop().time() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda _: web.json_response({"error": "a rebalance"}, status=503), "says: a rebalance"),
+        (lambda _: web.Response(text="<html>"), "does not answer"),
+        (lambda _: web.json_response([1], status=500), "is no worker"),
+        (lambda _: web.HTTPFound("http://elsewhere.example/"), "does not answer"),
+    ],
+)
+async def test_anything_but_an_answer_is_none(
+    peers: Peers, other: Other, answer: Any, reason: str
+) -> None:
+    """A refusal is handed on with its reason; what is no worker, or leads elsewhere, is none."""
+    other.answer = answer
+    with pytest.raises(NotServingError, match=reason):
+        await peers.ask(other.url, "api/local/top", {})
+
+
+async def test_nobody_there_is_told_with_the_reason(peers: Peers) -> None:
+    """A worker that was killed refuses connections."""
+    with pytest.raises(NotServingError, match="connection refused"):
+        await peers.ask("http://127.0.0.1:9", "api/local/top", {})

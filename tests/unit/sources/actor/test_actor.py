@@ -1,0 +1,321 @@
+"""Actors store what they are sent, one message at a time, and are replaced when they crash."""
+
+import asyncio
+import errno
+import json
+import multiprocessing
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.sources.actor import StreamingActor
+from app.sources.actor import server as actor_server
+from app.sources.actor.server import ActorServer
+from app.sources.actor.source import ActorSource
+from app.sources.actor_client import RemoteActor
+from app.sources.base import SourceError
+from tests.collecting import Collected, collecting
+
+
+class Echo(StreamingActor[str]):
+    """Stores what it gets."""
+
+    def receive(self, message: str) -> None:
+        """Store it, or crash."""
+        if message == "crash":
+            raise ValueError("as told")
+        self.store(message)
+
+
+@dataclass
+class Reading:
+    """A message of a type of its own."""
+
+    sensor: str
+    value: float
+
+
+class Sensors(StreamingActor[Reading]):
+    """Stores readings, two lines each."""
+
+    def receive(self, message: Reading) -> None:
+        """Store it."""
+        self.store(message.sensor, f"{message.value}")
+
+
+class Stillborn(StreamingActor[int]):
+    """Can't start."""
+
+    def started(self) -> None:
+        """Crash."""
+        raise RuntimeError("never")
+
+
+class Untyped(StreamingActor):  # type: ignore[type-arg] - that is what is wrong with it
+    """Does not say what it gets."""
+
+
+async def test_actors_get_messages_of_many_threads() -> None:
+    """Each once."""
+    source = ActorSource(Echo)
+    async with collecting(source) as collected:
+
+        def send(thread: int) -> None:
+            for number in range(1000):
+                source.ref.tell(f"{thread} {number}")
+
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        await collected.until(lambda: collected.number == 8000)
+        for thread in threads:
+            thread.join()
+    expected = [b"%d %d" % (thread, number) for thread in range(8) for number in range(1000)]
+    assert sorted(collected.lines) == sorted(expected)
+
+
+async def test_a_crashed_actor_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the message that it crashed on is left out, and one of a wrong type."""
+    source = ActorSource(Echo)
+    async with collecting(source) as collected:
+        for message in ("1", "crash", "2", 3, "4"):
+            source.ref.tell(message)
+        await collected.expect(b"1", b"2", b"4")
+    said = capsys.readouterr().err
+    assert "Echo crashed: ValueError: as told; its message is left out" in said
+    assert "Echo gets str, not 3" in said
+    assert source.failures == 2
+
+
+@pytest.mark.parametrize("actor", [Echo, Stillborn])
+async def test_an_actor_that_crashes_too_often_ends_the_source(actor: type[Echo]) -> None:
+    """What it stored until then is there."""
+    source = ActorSource(actor)
+    await source.open()
+    if actor is Echo:
+        source.ref.tell("before")
+        for _ in range(11):
+            source.ref.tell("crash")
+    collected = Collected(source)
+    with pytest.raises(SourceError, match="for the 11th time in a minute"):
+        await collected.run()
+    assert collected.lines == ([b"before"] if actor is Echo else [])
+    await source.close()
+
+
+async def test_a_stopped_actor_empties_its_mailbox() -> None:
+    """What was sent before is stored."""
+    source = ActorSource(Echo)
+    async with collecting(source) as collected:
+        for number in range(5000):
+            source.ref.tell(f"{number}")
+    assert collected.lines == [b"%d" % number for number in range(5000)]
+
+
+def _send(port: int, start: int, end: int) -> None:
+    with RemoteActor("127.0.0.1", port) as actor:
+        for number in range(start, end):
+            actor.tell(f"{number}")
+        actor.flush()
+
+
+async def test_other_processes_hear_when_kafka_has_their_messages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Several send at once; one that is killed harms no other."""
+    source = ActorSource(Echo, ("127.0.0.1", 0))
+    processes = multiprocessing.get_context("spawn")
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        senders = [
+            processes.Process(target=_send, args=(port, n * 1000, (n + 1) * 1000)) for n in range(2)
+        ]
+        doomed = socket.create_connection(("127.0.0.1", port))
+        doomed.sendall(b'"begun')
+        for sender in senders:
+            sender.start()
+        await collected.until(lambda: collected.number >= 2000, 60)
+        assert all(sender.is_alive() for sender in senders)
+        doomed.close()
+        position = collected.batches[-1].position
+        await source.acknowledge(position)
+        await collected.until(lambda: not any(sender.is_alive() for sender in senders))
+        assert [sender.exitcode for sender in senders] == [0, 0]
+    assert sorted(map(int, collected.lines)) == list(range(2000))
+
+
+async def test_messages_over_tcp_are_json_of_the_type(capsys: pytest.CaptureFixture[str]) -> None:
+    """A dataclass is made of an object; what does not fit is left out, and said."""
+    source = ActorSource(Sensors, ("127.0.0.1", 0))
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            for text in ("nonsense", '{"sensor": "a"}', "[1]", "\xff"):
+                peer.sendall(text.encode("latin-1") + b"\n")
+            peer.sendall(json.dumps({"sensor": "a", "value": 0.5}).encode() + b"\n")
+            await collected.expect(b"a", b"0.5")
+    assert source.failures == 4
+
+
+async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line of 100 MB, one of brackets alone, NUL and what is not UTF-8 are left out.
+
+    Each is answered as one message, so that the peer's count is right and it sends none again.
+    """
+    source = ActorSource(Echo, ("127.0.0.1", 0))
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            odd = [b"x" * 100_000_000, b"[" * 100_000, b"\0", b"\xff\xfe"]
+            odd += [b'"NUL \\u0000"', b'"last"']
+            await asyncio.to_thread(peer.sendall, b"".join(line + b"\n" for line in odd))
+            await collected.expect(b"NUL \0", b"last")
+            await source.acknowledge(collected.batches[-1].position)
+            answers = peer.makefile("rb")
+            while int(await asyncio.to_thread(answers.readline)) < len(odd):
+                pass
+    assert source.failures == 4
+
+
+class Answering:
+    """A server that answers as a test tells it; `RemoteActor` connects to it."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(20)
+        self.actor = RemoteActor(*self._server.getsockname())
+
+    def accept(self) -> tuple[socket.socket, BinaryIO]:
+        """The next connection, and its lines."""
+        peer, _ = self._server.accept()
+        peer.settimeout(20)
+        return peer, peer.makefile("rb")
+
+    def answer(self, peer: socket.socket, done: int) -> None:
+        """Answer, and wait until the answer has arrived."""
+        peer.sendall(b"%d\n" % done)
+        assert self.actor._peer is not None
+        self.actor._peer.recv(1, socket.MSG_PEEK)
+
+    def abort(self, peer: socket.socket, lines: BinaryIO) -> None:
+        """Close as a killed process does, and wait until the actor's kernel knows."""
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        lines.close()
+        peer.close()
+        assert self.actor._peer is not None
+        poll = select.poll()
+        poll.register(self.actor._peer, 0)
+        assert poll.poll(20_000)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.actor.close()
+        self._server.close()
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    made = Answering()
+    yield made
+    made.close()
+
+
+def test_answers_are_taken_in_while_messages_are_sent(answering: Answering) -> None:
+    """Not only once there is no room for more."""
+    answering.actor.tell(0)
+    peer, lines = answering.accept()
+    for number in range(1, 100):
+        answering.actor.tell(number)
+    answering.answer(peer, 99)
+    answering.actor.tell(100)
+    assert list(answering.actor._waiting) == [b"99\n", b"100\n"]
+    assert [int(lines.readline()) for _ in range(101)] == list(range(101))
+    answering.abort(peer, lines)
+
+
+def test_what_was_acknowledged_is_not_sent_again(answering: Answering) -> None:
+    """Though nobody had read the answer when the connection broke."""
+    for number in range(3):
+        answering.actor.tell(number)
+    peer, lines = answering.accept()
+    answering.answer(peer, 2)
+    answering.abort(peer, lines)
+    answering.actor.tell(3)
+    peer, lines = answering.accept()
+    assert [lines.readline() for _ in range(2)] == [b"2\n", b"3\n"]
+    answering.abort(peer, lines)
+
+
+class Exhausted:
+    """A listening socket that no connection can be accepted from."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def accept(self) -> None:
+        """As it fails when the process has as many files open as it may."""
+        self.tries += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def shutdown(self, how: int) -> None:
+        """Nothing is connected."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_connections_that_cant_be_accepted_are_tried_again_after_a_pause(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What holds the files does not get a busy neighbour besides; one line says why."""
+    server = ActorServer(ActorSource(Echo), "127.0.0.1", 0)
+    server._server = exhausted = Exhausted()  # type: ignore[assignment] - a stand-in
+    accepting = threading.Thread(target=server._accept)
+    accepting.start()
+    accepting.join(0.3)
+    server.stop()
+    accepting.join(20)
+    assert not accepting.is_alive()
+    assert 0 < exhausted.tries < 10
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == "can't accept a connection: Too many open files; trying again"
+
+
+async def test_dead_peers_give_their_places_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel asks a silent one whether it is there; who has no place waits, and it is said."""
+    monkeypatch.setattr(actor_server, "_CONNECTIONS", 1)
+    source = ActorSource(Echo, ("127.0.0.1", 0))
+    async with collecting(source) as collected:
+        port = int(capsys.readouterr().err.rsplit(":", 1)[1])
+        first = socket.create_connection(("127.0.0.1", port))
+        second = socket.create_connection(("127.0.0.1", port))
+        with first, second:
+            second.sendall(b'"second"\n')
+            first.sendall(b'"first"\n')
+            await collected.expect(b"first")
+            assert source._server is not None
+            (connection,) = source._server._connections
+            peer = connection.peer
+            assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            first.close()
+            await source.acknowledge(collected.batches[-1].position)
+            await collected.expect(b"first", b"second")
+    assert "1 connections are open; others wait" in capsys.readouterr().err
+
+
+def test_an_actor_says_what_it_gets() -> None:
+    """One that does not is a mistake."""
+    with pytest.raises(ConfigurationError, match=r"derive it from StreamingActor\[str\]"):
+        ActorSource(Untyped)

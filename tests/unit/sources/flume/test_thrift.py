@@ -1,0 +1,106 @@
+"""Flume's calls are read in both protocols, and whatever else comes is refused."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.protocol.TCompactProtocol import TCompactProtocol
+from thrift.Thrift import TApplicationException, TMessageType
+from thrift.transport.TTransport import TMemoryBuffer
+
+from app.sources.flume import thrift as flume_thrift
+from app.sources.flume.thrift import Event, MalformedError, Status, decode, refuse, reply
+
+PROTOCOLS = (TCompactProtocol, TBinaryProtocol)
+
+
+def frame(
+    protocol: type, method: str, arguments: object, kind: int = TMessageType.CALL, number: int = 7
+) -> bytes:
+    """A call as the library's own Python codec writes it."""
+    buffer = TMemoryBuffer()
+    writer = protocol(buffer)
+    writer.writeMessageBegin(method, kind, number)
+    arguments.write(writer)  # type: ignore[attr-defined] - a struct
+    writer.writeMessageEnd()
+    return buffer.getvalue()
+
+
+def batch(*events: Event) -> object:
+    return flume_thrift._AppendBatch(events=list(events))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_events_are_read_with_their_headers_as_bytes(protocol: type) -> None:
+    """Neither bodies nor headers need be UTF-8."""
+    events = [
+        Event(headers={b"h\xff": b"v\x00"}, body=b"\xff\x00line"),
+        Event(headers={}, body=b""),
+    ]
+    call = decode(frame(protocol, "appendBatch", batch(*events)))
+    assert (call.method, call.number, call.events) == ("appendBatch", 7, events)
+    one = decode(frame(protocol, "append", flume_thrift._Append(event=events[0])))
+    assert one.events == events[:1]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("status", list(Status))
+def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: Status) -> None:
+    """It is framed, and says the status."""
+    sent = reply(decode(frame(protocol, "append", flume_thrift._Append(event=Event()))), status)
+    assert int.from_bytes(sent[:4], "big") == len(sent) - 4
+    reader = protocol(TMemoryBuffer(sent[4:]))
+    assert reader.readMessageBegin() == ("append", TMessageType.REPLY, 7)
+    result = flume_thrift._Result()
+    result.read(reader)
+    assert result.success == status
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_unknown_method_is_refused_as_thrift_does(protocol: type) -> None:
+    """The peer gets an exception that names it, not silence."""
+    call = decode(frame(protocol, "getStatus", flume_thrift._Struct()))
+    assert call.events is None
+    reader = protocol(TMemoryBuffer(refuse(call)[4:]))
+    assert reader.readMessageBegin()[:2] == ("getStatus", TMessageType.EXCEPTION)
+    error = TApplicationException()
+    error.read(reader)
+    assert error.type == TApplicationException.UNKNOWN_METHOD
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x82",
+        b"\x82\x21\x01\x06append",
+        b"\x80\x01\x00\x01\x7f\xff\xff\xff",
+        frame(TCompactProtocol, "append", flume_thrift._Append()),
+        frame(TBinaryProtocol, "append", flume_thrift._Append(event=Event()), TMessageType.REPLY),
+    ],
+)
+def test_what_is_no_call_is_malformed(garbage: bytes) -> None:
+    """It is said, and nothing else is raised."""
+    with pytest.raises(MalformedError) as caught:
+        decode(garbage)
+    assert str(caught.value)
+
+
+@given(
+    st.sampled_from(PROTOCOLS),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
+    st.integers(0, 200),
+)
+def test_damaged_frames_never_do_more_than_that(
+    protocol: type, damage: list[tuple[int, int]], length: int
+) -> None:
+    """Wrong lengths and types are errors of the frame, not of the process."""
+    events = [Event(headers={b"host": b"a"}, body=b"line %d" % n) for n in range(5)]
+    damaged = bytearray(frame(protocol, "appendBatch", batch(*events)))
+    for place, value in damage:
+        damaged[place % len(damaged)] = value
+    with suppress(MalformedError):
+        decode(bytes(damaged[:length]))
