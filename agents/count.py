@@ -15,14 +15,14 @@ from aiokafka import TopicPartition
 
 from agents.pending import Pending
 from app.faultpoints import reached
-from app.kafka.producer import Outgoing, Record
+from app.kafka.producer import PartitionRecords, Record
 from app.threads import in_thread
 from tables.expiry import apply_removal, next_removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.kafka.stage import Lane
+    from app.kafka.stage import PartitionTask
     from app.metrics import Metrics
     from app.settings import Settings
     from tables.store import Put
@@ -31,63 +31,63 @@ if TYPE_CHECKING:
 __all__ = ["Counter"]
 
 EXPIRY_SECONDS = 5.0
-"""How often an idle lane looks for windows past retention; the longest that a busy one removes."""
+"""How often an idle task looks for windows past retention; the longest that a busy one removes."""
 
 
 class Counter:
-    """The work of the stage `count` in each of its lanes."""
+    """The work of the stage `count` in each of its tasks."""
 
     def __init__(self, settings: Settings, table: WordCounts, metrics: Metrics) -> None:
         self._settings = settings
         self._table = table
         self._metrics = metrics
 
-    async def count_partials(self, lane: Lane) -> None:
+    async def count_partials(self, task: PartitionTask) -> None:
         """Gather partial counts; each checkpoint interval, add them to the table."""
         pending = self._nothing_pending()
-        while (blocks := await lane.take(min(pending.seconds_left, EXPIRY_SECONDS))) is not None:
+        while (blocks := await task.take(min(pending.seconds_left, EXPIRY_SECONDS))) is not None:
             began = time.monotonic()
             if blocks:
                 await in_thread(partial(pending.add, blocks))
                 self._metrics.gathered(len(blocks))
             del blocks  # their memory is for those that come next
             if pending.due:
-                await self._checkpoint(lane, pending)
+                await self._checkpoint(task, pending)
                 pending = self._nothing_pending()
-            await self._expire(lane, time.monotonic() - began)
+            await self._expire(task, time.monotonic() - began)
         if pending.offset is not None:
-            await self._checkpoint(lane, pending)
+            await self._checkpoint(task, pending)
 
-    async def _checkpoint(self, lane: Lane, pending: Pending) -> None:
+    async def _checkpoint(self, task: PartitionTask, pending: Pending) -> None:
         async with self._table.room(pending.rows):
             with self._metrics.checkpoint_seconds.time():
                 added = (pending.deltas, pending.sources, pending.heard)
-                change = await in_thread(partial(self._table.merge, lane.partition, *added))
-                end = await self._commit(lane, change.puts, pending.offset)
+                change = await in_thread(partial(self._table.merge, task.partition, *added))
+                end = await self._commit(task, change.puts, pending.offset)
                 reached("count.committed")
-                await in_thread(partial(self._table.apply, lane.partition, change, end))
+                await in_thread(partial(self._table.apply, task.partition, change, end))
                 reached("count.applied")
         self._metrics.checkpointed(change.size, change.refused)
 
-    async def _expire(self, lane: Lane, seconds: float) -> None:
+    async def _expire(self, task: PartitionTask, seconds: float) -> None:
         """Remove a step of what is past retention; while there is more, go on for `seconds`.
 
         A row is removed in less time than it is counted. So with as much time as counting has just
         taken expiry keeps up with it, and takes no more than that.
         """
         ends = time.monotonic() + min(seconds, EXPIRY_SECONDS)
-        find = partial(next_removal, self._table, lane.partition)
+        find = partial(next_removal, self._table, task.partition)
         while (removal := await in_thread(find)) is not None:
-            end = await self._commit(lane, removal.puts, None)
-            await in_thread(partial(apply_removal, self._table, lane.partition, removal, end))
+            end = await self._commit(task, removal.puts, None)
+            await in_thread(partial(apply_removal, self._table, task.partition, removal, end))
             if time.monotonic() >= ends:
                 break
 
-    async def _commit(self, lane: Lane, puts: Iterable[Put], offset: int | None) -> int:
+    async def _commit(self, task: PartitionTask, puts: Iterable[Put], offset: int | None) -> int:
         """Write rows to the changelog, with the offset of partials; where the changelog ends."""
-        changelog = TopicPartition(self._settings.changelog, lane.partition)
+        changelog = TopicPartition(self._settings.changelog, task.partition)
         rows = [Record(key, value) for key, value in puts]
-        return (await lane.commit([Outgoing(changelog, rows)], offset))[changelog]
+        return (await task.commit([PartitionRecords(changelog, rows)], offset))[changelog]
 
     def _nothing_pending(self) -> Pending:
         rows = self._table.shares.checkpoint_rows // max(1, len(self._table.owned))

@@ -20,7 +20,7 @@ from app.cassandra.outage import Outage
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.faultpoints import reached
 from app.threads import in_thread
-from tables.unflushed import Snapshot
+from tables.unflushed import FlushBatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -71,7 +71,7 @@ class Flusher:
     async def _flush_all(self, deadline: float | None) -> int:
         while True:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            snapshot = Snapshot(self._table)
+            snapshot = FlushBatch(self._table)
             failed = await self._flush_slice(snapshot, left_s)
             waiting = self._table.waiting()
             # With a time limit it is the last flush. One that is under way makes room for it; a
@@ -83,7 +83,7 @@ class Flusher:
             if failed or not again:
                 return waiting
 
-    async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:
+    async def _flush_slice(self, snapshot: FlushBatch, timeout_s: float | None) -> bool:
         """Bring a slice to Cassandra; whether some of it was not taken."""
         unwritten = None  # whatever breaks off a flush, its rows are flushed again
         try:
@@ -93,7 +93,7 @@ class Flusher:
             self._table.flushed()
         return bool(unwritten)
 
-    async def _write(self, snapshot: Snapshot, timeout_s: float | None) -> list[Row | TopRow]:
+    async def _write(self, snapshot: FlushBatch, timeout_s: float | None) -> list[Row | TopRow]:
         """Upsert the rows of `snapshot`; those that Cassandra did not take but may take later."""
         ends = math.inf if timeout_s is None else time.monotonic() + timeout_s
         rows = await in_thread(snapshot.rows)

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from app.counting.pairs import FEW
+from app.counting.pairs import MAX_SEPARATE_SETS
 from app.counting.partials import WindowCounts, by_window, unpack
 from app.counting.text import merge_counts
 from app.memory import KEY_BYTES, checkpoint_weight
@@ -58,7 +58,7 @@ class Pending:
     def _add_up(self) -> None:
         """Make one row of a word's many: a frequent word comes with every block."""
         windows = by_window(self.deltas)
-        if len(windows) <= FEW:
+        if len(windows) <= MAX_SEPARATE_SETS:
             self.deltas = [
                 WindowCounts(start, *merge_counts(parts)) for start, parts in windows.items()
             ]

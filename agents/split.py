@@ -18,34 +18,34 @@ from app.threads import in_thread
 
 if TYPE_CHECKING:
     from app.counting.windows import Windows
-    from app.kafka.stage import Lane
+    from app.kafka.stage import PartitionTask
     from app.metrics import Metrics
     from app.settings import Settings
 
 __all__ = ["Splitter"]
 
 GATHER_SECONDS = 0.1
-"""Shortest time between two transactions of a lane: each costs as much as thousands of lines."""
+"""Shortest time between two transactions of a task: each costs as much as thousands of lines."""
 
 
 class Splitter:
-    """The work of the stage `split` in each of its lanes."""
+    """The work of the stage `split` in each of its tasks."""
 
     def __init__(self, settings: Settings, windows: Windows, metrics: Metrics) -> None:
         self._settings = settings
         self._windows = windows
         self._metrics = metrics
 
-    async def split_lines(self, lane: Lane) -> None:
+    async def split_lines(self, task: PartitionTask) -> None:
         """Count each run of blocks; commit its partial counts with the offset that it reaches."""
-        watermark = int(lane.metadata or NO_WATERMARK)
-        while (blocks := await lane.take()) is not None:
+        watermark = int(task.metadata or NO_WATERMARK)
+        while (blocks := await task.take()) is not None:
             began = time.monotonic()
             split = await in_thread(
                 partial(split_blocks, blocks, watermark, self._windows, self._settings)
             )
-            await lane.commit(split.outgoing, blocks[-1].next, str(split.watermark))
+            await task.commit(split.outgoing, blocks[-1].next, str(split.watermark))
             watermark = split.watermark
             self._metrics.split(split.tally)
             del blocks, split  # their memory is for those that come next
-            await lane.gather(began + GATHER_SECONDS - time.monotonic())
+            await task.gather(began + GATHER_SECONDS - time.monotonic())

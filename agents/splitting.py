@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from app.counting.pairs import count_windows
 from app.counting.partials import pack
 from app.counting.text import invalid_utf8
-from app.kafka.producer import Outgoing, Record
+from app.kafka.producer import PartitionRecords, Record
 from app.kafka.records import Records
 from app.metrics import Tally, count_lines
 
@@ -31,7 +31,7 @@ PACKED_ROWS = 1 << 18
 class Split(NamedTuple):
     """What became of some blocks: what to write, the watermark (ms) after them, and how many."""
 
-    outgoing: list[Outgoing]
+    outgoing: list[PartitionRecords]
     watermark: int
     tally: Tally
 
@@ -52,17 +52,19 @@ def split_blocks(
         reasons = [("reason", reason.encode()) for reason in bad.values()]
         outgoing.append(_unchanged(settings.rejected, source, records.select(list(bad)), reasons))
         records = records.select([place for place in range(len(records)) if place not in bad])
-    judged = windows.judge(records.timestamps, watermark, time.time_ns() // 1_000_000)
-    if len(judged.late):
-        late = records.select(judged.late.tolist())
+    assignment = windows.assign(records.timestamps, watermark, time.time_ns() // 1_000_000)
+    if len(assignment.late):
+        late = records.select(assignment.late.tolist())
         outgoing.append(_unchanged(settings.late, source, late))
     values = [value or b"" for value in records.values]
     words = 0
-    for counted in _some_at_a_time(count_windows(values, judged, settings.words)):
+    for counted in _some_at_a_time(count_windows(values, assignment, settings.words)):
         words += sum(int(counts.to_numpy().sum()) for _, _, counts in counted)
-        packed = pack(counted, settings.partitions, source, judged.watermark)
+        packed = pack(counted, settings.partitions, source, assignment.watermark)
         outgoing += [
-            Outgoing(TopicPartition(settings.partials, owner), [Record(None, m) for m in messages])
+            PartitionRecords(
+                TopicPartition(settings.partials, owner), [Record(None, m) for m in messages]
+            )
             for owner, messages in enumerate(packed)
             if messages
         ]
@@ -71,10 +73,10 @@ def split_blocks(
         lines=count_lines(values),
         messages=len(values),
         words=words,
-        late=len(judged.late),
+        late=len(assignment.late),
         rejected=len(bad),
     )
-    return Split(outgoing, judged.watermark, tally)
+    return Split(outgoing, assignment.watermark, tally)
 
 
 def _some_at_a_time(counted: Iterable[WindowCounts]) -> Iterator[list[WindowCounts]]:
@@ -91,10 +93,10 @@ def _some_at_a_time(counted: Iterable[WindowCounts]) -> Iterator[list[WindowCoun
 
 def _unchanged(
     topic: str, partition: int, records: Records, more: Sequence[tuple[str, bytes]] = ()
-) -> Outgoing:
+) -> PartitionRecords:
     """Records as they came, each with one header of `more` if there are any."""
     kept = zip(records.keys, records.values, records.timestamps.tolist(), strict=True)
-    return Outgoing(
+    return PartitionRecords(
         TopicPartition(topic, partition),
         [
             Record(*record, (*records.headers.get(place, ()), *more[place : place + 1]))

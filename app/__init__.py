@@ -28,7 +28,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.console import Console, Printer
     from app.counting.windows import Windows
     from app.kafka.transport import BlockSchema
-    from app.memory import Shares
+    from app.memory import MemoryBudget
     from app.metrics import Metrics
     from app.settings import Settings
     from app.web.server import WebServer
@@ -39,7 +39,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     settings = Settings.read(environ)
     windows = Windows(settings.window_ms, settings.hop_ms, settings.grace_ms, settings.retention_ms)
     metrics = Metrics()
-    shares = Shares.of(settings.memory, settings.partitions)
+    shares = MemoryBudget.of(settings.memory, settings.partitions)
     application = Application(settings, shares)
 
     table = WordCounts(
@@ -60,7 +60,9 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
 
     splitter = Splitter(settings, windows, metrics)
     counter = Counter(settings, table, metrics)
-    application.add_stage("split", settings.lines, splitter.split_lines, on_gone=metrics.lost)
+    application.add_stage(
+        "split", settings.lines, splitter.split_lines, on_offset_loss=metrics.lost
+    )
     application.add_stage("count", settings.partials, counter.count_partials)
     application.add_timer(settings.flush_interval_ms, application.flush)
     if settings.resave:

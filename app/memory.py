@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEY_BYTES",
-    "Allowance",
-    "Shares",
+    "ByteQuota",
+    "MemoryBudget",
     "check_memory",
     "checkpoint_weight",
     "collect_seldom",
@@ -58,7 +58,7 @@ UNFLUSHED_ROW_BYTES = 280
 """A row that waits for Cassandra: its key, count and version, and its place. Measured."""
 
 
-class Shares(NamedTuple):
+class MemoryBudget(NamedTuple):
     """What each part of a worker may hold: bytes, or rows of ordinary length where it says so."""
 
     lines: int
@@ -68,7 +68,7 @@ class Shares(NamedTuple):
     rocksdb: int
 
     @classmethod
-    def of(cls, limit: int, partitions: int) -> Shares:
+    def of(cls, limit: int, partitions: int) -> MemoryBudget:
         """Divide a limit (bytes) for a worker that may come to own all `partitions`."""
         left = limit - PROCESS_BYTES
         left -= min(PARTITION_BYTES * max(0, partitions - FREE_PARTITIONS), left // 2)
@@ -101,7 +101,7 @@ def row_weight(key: bytes) -> int:
     return 1 if len(key) <= KEY_BYTES else 1 + (len(key) - KEY_BYTES) // UNFLUSHED_ROW_BYTES
 
 
-class Allowance:
+class ByteQuota:
     """Counts the bytes of objects for as long as they live; `full` says to make no more now."""
 
     def __init__(self, limit: int) -> None:
@@ -164,7 +164,7 @@ def keep_memory_low() -> None:
 def give_back() -> None:
     """Collect garbage, and give the kernel what is free; takes some ms, for a thread.
 
-    What a rebalance closes (consumers, producers, lanes) is in cycles, which Python seldom looks
+    What a rebalance closes (consumers, producers, tasks) is in cycles, which Python seldom looks
     for (see collect_seldom). By itself the C library gives back what is free at the end only: what
     a worker took grew by the most that each of its parts ever needed, at different times.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tables.rows import WindowTotals
     from tables.top import TopWords
-    from tables.unflushed import Backlog, Counts
+    from tables.unflushed import Counts, InheritedDirtyRows
 
 __all__ = ["ForgottenError", "Partition"]
 
@@ -44,7 +44,7 @@ class Partition:
     heard: dict[int, float] = field(default_factory=dict)
     expired: int = NO_WATERMARK
     unflushed: Counts = field(default_factory=dict)
-    backlog: Backlog | None = None
+    backlog: InheritedDirtyRows | None = None
     tops: dict[int, TopWords] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _since: int = field(default_factory=lambda: time.time_ns() // 1000)
@@ -72,7 +72,7 @@ class Partition:
         with self.lock:
             self._closed = True
 
-    def begin_with(self, backlog: Backlog) -> None:
+    def begin_with(self, backlog: InheritedDirtyRows) -> None:
         """Let the first pass be what the owner before had not flushed."""
         self.backlog = backlog
         self._pass_version = self.version

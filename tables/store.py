@@ -30,7 +30,7 @@ from yarl import URL
 
 from app.errors import UnavailableError
 from app.faultpoints import reached
-from app.kafka.offset_loss import GoneError
+from app.kafka.offset_loss import OffsetLossError
 from tables.rows import PREFIX_BYTES
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class CountStore(SerializedStore[bytes, bytes]):
             if block.first > next_offset:
                 # Faust only logs what is raised here; the next block would bury the hole.
                 hole = f"offsets {next_offset} to {block.first - 1} of {block.topic} did not come"
-                cast("Any", self.app).fail(GoneError(f"recovery has a hole: {hole}"))
+                cast("Any", self.app).fail(OffsetLossError(f"recovery has a hole: {hole}"))
                 return
             if block.next <= next_offset:
                 continue  # a row must never go back to what it was

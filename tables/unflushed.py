@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tables.partition import Partition
     from tables.word_counts import WordCounts
 
-__all__ = ["SLICE_ROWS", "Backlog", "Counts", "Snapshot", "ranks_of"]
+__all__ = ["SLICE_ROWS", "Counts", "FlushBatch", "InheritedDirtyRows", "ranks_of"]
 
 SLICE_ROWS = 50_000
 """Rows of ordinary length that are on their way to Cassandra at once; fewer of long words."""
@@ -42,7 +42,7 @@ class Scan(Protocol):
         """Keys and values after the key `after`; empty means from the first."""
 
 
-class Backlog:
+class InheritedDirtyRows:
     """Rows that the owner before had not flushed, read from the store slice by slice.
 
     No iterator is kept from one slice to the next: it would keep a closed database locked.
@@ -85,7 +85,7 @@ class _Taken(NamedTuple):
     rows: Counts
 
 
-class Snapshot:
+class FlushBatch:
     """Takes a slice of the unflushed rows of all owned partitions; `settle` says how it went."""
 
     def __init__(self, table: WordCounts, rows: int = SLICE_ROWS) -> None:

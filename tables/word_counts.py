@@ -1,7 +1,7 @@
 """The table word_counts: how often each word occurs in each window.
 
-Each partition's rows are changed by one worker only, the one whose lane counts it. A change is
-prepared (`merge`), written to the changelog by the lane's transaction, then applied here.
+Each partition's rows are changed by one worker only, the one whose task counts it. A change is
+prepared (`merge`), written to the changelog by the task's transaction, then applied here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import faust
 import numpy as np
 
-from app.counting.pairs import FEW, sum_pairs
+from app.counting.pairs import MAX_SEPARATE_SETS, sum_pairs
 from app.counting.partials import by_window, join_words
 from app.counting.text import merge_counts
 from app.counting.windows import NO_WATERMARK
@@ -29,7 +29,7 @@ from tables.partition import Partition
 from tables.rows import WindowTotals
 from tables.store import CountStore
 from tables.top import TopWords
-from tables.unflushed import Backlog
+from tables.unflushed import InheritedDirtyRows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from app.counting.partials import WindowCounts
     from app.counting.windows import Windows
-    from app.memory import Shares
+    from app.memory import MemoryBudget
     from tables.store import Put
 
 __all__ = ["Change", "WindowChange", "WordCounts"]
@@ -90,7 +90,7 @@ class WordCounts(faust.Table[bytes, bytes]):
     logger = logging.getLogger("faust.tables")  # what it says as a Faust service
 
     def __init__(
-        self, app: faust.App, windows: Windows, source: str, shares: Shares, **options: Any
+        self, app: faust.App, windows: Windows, source: str, shares: MemoryBudget, **options: Any
     ) -> None:
         # Faust's event is a block here, so few are enough. Not one: then Faust would go on reading
         # the changelog of a partition that is owned, after its recovery.
@@ -139,7 +139,7 @@ class WordCounts(faust.Table[bytes, bytes]):
             refused += sum(int(counts.to_numpy().sum()) for _, counts in parts.pop(start))
         windows = list(
             self._merge_windows(partition, parts, version)
-            if len(parts) > FEW
+            if len(parts) > MAX_SEPARATE_SETS
             else (
                 self._merge_window(partition, start, own_parts, version)
                 for start, own_parts in sorted(parts.items())
@@ -240,7 +240,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         # Windows go once Cassandra has them, and the newest version may have gone with the last.
         own.version = max([own.flushed, *(totals.version for totals in own.windows.values())])
         lacking = [start for start, of in own.windows.items() if of.version > own.flushed]
-        own.begin_with(Backlog(partial(self.rows_of, partition), lacking, own.flushed))
+        own.begin_with(InheritedDirtyRows(partial(self.rows_of, partition), lacking, own.flushed))
         return own
 
     async def forget(self) -> None:
@@ -264,7 +264,7 @@ class WordCounts(faust.Table[bytes, bytes]):
 
         Rows of long words, those that come as those that wait, count as several each.
 
-        All lanes share it, first come, first served; whoever waits stops reading. A change of more
+        All tasks share it, first come, first served; whoever waits stops reading. A change of more
         than there may ever be has it alone.
         """
         async with self._next:

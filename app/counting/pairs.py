@@ -23,31 +23,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.counting.text import Mode
-    from app.counting.windows import Judged, Places
+    from app.counting.windows import Places, WindowAssignment
 
     Shared = list[tuple[Places | None, list[int]]]
 
-__all__ = ["FEW", "count_windows", "sum_pairs"]
+__all__ = ["MAX_SEPARATE_SETS", "count_windows", "sum_pairs"]
 
-FEW = 8
+MAX_SEPARATE_SETS = 8
 """Sets of lines up to which one after the other is cheaper."""
 
-PAIRS = 1 << 19
+MAX_PAIRS_PER_PASS = 1 << 19
 """Words, each as often as there are windows that it is in, that are looked at together."""
 
 
-def count_windows(values: Sequence[bytes], judged: Judged, mode: Mode) -> Iterator[WindowCounts]:
-    """Count the words of messages in each of the windows that they were judged to be in.
+def count_windows(
+    values: Sequence[bytes], assignment: WindowAssignment, mode: Mode
+) -> Iterator[WindowCounts]:
+    """Count the words of messages in each of the windows that they were assignment to be in.
 
     Yields the windows in order, so that memory need not hold the counts of all of them.
     """
-    shared = _shared(judged)
+    shared = _shared(assignment)
     # The words of `unicode` are found token by token: there is no saving in one go.
-    if len(shared) > FEW and mode == "whitespace":
+    if len(shared) > MAX_SEPARATE_SETS and mode == "whitespace":
         yield from _count_pairs(values, shared)
         return
     for places, starts in shared:
-        words, counts = count_words(judged.select(values, places), mode)
+        words, counts = count_words(assignment.select(values, places), mode)
         yield from (WindowCounts(start, words, counts) for start in starts)
 
 
@@ -64,10 +66,10 @@ def sum_pairs(
     return found // distinct, encoded.dictionary.take(pa.array(found % distinct)), totals
 
 
-def _shared(judged: Judged) -> Shared:
+def _shared(assignment: WindowAssignment) -> Shared:
     """Sets of lines, each with the starts of the windows, one after the other, that hold it."""
     shared: Shared = []
-    for start, places in judged.windows:
+    for start, places in assignment.windows:
         if shared and _equal(shared[-1][0], places):
             shared[-1][1].append(start)
         else:
@@ -94,7 +96,7 @@ def _count_pairs(values: Sequence[bytes], shared: Shared) -> Iterator[WindowCoun
     lines = [every if places is None else places for places, _ in shared]
     cuts = np.cumsum([0, *map(len, lines)])
     line_of = np.concatenate(lines)
-    of_piece = np.cumsum(lengths[line_of])[cuts[1:] - 1] // PAIRS
+    of_piece = np.cumsum(lengths[line_of])[cuts[1:] - 1] // MAX_PAIRS_PER_PASS
     for first, last in pairwise([0, *(np.flatnonzero(np.diff(of_piece)) + 1), len(shared)]):
         own = line_of[cuts[first] : cuts[last]]
         firsts = np.repeat(np.arange(last - first) * len(distinct), np.diff(cuts[first : last + 1]))

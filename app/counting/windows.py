@@ -6,12 +6,12 @@ from there up to, not including, its end; starts are multiples of the step, befo
 The watermark of a partition of lines is its newest timestamp so far, in offset order. A window is
 final for that partition once the watermark has passed the window's end by the grace. A line counts
 in those of its windows that are not final; it is late where all of them are. Since each line is
-judged by the lines before it, it makes no difference how lines come in blocks.
+assignment by the lines before it, it makes no difference how lines come in blocks.
 
 A line whose timestamp lies further ahead of the wall clock than `future_ms` counts in its window
 but moves no watermark: one wrong clock must not make every other line late. The wall clock differs
 from one look at a line to the next; that does no harm where the watermark is committed with the
-offset, for then only lines are judged again of which nothing was kept.
+offset, for then only lines are assignment again of which nothing was kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NO_WATERMARK", "Judged", "Windows"]
+__all__ = ["NO_WATERMARK", "WindowAssignment", "Windows"]
 
 NO_WATERMARK = -(1 << 63)
 """The watermark before the first line."""
@@ -45,7 +45,7 @@ Times = NDArray[np.int64]
 Places = NDArray[np.intp]
 
 
-class Judged(NamedTuple):
+class WindowAssignment(NamedTuple):
     """What became of the lines of a block.
 
     `windows`: (start, places) in order of start; places are the ascending indexes of the lines that
@@ -119,17 +119,17 @@ class Windows:
             return NO_WATERMARK
         return max(now_ms - self.window_ms - self.retention_ms + 1, NO_WATERMARK)
 
-    def judge(self, timestamps: Times, watermark: int, now_ms: int) -> Judged:
+    def assign(self, timestamps: Times, watermark: int, now_ms: int) -> WindowAssignment:
         """Sort the lines of a block, given their timestamps in offset order, into windows.
 
         `watermark` is that of the partition before the block, `now_ms` the wall clock. Costs next
         to nothing where all lines are in the same windows.
         """
         if not len(timestamps):
-            return Judged([], np.empty(0, np.intp), watermark)
+            return WindowAssignment([], np.empty(0, np.intp), watermark)
         low, high = int(timestamps.min()), int(timestamps.max())
         if low < -_LIMIT or high > _LIMIT:
-            return self.judge(np.clip(timestamps, -_LIMIT, _LIMIT), watermark, now_ms)
+            return self.assign(np.clip(timestamps, -_LIMIT, _LIMIT), watermark, now_ms)
         bound = now_ms + self.future_ms
         starts = self._starts(low)
         if starts == self._starts(high):
@@ -139,11 +139,11 @@ class Windows:
                 newest = int(timestamps.max(initial=NO_WATERMARK, where=timestamps <= bound))
             windows = [(start, None) for start in starts if not self.is_final(start, watermark)]
             late = np.arange(0 if windows else len(timestamps), dtype=np.intp)
-            return Judged(list(windows), late, max(watermark, newest))
+            return WindowAssignment(list(windows), late, max(watermark, newest))
         marks = np.where(timestamps <= bound, timestamps, NO_WATERMARK)
         marks = np.maximum(np.maximum.accumulate(marks), watermark)
         windows_of, late = self._judge_each(timestamps, marks)
-        return Judged(windows_of, late, int(marks[-1]))
+        return WindowAssignment(windows_of, late, int(marks[-1]))
 
     def _starts(self, timestamp_ms: int) -> range:
         if self.window_ms is None:

@@ -72,7 +72,7 @@ class CommittedOffsets:
             await client.close()
 
     async def _connected(self) -> AIOKafkaAdminClient:
-        # All lanes open at once: one connects, the others wait for it.
+        # All tasks open at once: one connects, the others wait for it.
         async with self._connecting:
             if self._client is None:
                 client = AIOKafkaAdminClient(bootstrap_servers=self._brokers)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from app.kafka.offsets import CommittedOffsets
 
-__all__ = ["FencedError", "Outgoing", "PartitionWriter", "Record"]
+__all__ = ["FencedError", "PartitionRecords", "Record", "TransactionalProducer"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Record(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outgoing:
+class PartitionRecords:
     """Records for one partition of one topic, in order."""
 
     partition: TopicPartition
@@ -85,7 +85,7 @@ class Outgoing:
 
 
 @dataclass
-class PartitionWriter:
+class TransactionalProducer:
     """The transactional producer `name`, whose transactions carry the offset of `source`.
 
     `position` is the committed offset and metadata, known once the writer is open.
@@ -140,7 +140,7 @@ class PartitionWriter:
             await _stop(producer)
 
     async def commit(
-        self, outgoing: Sequence[Outgoing], offset: int | None, metadata: str = ""
+        self, outgoing: Sequence[PartitionRecords], offset: int | None, metadata: str = ""
     ) -> dict[TopicPartition, int]:
         """Write all records and the offset in one transaction; return each partition's last offset.
 
@@ -176,7 +176,7 @@ class PartitionWriter:
                     self.position = OffsetAndMetadata(offset, metadata)
                 return written
 
-    def _final(self, error: KafkaError, outgoing: Sequence[Outgoing]) -> WordCountError:
+    def _final(self, error: KafkaError, outgoing: Sequence[PartitionRecords]) -> WordCountError:
         """What to do about an error that would come again."""
         if isinstance(error, _TOO_LARGE):
             return _too_large(outgoing)
@@ -192,7 +192,7 @@ class PartitionWriter:
 
     async def _try(
         self,
-        outgoing: Sequence[Outgoing],
+        outgoing: Sequence[PartitionRecords],
         offset: int | None,
         metadata: str,
         written: dict[TopicPartition, int],
@@ -229,7 +229,7 @@ class PartitionWriter:
         await producer.commit_transaction()
 
 
-def _too_large(outgoing: Sequence[Outgoing]) -> ConfigurationError:
+def _too_large(outgoing: Sequence[PartitionRecords]) -> ConfigurationError:
     """What to do about the largest of the records."""
     size, topic = max(
         (len(record.key or b"") + len(record.value or b""), target.partition.topic)
@@ -242,7 +242,7 @@ def _too_large(outgoing: Sequence[Outgoing]) -> ConfigurationError:
     )
 
 
-def _untimely(outgoing: Sequence[Outgoing]) -> ConfigurationError:
+def _untimely(outgoing: Sequence[PartitionRecords]) -> ConfigurationError:
     """What to do about their times: Kafka does not say which one it refuses."""
     topics = sorted({target.partition.topic for target in outgoing})
     return ConfigurationError(

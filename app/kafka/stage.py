@@ -1,7 +1,7 @@
-"""Stages and lanes: who works on which partition, from which offset, with which writer.
+"""Stages and tasks: who works on which partition, from which offset, with which writer.
 
 A stage is one step of the stream (split, count). For each partition that this worker owns it has a
-lane: the blocks in order and each once, the fenced writer, and a task that works on them. Lanes are
+task: the blocks in order and each once, the fenced writer, and a task that works on them. Tasks are
 opened before table recovery starts and closed when the group rebalances; whatever was not committed
 is forgotten then, and read again from the committed offset by whoever owns the partition next.
 """
@@ -17,44 +17,44 @@ from typing import TYPE_CHECKING, Protocol
 from aiokafka import TopicPartition
 
 from app.kafka.offset_loss import refuse_new_topic
-from app.kafka.producer import FencedError, Outgoing, PartitionWriter
+from app.kafka.producer import FencedError, PartitionRecords, TransactionalProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.kafka.blocks import Block
-    from app.kafka.offset_loss import OnGone, Span
+    from app.kafka.offset_loss import OffsetRange, OnOffsetLoss
     from app.kafka.offsets import CommittedOffsets
 
-__all__ = ["Lane", "Stage", "Work"]
+__all__ = ["PartitionTask", "Stage", "Work"]
 
 logger = logging.getLogger(__name__)
 
 QUEUE_BLOCKS = 4
-"""Blocks that a lane holds, besides those it works on, before the stage makes its source wait."""
+"""Blocks that a task holds, besides those it works on, before the stage makes its source wait."""
 
 CLOSE_SECONDS = 5.0
 """How long closing waits for a transaction under way: past it, the next writer ends it."""
 
 
 class Work(Protocol):
-    """What a stage does in one lane, until `lane.take` returns None."""
+    """What a stage does in one task, until `task.take` returns None."""
 
-    async def __call__(self, lane: Lane) -> None:
-        """Work on the lane's blocks."""
+    async def __call__(self, task: PartitionTask) -> None:
+        """Work on the task's blocks."""
 
 
-class Lane:
+class PartitionTask:
     """One owned partition of a stage.
 
     `expected` is the offset of the next block that it accepts; `metadata` what was committed with
     the offset that it started from.
     """
 
-    def __init__(self, source: TopicPartition, writer: PartitionWriter, start: int) -> None:
+    def __init__(self, source: TopicPartition, writer: TransactionalProducer, start: int) -> None:
         self.source = source
         self.partition: int = source.partition
-        self.expected = start
+        self.next_offset = start
         self.metadata: str = writer.position.metadata
         self._start = start
         self._writer = writer
@@ -78,22 +78,22 @@ class Lane:
 
         False if one before it is missing, or if the topic ends before what has been read of it.
         """
-        if block.next <= self.expected:
+        if block.next <= self.next_offset:
             # Done already, fetched again after a seek; or of a topic that was made anew.
-            return block.end >= self.expected
-        if block.first > self.expected:
+            return block.end >= self.next_offset
+        if block.first > self.next_offset:
             return False
-        block = block if block.first == self.expected else block.after(self.expected)
-        self.expected = block.next
+        block = block if block.first == self.next_offset else block.after(self.next_offset)
+        self.next_offset = block.next
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._blocks) < QUEUE_BLOCKS or self._closing)
             self._blocks.append(block)
             self._changed.notify_all()
         return True
 
-    def skip_to(self, offset: int) -> None:
+    def reset_to(self, offset: int) -> None:
         """Go on from `offset`: what is before it is gone."""
-        self.expected = max(self.expected, offset)
+        self.next_offset = max(self.next_offset, offset)
         self._start = max(self._start, offset)
 
     async def take(self, timeout: float | None = None) -> list[Block] | None:
@@ -111,7 +111,7 @@ class Lane:
             return blocks if blocks or not self._closing else None
 
     async def gather(self, seconds: float) -> None:
-        """Let blocks gather for `seconds`, or until the lane is full or closes."""
+        """Let blocks gather for `seconds`, or until the task is full or closes."""
         with contextlib.suppress(TimeoutError):
             async with self._changed, asyncio.timeout(seconds):
                 await self._changed.wait_for(
@@ -125,7 +125,7 @@ class Lane:
             self._changed.notify_all()
 
     async def commit(
-        self, outgoing: Sequence[Outgoing], offset: int | None, metadata: str = ""
+        self, outgoing: Sequence[PartitionRecords], offset: int | None, metadata: str = ""
     ) -> dict[TopicPartition, int]:
         """Write records and the offset in one transaction; the last offset of each partition.
 
@@ -137,10 +137,10 @@ class Lane:
 class Stage:
     """One step of the stream over all owned partitions of `topic`.
 
-    `work` runs once for each lane; `on_failure` gets what ends a lane's work by accident (the
-    worker must stop then), `on_fenced` is called when a lane is fenced though it was not closed,
-    `on_gone` is told of offsets that the topic lost before they were read, and raises if that must
-    not be.
+    `work` runs once for each task; `on_failure` gets what ends a task's work by accident (the
+    worker must stop then), `on_fenced` is called when a task is fenced though it was not closed,
+    `on_offset_loss` gets offsets that the topic lost before they were read, and raises if nothing
+    may be missing.
     """
 
     def __init__(
@@ -154,26 +154,26 @@ class Stage:
         *,
         on_failure: Callable[[BaseException], None],
         on_fenced: Callable[[], None],
-        on_gone: OnGone,
+        on_offset_loss: OnOffsetLoss,
     ) -> None:
         self.name = name
         self.topic = topic
-        self.lanes: dict[int, Lane] = {}
+        self.tasks: dict[int, PartitionTask] = {}
         self._group = group
         self._brokers = brokers
         self._offsets = offsets
         self._work = work
         self._on_failure = on_failure
         self._on_fenced = on_fenced
-        self._on_gone = on_gone
-        self._writers: dict[int, PartitionWriter] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._on_offset_loss = on_offset_loss
+        self._writers: dict[int, TransactionalProducer] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
         self._generation = -1
 
-    async def open(self, partition: int, span: Span) -> None:
-        """Fence the partition's earlier writers, make its lane; `span` is what the topic holds."""
+    async def open(self, partition: int, offsets: OffsetRange) -> None:
+        """Fence earlier producers of the partition, then make its task; the topic has `offsets`."""
         source = TopicPartition(self.topic, partition)
-        writer = PartitionWriter(
+        writer = TransactionalProducer(
             f"{self._group}-{self.name}-{partition}",
             source,
             self._group,
@@ -182,37 +182,37 @@ class Stage:
         )
         self._writers[partition] = writer
         position = await writer.open()
-        lane = Lane(source, writer, max(position.offset, 0))
-        self._go_on(lane, span, begun=lane.begun)
-        self.lanes[partition] = lane
+        task = PartitionTask(source, writer, max(position.offset, 0))
+        self._reset(task, offsets, begun=task.begun)
+        self.tasks[partition] = task
 
-    def go_on(self, partition: int, span: Span) -> None:
-        """Let a lane whose next block does not come go on, given what the topic holds."""
-        lane = self.lanes.get(partition)
-        if lane is not None:
-            self._go_on(lane, span, begun=True)
+    def reset(self, partition: int, offsets: OffsetRange) -> None:
+        """Let a task whose next block does not come go on, given what the topic holds."""
+        task = self.tasks.get(partition)
+        if task is not None:
+            self._reset(task, offsets, begun=True)
 
-    def _go_on(self, lane: Lane, span: Span, *, begun: bool) -> None:
-        refuse_new_topic(lane.source, lane.expected, span.end)
-        if lane.expected < span.first:
+    def _reset(self, task: PartitionTask, offsets: OffsetRange, *, begun: bool) -> None:
+        refuse_new_topic(task.source, task.next_offset, offsets.log_end)
+        if task.next_offset < offsets.log_start:
             if begun:
-                self._on_gone(lane.source, lane.expected, span.first)
-            lane.skip_to(span.first)
+                self._on_offset_loss(task.source, task.next_offset, offsets.log_start)
+            task.reset_to(offsets.log_start)
 
     def start(self, generation: int) -> None:
-        """Let the lanes work; `generation` is that of the group."""
+        """Let the tasks work; `generation` is that of the group."""
         self._generation = generation
-        for partition, lane in self.lanes.items():
-            self._tasks[partition] = asyncio.create_task(
-                self._run(lane), name=f"{self.name}-{partition}"
+        for partition, task in self.tasks.items():
+            self._running[partition] = asyncio.create_task(
+                self._run(task), name=f"{self.name}-{partition}"
             )
 
     async def close(self, *, drain: bool = False) -> None:
-        """End all lanes: when draining, after they have finished what they hold."""
+        """End all tasks: when draining, after they have finished what they hold."""
         self._generation = -1
-        tasks = list(self._tasks.values())
-        # Also when not draining: it lets go of an agent that waits for room in a lane.
-        await asyncio.gather(*(lane.drain() for lane in self.lanes.values()))
+        tasks = list(self._running.values())
+        # Also when not draining: it lets go of an agent that waits for room in a task.
+        await asyncio.gather(*(task.drain() for task in self.tasks.values()))
         if tasks and drain:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
         for task in tasks:
@@ -220,48 +220,48 @@ class Stage:
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
         writers = list(self._writers.values())
-        self._tasks.clear()
-        self.lanes.clear()
+        self._running.clear()
+        self.tasks.clear()
         self._writers.clear()
         await asyncio.gather(*(writer.close() for writer in writers))
 
     @property
     def generation(self) -> int:
-        """The group's generation in which the lanes work; -1 while they don't."""
+        """The group's generation in which the tasks work; -1 while they don't."""
         return self._generation
 
     def working(self) -> frozenset[int]:
-        """Partitions whose lanes work: not yet, or no more, are those of a rebalance or fenced."""
-        return frozenset(partition for partition, task in self._tasks.items() if not task.done())
+        """Partitions whose tasks work: not yet, or no more, are those of a rebalance or fenced."""
+        return frozenset(partition for partition, task in self._running.items() if not task.done())
 
-    def expected(self) -> dict[int, int]:
-        """The offset that each lane expects next, by partition."""
-        return {partition: lane.expected for partition, lane in self.lanes.items()}
+    def next_offsets(self) -> dict[int, int]:
+        """The offset that each task expects next, by partition."""
+        return {partition: task.next_offset for partition, task in self.tasks.items()}
 
     async def put(self, block: Block) -> bool:
-        """Hand `block` to its lane; False if the topic must be asked what it holds.
+        """Hand `block` to its task; False if the topic must be asked what it holds.
 
         The generation in which it was fetched does not matter: what was committed to Kafka stays
-        what it is, and the lane judges by offsets. While lanes don't work, nothing is kept: the
+        what it is, and the task judges by offsets. While tasks don't work, nothing is kept: the
         seek that follows their start brings it again, and the agent must not wait for their room,
         or recovery would wait for the agent.
         """
-        lane = self.lanes.get(block.partition)
-        return lane is None or self._generation < 0 or await lane.put(block)
+        task = self.tasks.get(block.partition)
+        return task is None or self._generation < 0 or await task.put(block)
 
-    async def _run(self, lane: Lane) -> None:
+    async def _run(self, task: PartitionTask) -> None:
         try:
-            await self._work(lane)
+            await self._work(task)
         except asyncio.CancelledError:
             raise
         except FencedError:
-            logger.info("%s of partition %d is fenced", self.name, lane.partition)
+            logger.info("%s of partition %d is fenced", self.name, task.partition)
             self._on_fenced()
         except BaseException as error:
-            # A lane that is closed already may find its table gone: no harm, nothing is committed.
-            if lane in self.lanes.values():
+            # A task that is closed already may find its table gone: no harm, nothing is committed.
+            if task in self.tasks.values():
                 self._on_failure(error)
             else:
                 logger.warning(
-                    "%s of partition %d ended late: %r", self.name, lane.partition, error
+                    "%s of partition %d ended late: %r", self.name, task.partition, error
                 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from faust.types import TP, Message
 
-    from app.memory import Allowance
+    from app.memory import ByteQuota
 
 __all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
 
@@ -108,8 +108,8 @@ class BlockConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         # Not of a topic whose blocks have used up their memory: the agents work on those first.
-        allowances = cast("BlockTransport", self.transport).allowances
-        full = {topic for topic, allowance in allowances.items() if allowance.full}
+        quotas = cast("BlockTransport", self.transport).quotas
+        full = {topic for topic, quota in quotas.items() if quota.full}
         if full and active_partitions is not None:
             active_partitions = {tp for tp in active_partitions if tp.topic not in full}
             if not active_partitions:
@@ -126,7 +126,7 @@ class BlockConsumer(driver.Consumer):
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
-        allowances = cast("BlockTransport", self.transport).allowances
+        quotas = cast("BlockTransport", self.transport).quotas
         for partition, batches in records.items():
             current = self.flow_active and self.app.consumer_generation_id == generation
             if (
@@ -139,8 +139,8 @@ class BlockConsumer(driver.Consumer):
                 end = self.highwater(partition)
                 self.app.monitor.track_tp_end_offset(partition, end)
                 block = Block.of(partition, batches, generation, end)
-                if (allowance := allowances.get(partition.topic)) is not None:
-                    allowance.count(block.records, block.size)
+                if (quota := quotas.get(partition.topic)) is not None:
+                    quota.count(block.records, block.size)
                 yield partition, self._as_message(partition, block)
             else:
                 await self._give_back(partition, batches[0].first, batches[-1].next)
@@ -185,8 +185,8 @@ class BlockConsumer(driver.Consumer):
         )
 
     async def perform_seek(self) -> None:
-        """Seek every partition to the offset that its lane expects next."""
-        expected = cast("BlockTransport", self.transport).expected_offsets
+        """Seek every partition to the offset that its task expects next."""
+        expected = cast("BlockTransport", self.transport).next_offsets
         assignment = self.assignment()
         for partition, offset in expected().items():
             if partition in assignment:
@@ -223,17 +223,17 @@ class BlockConsumer(driver.Consumer):
         return False
 
     def rejoin(self) -> None:
-        """Ask the group for a new assignment, which opens every lane and store afresh."""
+        """Ask the group for a new assignment, which opens every task and store afresh."""
         cast("_Thread", self._thread).rejoin()
 
 
 class BlockTransport(driver.Transport):
     """Faust's Kafka transport with blocks for messages.
 
-    `expected_offsets` tells, for each owned partition, the offset that is to be read next;
-    `allowances`, by topic, how much of it may be held at once.
+    `next_offsets` tells, for each owned partition, the offset that is to be read next;
+    `quotas`, by topic, how much of it may be held at once.
     """
 
     Consumer = BlockConsumer
-    allowances: Mapping[str, Allowance] = MappingProxyType({})
-    expected_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)
+    quotas: Mapping[str, ByteQuota] = MappingProxyType({})
+    next_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)

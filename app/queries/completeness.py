@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from app.counting.windows import Windows
 
-__all__ = ["Evidence", "SourceState", "is_final"]
+__all__ = ["CompletenessEvidence", "SourceState", "is_final"]
 
 REST_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ class SourceState(TypedDict):
     drained: bool
 
 
-class Evidence(TypedDict):
+class CompletenessEvidence(TypedDict):
     """What one worker knows about what is on its way.
 
     `marks`: of each source partition the watermark (ms) that all of this worker's partitions of the
@@ -51,7 +51,7 @@ class Evidence(TypedDict):
 def is_final(
     start: int,
     windows: Windows,
-    evidence: Sequence[Evidence],
+    evidence: Sequence[CompletenessEvidence],
     source_partitions: int,
     now_ms: int,
 ) -> bool:
@@ -68,7 +68,7 @@ def is_final(
     )
 
 
-def _least_mark(source: str, evidence: Iterable[Evidence]) -> int:
+def _least_mark(source: str, evidence: Iterable[CompletenessEvidence]) -> int:
     marks = [worker["marks"] for worker in evidence if worker["marks"] is not None]
     return min((own.get(source, NO_WATERMARK) for own in marks), default=NO_WATERMARK)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from app.queries.membership import Contact
+    from app.queries.membership import Membership
 
 __all__ = ["EndOffsets"]
 
@@ -40,7 +40,7 @@ class EndOffsets:
     `contact` takes note of the broker's answers.
     """
 
-    def __init__(self, brokers: Sequence[str], contact: Contact) -> None:
+    def __init__(self, brokers: Sequence[str], contact: Membership) -> None:
         self.contact = contact
         self._brokers = list(brokers)
         self._client: AIOKafkaConsumer | None = None

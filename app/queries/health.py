@@ -1,9 +1,9 @@
 """Whether this worker does its work (ready), and whether it ever will again (live).
 
-Ready: the lanes work, the broker has answered lately, and Cassandra has taken what was flushed. Not
+Ready: the tasks work, the broker has answered lately, and Cassandra has taken what was flushed. Not
 ready is a worker that recovers, rebalances, waits for a server or stops: that passes by itself.
 
-Live: the event loop runs, as the answer itself shows, and no lane has had work for a minute, blocks
+Live: the event loop runs, as the answer itself shows, and no task has had work for a minute, blocks
 that it holds or records that the consumer does not bring it, without committing any, while the
 broker answers and nobody waits for Cassandra. A worker that is not alive should be killed: its
 partitions go to others, and nothing is counted twice.
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from app.queries.local import Lag
-    from app.queries.membership import Contact
-    from app.queries.stall_detector import LaneTracker
+    from app.queries.membership import Membership
+    from app.queries.stall_detector import StallDetector
     from app.worker.application import Application
 
 __all__ = ["Health"]
 
 STUCK_SECONDS = 60.0
-"""How long a lane may stand still with work to do."""
+"""How long a task may stand still with work to do."""
 
 SEEN_SECONDS = 15.0
 """How long ago the broker may have answered last, or a node of Cassandra have been up."""
@@ -37,7 +37,7 @@ UNFLUSHED_SECONDS = 60.0
 class Health:
     """Reasons why the worker is not ready or not alive; no reason: it is."""
 
-    def __init__(self, app: Application, tracker: LaneTracker, contact: Contact) -> None:
+    def __init__(self, app: Application, tracker: StallDetector, contact: Membership) -> None:
         self._app = app
         self._tracker = tracker
         self._contact = contact
@@ -75,15 +75,15 @@ class Health:
         if self._app.failure is not None:
             return [f"the worker has failed: {self._app.failure}"]
         return [
-            f"{lane} has committed nothing for {STUCK_SECONDS:.0f} s"
-            for lane in self._tracker.stuck(STUCK_SECONDS)
+            f"{task} has committed nothing for {STUCK_SECONDS:.0f} s"
+            for task in self._tracker.stuck(STUCK_SECONDS)
         ]
 
     def look(self, lags: Iterable[Lag] = ()) -> None:
-        """Take note of where the lanes are, and of their `lags`; call it every few seconds."""
+        """Take note of where the tasks are, and of their `lags`; call it every few seconds."""
         # To wait for a server is right, however long it takes.
         waiting = not self._broker_seen() or self.unflushed_seconds() > STUCK_SECONDS / 2
-        # Nothing is brought to lanes that don't work yet.
+        # Nothing is brought to tasks that don't work yet.
         behind = {(lag.topic, lag.partition) for lag in lags if lag.records and self._working()}
         self._tracker.look(behind, excused=waiting)
 
@@ -96,7 +96,7 @@ class Health:
     def _working(self) -> bool:
         app = self._app
         return all(
-            stage.generation == app.consumer_generation_id and stage.working() == stage.lanes.keys()
+            stage.generation == app.consumer_generation_id and stage.working() == stage.tasks.keys()
             for stage in app.stages
         )
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from app.kafka.stage import Stage
-    from app.queries.completeness import Evidence, SourceState
+    from app.queries.completeness import CompletenessEvidence, SourceState
     from app.queries.end_offsets import EndOffsets
-    from app.queries.stall_detector import LaneTracker
+    from app.queries.stall_detector import StallDetector
     from app.worker.application import Application
 
 __all__ = ["Lag", "LocalCounts"]
@@ -42,7 +42,7 @@ class Lag(NamedTuple):
 class LocalCounts:
     """Reads this worker's part of the table; each answer says which part that is."""
 
-    def __init__(self, app: Application, tracker: LaneTracker, ends: EndOffsets) -> None:
+    def __init__(self, app: Application, tracker: StallDetector, ends: EndOffsets) -> None:
         self._app = app
         self._tracker = tracker
         self._ends = ends
@@ -82,14 +82,14 @@ class LocalCounts:
         return {**header, "windows": windows, "evidence": evidence}
 
     async def lags(self) -> list[Lag]:
-        """Lag of every lane, in records of its source."""
-        lanes = [lane for stage in self._app.stages for lane in list(stage.lanes.values())]
+        """Lag of every task, in records of its source."""
+        tasks = [task for stage in self._app.stages for task in list(stage.tasks.values())]
         # Whoever owns nothing asks all the same: it shows that the broker answers.
-        asked = [lane.source for lane in lanes] or [TopicPartition(self._split.topic, 0)]
+        asked = [task.source for task in tasks] or [TopicPartition(self._split.topic, 0)]
         ends = await self._ends.read(asked)
         return [
-            Lag(lane.source.topic, lane.partition, _behind(ends, lane.source, lane.committed[0]))
-            for lane in lanes
+            Lag(task.source.topic, task.partition, _behind(ends, task.source, task.committed[0]))
+            for task in tasks
         ]
 
     def _claim(self) -> _Claim:
@@ -124,17 +124,17 @@ class LocalCounts:
         if self._claim() != claim or self._app.table.owned is not owned:
             raise NotServingError("a rebalance came in between")
 
-    async def _evidence(self) -> Evidence:
+    async def _evidence(self) -> CompletenessEvidence:
         # To be had before the counts that it speaks of, or they might lack what it says is in.
         lags = {(lag.topic, lag.partition): lag.records for lag in await self.lags()}
         sources: list[SourceState] = [
             {
                 "partition": partition,
-                "watermark": _watermark(lane.committed[1]),
+                "watermark": _watermark(task.committed[1]),
                 "idle_seconds": self._tracker.idle_seconds(self._split, partition),
                 "drained": lags.get((self._split.topic, partition)) == 0,
             }
-            for partition, lane in list(self._split.lanes.items())
+            for partition, task in list(self._split.tasks.items())
         ]
         drained = all(
             records == 0 for (topic, _), records in lags.items() if topic == self._count.topic

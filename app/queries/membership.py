@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Contact"]
+__all__ = ["Membership"]
 
 
-class Contact:
+class Membership:
     """When the broker has answered. All times are in seconds.
 
     `session` is the group's session timeout, `heartbeat` the time between two heartbeats.

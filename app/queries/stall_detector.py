@@ -1,4 +1,4 @@
-"""How long each lane has stood still: what health and finality need, and offsets do not tell."""
+"""How long each task has stood still: what health and finality need, and offsets do not tell."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from app.kafka.stage import Lane, Stage
+    from app.kafka.stage import PartitionTask, Stage
 
-__all__ = ["LaneTracker"]
+__all__ = ["StallDetector"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Where a lane was, and since when (monotonic, seconds).
+    """Where a task was, and since when (monotonic, seconds).
 
     `behind`: its topic holds more than it has committed. `unchanged`: since when nothing has come
     in and nothing was committed. `at_work`: since when it has had work without committing any.
     """
 
-    lane: Lane
+    task: PartitionTask
     committed: int
-    expected: int
+    next_offset: int
     behind: bool
     unchanged: float
     at_work: float
 
     @property
     def done(self) -> bool:
-        return self.committed >= self.expected
+        return self.committed >= self.next_offset
 
     @property
     def has_work(self) -> bool:
@@ -39,8 +39,8 @@ class _Seen:
         return self.behind or not self.done
 
 
-class LaneTracker:
-    """Looks at all lanes each time `look` is called; a lane opened afresh is a new one."""
+class StallDetector:
+    """Looks at all tasks each time `look` is called; a task opened afresh is a new one."""
 
     def __init__(
         self, stages: Iterable[Stage], clock: Callable[[], float] = time.monotonic
@@ -50,29 +50,29 @@ class LaneTracker:
         self._seen: dict[tuple[str, int], _Seen] = {}
 
     def look(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
-        """Take note of where each lane is.
+        """Take note of where each task is.
 
-        `behind`: topics and partitions that hold more than is committed; `excused`: that no lane
+        `behind`: topics and partitions that hold more than is committed; `excused`: that no task
         moves on is no fault of theirs.
         """
         now = self._clock()
         self._seen = {
             (stage.name, partition): self._looked(
-                stage.name, lane, now, behind=(stage.topic, partition) in behind, excused=excused
+                stage.name, task, now, behind=(stage.topic, partition) in behind, excused=excused
             )
             for stage in self._stages
-            for partition, lane in stage.lanes.items()
+            for partition, task in stage.tasks.items()
         }
 
     def idle_seconds(self, stage: Stage, partition: int) -> float:
-        """How long nothing has come into a lane and all that came is committed; 0 otherwise."""
+        """How long nothing has come into a task and all that came is committed; 0 otherwise."""
         seen = self._seen.get((stage.name, partition))
-        if seen is None or not seen.done or seen.lane.expected != seen.expected:
+        if seen is None or not seen.done or seen.task.next_offset != seen.next_offset:
             return 0.0
         return self._clock() - seen.unchanged
 
     def stuck(self, seconds: float) -> list[str]:
-        """Lanes that have had work but committed nothing for `seconds`, by name."""
+        """Tasks that have had work but committed nothing for `seconds`, by name."""
         now = self._clock()
         return [
             f"{stage}-{partition}"
@@ -80,17 +80,19 @@ class LaneTracker:
             if seen.has_work and now - seen.at_work > seconds
         ]
 
-    def _looked(self, stage: str, lane: Lane, now: float, *, behind: bool, excused: bool) -> _Seen:
-        before = self._seen.get((stage, lane.partition))
-        committed, expected = lane.committed[0], lane.expected
-        if before is None or before.lane is not lane:
-            return _Seen(lane, committed, expected, behind, now, now)
+    def _looked(
+        self, stage: str, task: PartitionTask, now: float, *, behind: bool, excused: bool
+    ) -> _Seen:
+        before = self._seen.get((stage, task.partition))
+        committed, next_offset = task.committed[0], task.next_offset
+        if before is None or before.task is not task:
+            return _Seen(task, committed, next_offset, behind, now, now)
         stands = committed == before.committed
         return _Seen(
-            lane,
+            task,
             committed,
-            expected,
+            next_offset,
             behind,
-            before.unchanged if stands and expected == before.expected else now,
+            before.unchanged if stands and next_offset == before.next_offset else now,
             before.at_work if stands and before.has_work and not excused else now,
         )

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from app.queries.local import Lag, LocalCounts
     from app.worker.application import Application
 
-__all__ = ["Measures"]
+__all__ = ["StateMetrics"]
 
 
-class Measures(Collector):
+class StateMetrics(Collector):
     """Adds the worker's state to its metrics' registry."""
 
     def __init__(

@@ -51,8 +51,8 @@ class Batch:
     """Words that had to be left out, since no Kafka message can hold them."""
     headers: Headers = ()
     """Kafka headers of each of the lines; lines of different headers never share a message."""
-    lane: int | None = None
-    """Lines of one lane go to one partition, in order; None: to whichever comes next."""
+    partition_key: int | None = None
+    """Lines of one partition_key go to one partition, in order; None: to whichever comes next."""
 
     @classmethod
     def of(

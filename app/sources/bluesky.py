@@ -13,7 +13,7 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
 from app.sources.reconnecting import Backoff
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -48,7 +48,7 @@ class BlueskySource(Source):
         self.name = f"bluesky {endpoint}"
         self._heartbeat_seconds = heartbeat_seconds
         self._backoff = backoff or Backoff()
-        self._notices = Notices()
+        self._notices = ThrottledOutput()
         self._cursor = 0
         """Time of the newest event, in µs since 1970."""
         self._seen: set[str] = set()

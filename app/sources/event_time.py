@@ -7,12 +7,12 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
     from app.sources.base import Batch
 
-__all__ = ["Timely", "TimesTaken", "sane", "shown"]
+__all__ = ["TimestampBounds", "TimestampClamp", "sane", "shown"]
 
 _AHEAD_MS = 10 * 60_000
 """How far ahead of this machine's clock a time may be: Kafka refuses what is an hour ahead."""
@@ -32,7 +32,7 @@ def sane(timestamp_ms: int, earliest_ms: int = _EARLIEST_MS) -> int | None:
     return timestamp_ms if earliest_ms <= timestamp_ms <= latest else None
 
 
-class TimesTaken(NamedTuple):
+class TimestampBounds(NamedTuple):
     """How far from the clock the times of a topic's messages may be, in ms."""
 
     before_ms: int = _WITHOUT_END_MS
@@ -50,17 +50,17 @@ class TimesTaken(NamedTuple):
         return ""
 
 
-class Timely:
+class TimestampClamp:
     """Batches with times that their topic takes: those of others are dated by the clock, and said.
 
     Else one line of a wrong time would end the stream: Kafka refuses its whole batch, for good.
     """
 
-    def __init__(self, topic: str, times: TimesTaken) -> None:
+    def __init__(self, topic: str, times: TimestampBounds) -> None:
         self._topic = topic
         self._times = times
-        self._notices = Notices()
-        self.redated = 0
+        self._notices = ThrottledOutput()
+        self.restamped = 0
         """Lines that were dated by the clock."""
 
     def __call__(self, batch: Batch) -> Batch:
@@ -70,7 +70,7 @@ class Timely:
         refusal = self._times.refusal(batch.timestamp_ms)
         if not refusal:
             return batch
-        self.redated += batch.lines
+        self.restamped += batch.lines
         self._notices.say(
             refusal,
             f"{batch.lines} lines of the time {shown(batch.timestamp_ms)} are sent with the time "

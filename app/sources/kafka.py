@@ -19,7 +19,7 @@ from app.kafka.offsets import CommittedOffsets
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
 from app.sources.progress import say
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ class KafkaSource(Source):
         self._yielded: deque[tuple[object, TopicPartition, int]] = deque()
         self._looked = 0.0
         self._known: dict[str, int] = {}
-        self._notices = Notices(_SECONDS_BETWEEN_LOOKS)
+        self._notices = ThrottledOutput(_SECONDS_BETWEEN_LOOKS)
         self._consumer: AIOKafkaConsumer | None = None
 
     async def open(self) -> None:
@@ -210,7 +210,7 @@ class KafkaSource(Source):
     def _batches(
         self, partition: TopicPartition, records: Sequence[ConsumerRecord]
     ) -> Iterator[Batch]:
-        key, lane = self._key(partition), partition.partition
+        key, partition_key = self._key(partition), partition.partition
         for (timestamp, headers), group in itertools.groupby(records, _shared):
             alike = list(group)
             values = [record.value for record in alike if record.value is not None]
@@ -219,7 +219,14 @@ class KafkaSource(Source):
             self._yielded.append((position, partition, offset))
             text = b"\n".join(values)
             lines = text.count(b"\n") + 1 if values else 0
-            yield Batch(text, lines, sane(timestamp, 0), position, headers=headers, lane=lane)
+            yield Batch(
+                text,
+                lines,
+                sane(timestamp, 0),
+                position,
+                headers=headers,
+                partition_key=partition_key,
+            )
 
     async def acknowledge(self, position: object) -> None:
         """Tell the group how far the copy is: for tools that show lag, nothing depends on it."""

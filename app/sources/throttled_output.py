@@ -1,4 +1,4 @@
-"""Notices of what peers do wrong: each kind at most once in a while, however often it happens."""
+"""Output about misbehaving peers: each kind at most once in a while, however often it happens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 from app.sources.progress import say
 
-__all__ = ["Notices"]
+__all__ = ["ThrottledOutput"]
 
 _SECONDS_BETWEEN = 10.0
 
 
-class Notices:
+class ThrottledOutput:
     """Says lines on stderr; a line of a kind that was just said is counted instead."""
 
     def __init__(self, seconds: float = _SECONDS_BETWEEN) -> None:

@@ -86,5 +86,5 @@ def _steps(batch: Batch, step: int) -> Iterator[Batch]:
             batch.position if last else None,
             batch.refused if last else 0,
             batch.headers,
-            batch.lane,
+            batch.partition_key,
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.queries.status import Status
     from app.worker.application import Application
 
-__all__ = ["SHOWN_CHARACTERS", "TOP_WORDS", "Live"]
+__all__ = ["SHOWN_CHARACTERS", "TOP_WORDS", "PageFeed"]
 
 TOP_WORDS = 20
 """Words of the newest window that pages are sent."""
@@ -47,7 +47,7 @@ WINDOWS_SECONDS = 15.0
 """How often the windows' totals are told anew while no window begins."""
 
 
-class Live:
+class PageFeed:
     """Makes the frames of `app.web.events.Feed`; `rates` are this worker's own."""
 
     def __init__(

@@ -14,16 +14,16 @@ from app.queries.counts import Counts
 from app.queries.end_offsets import EndOffsets
 from app.queries.health import Health
 from app.queries.local import LocalCounts
-from app.queries.membership import Contact
+from app.queries.membership import Membership
 from app.queries.peers import Peers
 from app.queries.rates import Rates
-from app.queries.stall_detector import LaneTracker
-from app.queries.state_metrics import Measures
+from app.queries.stall_detector import StallDetector
+from app.queries.state_metrics import StateMetrics
 from app.queries.status import Status
 from app.web.access import Access, protect
 from app.web.events import Feed
 from app.web.page import Page
-from app.web.page_feed import Live
+from app.web.page_feed import PageFeed
 from app.web.views import Views, errors_as_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SHUTDOWN_SECONDS = 2.0
 """How long stopping waits for answers under way."""
 
 LOOK_SECONDS = 2.0
-"""How often the lanes are looked at."""
+"""How often the tasks are looked at."""
 
 SAMPLE_SECONDS = 1.0
 """How often lines and words are taken note of."""
@@ -62,15 +62,15 @@ class WebServer(driver.Web):
 
     def __init__(self, app: Application, windows: Windows, metrics: Metrics) -> None:
         super().__init__(app)
-        tracker = LaneTracker(app.stages)
-        contact = Contact(app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval)
+        tracker = StallDetector(app.stages)
+        contact = Membership(app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval)
         self._ends = EndOffsets(app.settings.broker, contact)
         self._peers = Peers(app)
         self._health = Health(app, tracker, contact)
         self._local = LocalCounts(app, tracker, self._ends)
         self.counts = Counts(app, windows, self._local, self._peers)
         self.status = Status(app, metrics, self._health, self._local, self._peers)
-        measures = Measures(app, metrics, self._health, self._local)
+        measures = StateMetrics(app, metrics, self._health, self._local)
         protected = app.settings.token is not None
         views = Views(
             self.counts, self._local, self.status, self._health, measures, protected=protected
@@ -80,7 +80,7 @@ class WebServer(driver.Web):
         # Windows that overlap count a word several times; people read words of text.
         overlap = (windows.window_ms or 1) / (windows.hop_ms or 1)
         self._rates = Rates(lambda: (total(metrics.lines), total(metrics.words) / overlap))
-        live = Live(app, self._rates, self.counts, self.status, self._peers)
+        live = PageFeed(app, self._rates, self.counts, self.status, self._peers)
         self._feed = Feed(live.produce, live.greet)
         self.web_app.add_routes(Page(app.settings, self._feed, self._rates).routes())
         self._runner = AppRunner(

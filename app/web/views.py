@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.queries.counts import Counts
     from app.queries.health import Health
     from app.queries.local import LocalCounts
-    from app.queries.state_metrics import Measures
+    from app.queries.state_metrics import StateMetrics
     from app.queries.status import Status
 
 __all__ = ["Views", "errors_as_json"]
@@ -43,7 +43,7 @@ class Views:
         local: LocalCounts,
         status: Status,
         health: Health,
-        measures: Measures,
+        measures: StateMetrics,
         *,
         protected: bool = False,
     ) -> None:

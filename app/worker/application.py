@@ -1,7 +1,7 @@
 """The Faust application: what starts, in which order, and what a rebalance does to it.
 
-rebalance: close lanes ─► open lanes (fence zombies) ─► recover the table ─► lanes work
-stop:      drain lanes ─► last checkpoints ─► last flush ─► close
+rebalance: close tasks ─► open tasks (fence zombies) ─► recover the table ─► tasks work
+stop:      drain tasks ─► last checkpoints ─► last flush ─► close
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from yarl import URL
 from app.errors import ConfigurationError, UnavailableError, WordCountError, exit_status, say
 from app.faultpoints import lost
 from app.kafka.offset_loss import (
-    Span,
-    refuse_gone,
+    OffsetRange,
     refuse_lost_offset,
     refuse_lost_rows,
+    refuse_offset_loss,
     topic_gone,
 )
 from app.kafka.offsets import CommittedOffsets
@@ -34,7 +34,7 @@ from app.kafka.topics import other_partitions
 from app.kafka.transport import BlockSchema, BlockTransport
 from app.kafka.watch import BrokerWatch
 from app.logs import config
-from app.memory import Allowance, give_back
+from app.memory import ByteQuota, give_back
 from app.threads import in_thread
 from app.worker.address import own_url
 
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from agents.flush import Flusher
     from app.cassandra.sink import CassandraSink
     from app.kafka.blocks import Block
-    from app.kafka.offset_loss import OnGone
-    from app.kafka.stage import Lane, Work
+    from app.kafka.offset_loss import OnOffsetLoss
+    from app.kafka.stage import PartitionTask, Work
     from app.kafka.transport import BlockConsumer
-    from app.memory import Shares
+    from app.memory import MemoryBudget
     from app.settings import Settings
     from tables.word_counts import WordCounts
 
@@ -135,7 +135,7 @@ class Application(faust.App):
     flusher: Flusher
     failure: BaseException | None = None
 
-    def __init__(self, settings: Settings, shares: Shares) -> None:
+    def __init__(self, settings: Settings, shares: MemoryBudget) -> None:
         super().__init__(
             settings.id,
             broker=[URL(f"kafka://{broker}") for broker in settings.broker],
@@ -163,21 +163,23 @@ class Application(faust.App):
         self._at_work = asyncio.Event()
         self._watching: asyncio.Future[Any] | None = None
         self._looking: dict[TP, asyncio.Task[None]] = {}
-        self._idle: dict[TP, tuple[Stage, Lane, int]] = {}
+        self._idle: dict[TP, tuple[Stage, PartitionTask, int]] = {}
         self._opened = -1
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
-        transport.expected_offsets = self._expected_offsets
-        transport.allowances = {
-            settings.lines: Allowance(shares.lines),
-            settings.partials: Allowance(shares.partials),
+        transport.next_offsets = self._next_offsets
+        transport.quotas = {
+            settings.lines: ByteQuota(shares.lines),
+            settings.partials: ByteQuota(shares.partials),
         }
         self.transport = transport
-        self.on_rebalance_complete.connect(self._start_lanes)
+        self.on_rebalance_complete.connect(self._start_tasks)
         self.add_timer(round(IDLE_SECONDS * 1000), lambda: self.guard(self.look_at_idle))
         self.add_timer(round(GIVE_BACK_SECONDS * 1000), lambda: in_thread(give_back))
 
-    def add_stage(self, name: str, topic: str, work: Work, on_gone: OnGone = refuse_gone) -> Stage:
-        """Add an agent that hands the blocks of `topic` to lanes; `work` runs once in each lane."""
+    def add_stage(
+        self, name: str, topic: str, work: Work, on_offset_loss: OnOffsetLoss = refuse_offset_loss
+    ) -> Stage:
+        """Add an agent that hands the blocks of `topic` to tasks; `work` runs once in each task."""
         stage = Stage(
             name,
             topic,
@@ -187,7 +189,7 @@ class Application(faust.App):
             work,
             on_failure=self.fail,
             on_fenced=self._on_fenced,
-            on_gone=on_gone,
+            on_offset_loss=on_offset_loss,
         )
         self.stages.append(stage)
 
@@ -227,14 +229,14 @@ class Application(faust.App):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def rejoin(self) -> None:
-        """Ask for a new assignment: every lane and store is opened afresh."""
+        """Ask for a new assignment: every task and store is opened afresh."""
         cast("BlockConsumer", self.consumer).rejoin()
 
     # Rebalances
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._opened = -1
-        await self._close_lanes()
+        await self._close_tasks()
         await self.table.forget()
         await super()._on_partitions_revoked(revoked)
 
@@ -245,31 +247,31 @@ class Application(faust.App):
         self.consumer.stop_flow()
         # Before recovery: what it reads of the changelog is final only once zombies are fenced.
         try:
-            await self._close_lanes()
+            await self._close_tasks()
             await self.table.forget()
             if not self.should_stop:
-                await self._open_lanes(assigned)
+                await self._open_tasks(assigned)
         except Exception as error:
             if not self.should_stop:
                 self.fail(error)
         self._opened = generation_id
         await super()._on_partitions_assigned(assigned, generation_id)
 
-    async def _open_lanes(self, assigned: set[TP]) -> None:
+    async def _open_tasks(self, assigned: set[TP]) -> None:
         self._refuse_other_partitions()
         owned = [(stage, tp) for stage in self.stages for tp in assigned if tp.topic == stage.topic]
         changelogs = [tp for tp in assigned if tp.topic == self.settings.changelog]
-        spans = await self._await_spans(*(tp for _, tp in owned), *changelogs)
+        ranges = await self._await_offset_ranges(*(tp for _, tp in owned), *changelogs)
         for tp in changelogs:
-            self.table.store.begins[tp.partition] = spans[tp].first
-            self.table.store.refuse_foreign(tp, spans[tp].end)
-        await asyncio.gather(*(stage.open(tp.partition, spans[tp]) for stage, tp in owned))
+            self.table.store.begins[tp.partition] = ranges[tp].log_start
+            self.table.store.refuse_foreign(tp, ranges[tp].log_end)
+        await asyncio.gather(*(stage.open(tp.partition, ranges[tp]) for stage, tp in owned))
         for stage in self.stages:
             if stage.topic == self.table.source:
-                for partition, lane in stage.lanes.items():
+                for partition, task in stage.tasks.items():
                     tp = TP(self.settings.changelog, partition)
                     stored = self.table.store.persisted_offset(tp)
-                    refuse_lost_rows(tp, stored, spans[tp], lane.committed[0])
+                    refuse_lost_rows(tp, stored, ranges[tp], task.committed[0])
 
     def _refuse_other_partitions(self) -> None:
         for topic in (self.settings.lines, self.settings.partials, self.settings.changelog):
@@ -279,11 +281,11 @@ class Application(faust.App):
             if found not in (None, 0, self.settings.partitions):
                 raise other_partitions(topic, found, self.settings.partitions)
 
-    async def _await_spans(self, *partitions: TP) -> dict[TP, Span]:
+    async def _await_offset_ranges(self, *partitions: TP) -> dict[TP, OffsetRange]:
         """What Kafka holds of these partitions, once it can tell: one may have no leader now."""
         while True:
             try:
-                return await self._spans(*partitions)
+                return await self._offset_ranges(*partitions)
             except KafkaError as error:
                 passes = error.retriable or isinstance(error, KafkaTimeoutError)
                 if self.should_stop or not passes:
@@ -291,27 +293,27 @@ class Application(faust.App):
                 logger.warning("can't ask where partitions begin and end, trying again: %r", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _spans(self, *partitions: TP) -> dict[TP, Span]:
+    async def _offset_ranges(self, *partitions: TP) -> dict[TP, OffsetRange]:
         """What Kafka holds of these partitions now."""
         if not partitions:
             return {}
         # One after the other: each call goes to the consumer's thread, which does one at a time.
         first = await self.consumer.earliest_offsets(*partitions)
         end = await self.consumer.highwaters(*partitions)
-        return {tp: Span(first[tp], end[tp]) for tp in partitions}
+        return {tp: OffsetRange(first[tp], end[tp]) for tp in partitions}
 
-    async def _close_lanes(self, *, drain: bool = False) -> None:
+    async def _close_tasks(self, *, drain: bool = False) -> None:
         for stage in self.stages:
             await stage.close(drain=drain)
 
-    async def _start_lanes(self, *_: Any, **__: Any) -> None:
-        # The recovery of an older assignment may end while the lanes of a newer one are opened:
+    async def _start_tasks(self, *_: Any, **__: Any) -> None:
+        # The recovery of an older assignment may end while the tasks of a newer one are opened:
         # they must not work before the table has been recovered for them.
         if not self._is_recovered():
             return
         try:
             counted = [stage for stage in self.stages if stage.topic == self.table.source]
-            await self.table.load([partition for stage in counted for partition in stage.lanes])
+            await self.table.load([partition for stage in counted for partition in stage.tasks])
             if not self._is_recovered():
                 await self.table.forget()  # the next rebalance has begun meanwhile
                 return
@@ -325,9 +327,9 @@ class Application(faust.App):
     def _refuse_lost_offsets(self, counted: Iterable[Stage]) -> None:
         # Offsets of a group expire all at once. Those of lines alone may go with their topic.
         for stage in counted:
-            for partition, lane in stage.lanes.items():
-                if self.table.owned[partition].sources and not lane.begun:
-                    refuse_lost_offset(lane.source, self.settings.id)
+            for partition, task in stage.tasks.items():
+                if self.table.owned[partition].sources and not task.begun:
+                    refuse_lost_offset(task.source, self.settings.id)
 
     def recovery_remaining(self) -> int:
         """Records of the changelog that recovery has still to read; 0 when there is none."""
@@ -342,15 +344,15 @@ class Application(faust.App):
         recovered = recovery._generation_id == self._opened  # noqa: SLF001 - Faust tells no other way
         return recovered and not recovery.signal_recovery_start.is_set()
 
-    def _expected_offsets(self) -> Mapping[TP, int]:
+    def _next_offsets(self) -> Mapping[TP, int]:
         return {
             TP(stage.topic, partition): offset
             for stage in self.stages
-            for partition, offset in stage.expected().items()
+            for partition, offset in stage.next_offsets().items()
         }
 
     def _look_again(self, stage: Stage, partition: int) -> None:
-        """Fetch again from where the lane stands: a block before the last one did not come."""
+        """Fetch again from where the task stands: a block before the last one did not come."""
         tp = TP(stage.topic, partition)
         if tp not in self._looking:
             task = self._looking[tp] = asyncio.create_task(self._look(stage, tp))
@@ -358,43 +360,43 @@ class Application(faust.App):
 
     async def look_at_idle(self) -> None:
         """Look where nothing has come since the last look: what is gone brings no block to tell."""
-        before, self._idle = self._idle, self._idle_lanes()
-        idle = {tp: lane for tp, lane in self._idle.items() if before.get(tp) == lane}
+        before, self._idle = self._idle, self._idle_tasks()
+        idle = {tp: task for tp, task in self._idle.items() if before.get(tp) == task}
         try:
-            spans = await self._spans(*idle)
+            ranges = await self._offset_ranges(*idle)
         except (IllegalStateError, KafkaError) as error:
             logger.debug("looking at idle partitions: %r", error)
             return
         for tp, (stage, _, expected) in idle.items():
-            if expected < spans[tp].end:
+            if expected < ranges[tp].log_end:
                 self._look_again(stage, tp.partition)
 
-    def _idle_lanes(self) -> dict[TP, tuple[Stage, Lane, int]]:
-        """Lanes that work and hold nothing, and what they expect next."""
+    def _idle_tasks(self) -> dict[TP, tuple[Stage, PartitionTask, int]]:
+        """Tasks that work and hold nothing, and what they expect next."""
         return {
-            TP(stage.topic, partition): (stage, lane, lane.expected)
+            TP(stage.topic, partition): (stage, task, task.next_offset)
             for stage in self.stages
             if stage.generation >= 0
-            for partition, lane in stage.lanes.items()
-            if lane.committed[0] >= lane.expected
+            for partition, task in stage.tasks.items()
+            if task.committed[0] >= task.next_offset
         }
 
     async def _look(self, stage: Stage, tp: TP) -> None:
-        lane, waits = stage.lanes.get(tp.partition), True
+        task, waits = stage.tasks.get(tp.partition), True
         # Again until something has come: what comes of a seek may get lost as well.
-        while waits and lane is not None and stage.lanes.get(tp.partition) is lane:
-            waits = await self._seek(stage, lane, tp)
-            expected = lane.expected
+        while waits and task is not None and stage.tasks.get(tp.partition) is task:
+            waits = await self._seek(stage, task, tp)
+            expected = task.next_offset
             await asyncio.sleep(RESEEK_SECONDS)
-            waits = waits and lane.expected == expected
+            waits = waits and task.next_offset == expected
 
-    async def _seek(self, stage: Stage, lane: Lane, tp: TP) -> bool:
-        """Seek to where a lane stands; whether something is to come from there."""
+    async def _seek(self, stage: Stage, task: PartitionTask, tp: TP) -> bool:
+        """Seek to where a task stands; whether something is to come from there."""
         try:
-            span = (await self._spans(tp))[tp]
-            stage.go_on(tp.partition, span)
-            if stage.lanes.get(tp.partition) is lane and lane.expected < span.end:
-                await self.consumer.seek(tp, lane.expected)
+            offsets = (await self._offset_ranges(tp))[tp]
+            stage.reset(tp.partition, offsets)
+            if stage.tasks.get(tp.partition) is task and task.next_offset < offsets.log_end:
+                await self.consumer.seek(tp, task.next_offset)
         except (IllegalStateError, KafkaError) as error:
             # Not ours any more: the next assignment seeks. Or Kafka is away: asked again.
             logger.debug("looking again at %s: %r", tp, error)
@@ -402,7 +404,7 @@ class Application(faust.App):
         except Exception as error:
             self.fail(error)
             return False
-        return lane.expected < span.end
+        return task.next_offset < offsets.log_end
 
     def _on_fenced(self) -> None:
         # Usually the group has moved on and a rebalance is on its way. If not (the broker gave up
@@ -434,11 +436,11 @@ class Application(faust.App):
             await asyncio.sleep(1)
 
     async def on_stop(self) -> None:
-        """Drain the lanes, flush what they changed, close."""
+        """Drain the tasks, flush what they changed, close."""
         if self.failure is None:
-            await self._close_lanes(drain=True)
+            await self._close_tasks(drain=True)
             await self._last_flush()
-        await self._close_lanes()
+        await self._close_tasks()
         self._end_in_time()
         await super().on_stop()
         await self.sink.close()

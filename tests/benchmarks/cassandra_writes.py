@@ -79,7 +79,7 @@ class Cost(NamedTuple):
 
 
 class Bench:
-    """Measures against one server; every write begins with an empty table."""
+    """StateMetrics against one server; every write begins with an empty table."""
 
     def __init__(self, session: CassandraSession, server: EmbeddedCassandra) -> None:
         self.session = session

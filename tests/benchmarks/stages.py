@@ -23,11 +23,11 @@ from app.counting.text import count_words
 from app.counting.windows import NO_WATERMARK, Windows
 from app.kafka.blocks import AS_BATCHES, Block
 from app.kafka.offsets import CommittedOffsets
-from app.kafka.producer import Outgoing, PartitionWriter, Record
+from app.kafka.producer import PartitionRecords, Record, TransactionalProducer
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from tables.partition import Partition
-from tables.unflushed import Snapshot
+from tables.unflushed import FlushBatch
 from tests.benchmarks.display import counting
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     table.owned[0] = Partition()
     changelog = TopicPartition(settings.changelog, 0)
     offsets = CommittedOffsets(settings.id, settings.broker)
-    writer = PartitionWriter(
+    writer = TransactionalProducer(
         f"{settings.id}-stages", TopicPartition(job.topic, 0), settings.id, settings.broker, offsets
     )
     await writer.open()
@@ -184,7 +184,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
             change = _timed(spent, "merge", lambda windows=windows: table.merge(0, windows, {0: 0}))
             began = time.perf_counter()
             records = [Record(key, value) for key, value in change.puts]
-            written = await writer.commit([Outgoing(changelog, records)], number + 1)
+            written = await writer.commit([PartitionRecords(changelog, records)], number + 1)
             spent["transaction"] += time.perf_counter() - began
             _apply(spent, table, change, written[changelog])
             rows += change.size
@@ -196,7 +196,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     add("RocksDB write", rows, spent["write"], "rows/s")
     add("take in a change (RocksDB write and what is unflushed)", rows, spent["apply"], "rows/s")
     began = time.perf_counter()
-    flushed = Snapshot(table, rows).rows()
+    flushed = FlushBatch(table, rows).rows()
     made = time.perf_counter() - began
     add("make rows for Cassandra", len(flushed), made, "rows/s")
     async with await connect(settings) as session:

@@ -78,9 +78,9 @@ def main() -> None:
     print(f"\nof {LINES:,} timestamps:")  # noqa: T201
     tumbling, hopping = Windows(60_000, None, 60_000, 0), Windows(60_000, 10_000, 60_000, 0)
     same, spread = np.full(LINES, NOW), NOW + np.arange(LINES) // 2
-    best("judge, one window", lambda: tumbling.judge(same, NO_WATERMARK, NOW))
-    best("judge, three windows", lambda: tumbling.judge(spread, NO_WATERMARK, NOW))
-    best("judge, hopping", lambda: hopping.judge(spread, NO_WATERMARK, NOW))
+    best("assign, one window", lambda: tumbling.assign(same, NO_WATERMARK, NOW))
+    best("assign, three windows", lambda: tumbling.assign(spread, NO_WATERMARK, NOW))
+    best("assign, hopping", lambda: hopping.assign(spread, NO_WATERMARK, NOW))
 
 
 def counter(values: list[bytes]) -> Counter[str]:

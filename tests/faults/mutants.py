@@ -5,9 +5,9 @@
 `MUTANTS` is the table: rule, how it is broken, the test that notices. Beside these, two rules that
 look needed are not. The generation in which a block was fetched need not be compared: its offsets
 decide (app/kafka/stage.py). Giving back a fetch that a rebalance overtook is needed for the
-changelog alone: lanes would ask for lines again by themselves. That lanes take no block beyond a
+changelog alone: tasks would ask for lines again by themselves. That tasks take no block beyond a
 hole shows in their own test; from outside seldom, since hardly anything makes holes. And it is
-enough that lanes are closed when partitions come, or when they go: fencing does the rest.
+enough that tasks are closed when partitions come, or when they go: fencing does the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COPIED = ("app", "agents", "tables", "tests", "pyproject.toml", "README.md")
 
 FAULTS = "tests/faults/test_faults.py::"
 WRITER = "tests/integration/test_kafka_writer.py::"
-LANES = "tests/unit/kafka/test_stage.py::"
+TASKS = "tests/unit/kafka/test_stage.py::"
 
 
 class Mutant(NamedTuple):
@@ -90,16 +90,16 @@ MUTANTS = [
     Mutant(
         "no holes",
         "app/kafka/stage.py",
-        "        if block.first > self.expected:\n            return False\n",
+        "        if block.first > self.next_offset:\n            return False\n",
         "",
-        f"{LANES}test_offsets_come_once_and_in_order_whatever_is_fetched",
+        f"{TASKS}test_offsets_come_once_and_in_order_whatever_is_fetched",
     ),
     Mutant(
         "what was done is done",
         "app/kafka/stage.py",
-        "        if block.next <= self.expected:",
+        "        if block.next <= self.next_offset:",
         "        if block.next < 0:",
-        f"{LANES}test_offsets_come_once_and_in_order_whatever_is_fetched",
+        f"{TASKS}test_offsets_come_once_and_in_order_whatever_is_fetched",
     ),
     Mutant(
         "what was fetched is handed on or read again",
@@ -111,7 +111,7 @@ MUTANTS = [
     Mutant(
         "the watermark is read with the offset",
         "agents/split.py",
-        "watermark = int(lane.metadata or NO_WATERMARK)",
+        "watermark = int(task.metadata or NO_WATERMARK)",
         "watermark = NO_WATERMARK",
         "tests/unit/agents/test_split.py",
     ),
@@ -125,14 +125,14 @@ MUTANTS = [
     Mutant(
         "RocksDB follows the commit",
         "agents/count.py",
-        """                end = await self._commit(lane, change.puts, pending.offset)
+        """                end = await self._commit(task, change.puts, pending.offset)
                 reached("count.committed")
 """,
-        """                own = TopicPartition(self._settings.changelog, lane.partition)
+        """                own = TopicPartition(self._settings.changelog, task.partition)
                 at = self._table.store.persisted_offset(own)
-                self._table.store.write(lane.partition, change.puts, -1 if at is None else at)
+                self._table.store.write(task.partition, change.puts, -1 if at is None else at)
                 reached("count.committed")
-                end = await self._commit(lane, change.puts, pending.offset)
+                end = await self._commit(task, change.puts, pending.offset)
 """,
         "tests/unit/agents/test_count.py",
     ),
@@ -165,23 +165,23 @@ MUTANTS = [
         "tests/unit/tables/test_word_counts.py",
     ),
     Mutant(
-        "lanes end when the group rebalances",
+        "tasks end when the group rebalances",
         "app/worker/application.py",
         "        for stage in self.stages:\n            await stage.close(drain=drain)\n",
         "        for stage in self.stages * drain:\n            await stage.close(drain=drain)\n",
         f"{FAULTS}test_rolling_restart",
     ),
     Mutant(
-        "lanes wait for recovery",
+        "tasks wait for recovery",
         "app/worker/application.py",
-        "self.on_rebalance_complete.connect(self._start_lanes)",
-        "self.on_partitions_assigned.connect(self._start_lanes)",
+        "self.on_rebalance_complete.connect(self._start_tasks)",
+        "self.on_partitions_assigned.connect(self._start_tasks)",
         f"{FAULTS}test_killed_workers",
     ),
     Mutant(
         "lines that are gone are passed over",
         "app/kafka/stage.py",
-        "            lane.skip_to(span.first)\n",
+        "            task.reset_to(offsets.log_start)\n",
         "            pass\n",
         "tests/integration/test_gone_records.py",
     ),

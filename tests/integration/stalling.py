@@ -1,7 +1,7 @@
 """The application, to be stalled on purpose, with health that loses patience within seconds.
 
 As long as there is a file of a stall's name in the directory STALLS, the worker stalls: `loop`
-blocks the event loop, `consumer` keeps what is fetched from the lanes, `recovery` keeps the
+blocks the event loop, `consumer` keeps what is fetched from the tasks, `recovery` keeps the
 changelog from recovery, `commit` lets no transaction begin.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import create_app
 from app.commands.worker import worker as _worker  # noqa: F401 - the command, with its checks
-from app.kafka.producer import PartitionWriter
+from app.kafka.producer import TransactionalProducer
 from app.kafka.transport import BlockConsumer
 from app.web import health
 
@@ -27,7 +27,7 @@ health.SEEN_SECONDS = 5.0
 
 STALLS = Path(os.environ["STALLS"])
 
-_getmany, _commit = BlockConsumer.getmany, PartitionWriter.commit
+_getmany, _commit = BlockConsumer.getmany, TransactionalProducer.commit
 
 
 async def _until_over(stall: str) -> None:
@@ -42,14 +42,14 @@ async def getmany(self: BlockConsumer, timeout: float) -> AsyncIterator[Any]:
         yield fetched
 
 
-async def commit(self: PartitionWriter, *args: Any) -> Any:
+async def commit(self: TransactionalProducer, *args: Any) -> Any:
     """Commit, once the stall is over."""
     await _until_over("commit")
     return await _commit(self, *args)
 
 
 BlockConsumer.getmany = getmany
-PartitionWriter.commit = commit
+TransactionalProducer.commit = commit
 app = create_app()
 
 

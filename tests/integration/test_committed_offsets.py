@@ -82,7 +82,7 @@ async def test_a_coordinator_that_loads_is_not_taken_to_know_of_no_offset(
 async def test_readers_share_one_connection(
     kafka: EmbeddedKafka, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All lanes ask at once when partitions come; when asking fails, one connects anew for all."""
+    """All tasks ask at once when partitions come; when asking fails, one connects anew for all."""
     opened, closed = [], []
     start, close = AIOKafkaAdminClient.start, AIOKafkaAdminClient.close
 

@@ -14,14 +14,14 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from app.errors import ConfigurationError, UnavailableError
 from app.kafka import producer as writers
 from app.kafka.offsets import CommittedOffsets
-from app.kafka.producer import FencedError, Outgoing, PartitionWriter, Record
+from app.kafka.producer import FencedError, PartitionRecords, Record, TransactionalProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from app.embedded import EmbeddedKafka
 
-    Make = Callable[..., PartitionWriter]
+    Make = Callable[..., TransactionalProducer]
 
 
 class Reading(CommittedOffsets):
@@ -58,9 +58,9 @@ async def make(
     topic = await create_topic(unique)
     made = []
 
-    def new() -> PartitionWriter:
+    def new() -> TransactionalProducer:
         source = TopicPartition(topic, 0)
-        made.append(PartitionWriter(unique, source, unique, [kafka.address], offsets))
+        made.append(TransactionalProducer(unique, source, unique, [kafka.address], offsets))
         return made[-1]
 
     yield new
@@ -83,9 +83,9 @@ async def committed(kafka: EmbeddedKafka, topic: str, records: int) -> list[byte
         return found
 
 
-def words(writer: PartitionWriter, *values: bytes) -> list[Outgoing]:
+def words(writer: TransactionalProducer, *values: bytes) -> list[PartitionRecords]:
     """Records for the topic that the writer's offsets are of."""
-    return [Outgoing(writer.source, [Record(None, value) for value in values])]
+    return [PartitionRecords(writer.source, [Record(None, value) for value in values])]
 
 
 async def test_a_topic_that_may_not_be_written_is_not_tried_for_ever(
@@ -203,8 +203,8 @@ async def test_a_time_that_kafka_refuses_is_said_and_not_tried_for_ever(
     ahead = (time.time_ns() // 1_000_000) + 2 * 3_600_000
     records = [Record(None, b"now"), Record(None, b"in two hours", ahead)]
     with pytest.raises(ConfigurationError, match=rf"{unique}; raise .*message.timestamp.after"):
-        await asyncio.wait_for(writer.commit([Outgoing(lines, records)], 1), 60)
+        await asyncio.wait_for(writer.commit([PartitionRecords(lines, records)], 1), 60)
     again = make()
     await again.open()
-    await again.commit([Outgoing(lines, records[:1])], 1)
+    await again.commit([PartitionRecords(lines, records[:1])], 1)
     assert await committed(kafka, unique, 1) == [b"now"]

@@ -159,7 +159,7 @@ class TestUnexpected:
         assert logs.Unexpected().filter(other)
 
     def test_takes_a_message_that_is_no_text(self) -> None:
-        """Libraries log exceptions as messages; they are judged by their text."""
+        """Libraries log exceptions as messages; they are assignment by their text."""
         thing = record("")
         thing.msg = ValueError("x")  # type: ignore[assignment]
         assert logs.Unexpected().filter(thing)

@@ -13,8 +13,8 @@ from app.memory import (
     CHECKPOINT_ROW_BYTES,
     PROCESS_BYTES,
     UNFLUSHED_ROW_BYTES,
-    Allowance,
-    Shares,
+    ByteQuota,
+    MemoryBudget,
     check_memory,
     checkpoint_weight,
     longer_bytes,
@@ -29,7 +29,7 @@ class Thing:
 @pytest.mark.parametrize("limit", [512 << 20, 1 << 30, 16 << 30])
 def test_shares_leave_something_over(limit: int) -> None:
     """All shares together, with the process itself, are below the limit; none is nothing."""
-    shares = Shares.of(limit, 4)
+    shares = MemoryBudget.of(limit, 4)
     rows = (
         shares.checkpoint_rows * CHECKPOINT_ROW_BYTES + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
     )
@@ -40,8 +40,8 @@ def test_shares_leave_something_over(limit: int) -> None:
 
 def test_partitions_take_their_part_but_leave_half() -> None:
     """A worker that may own many has less for each share, however many they are."""
-    few, many, most = (Shares.of(1 << 30, partitions) for partitions in (4, 8, 1000))
-    assert few == Shares.of(1 << 30, 1)
+    few, many, most = (MemoryBudget.of(1 << 30, partitions) for partitions in (4, 8, 1000))
+    assert few == MemoryBudget.of(1 << 30, 1)
     assert all(a > b > c for a, b, c in zip(few, many, most, strict=True))
     assert most.lines == pytest.approx(few.lines / 2, rel=0.01)
 
@@ -62,14 +62,14 @@ def test_rows_of_long_words_weigh_what_they_take() -> None:
 
 def test_an_allowance_counts_things_while_they_live() -> None:
     """It is full once what lives takes the limit, and has room when one of them is gone."""
-    allowance = Allowance(10)
+    quota = ByteQuota(10)
     first, second = Thing(), Thing()
-    allowance.count(first, 6)
-    assert not allowance.full
-    allowance.count(second, 4)
-    assert allowance.full
+    quota.count(first, 6)
+    assert not quota.full
+    quota.count(second, 4)
+    assert quota.full
     del first
-    assert not allowance.full
+    assert not quota.full
 
 
 def test_more_memory_than_there_is_is_refused() -> None:

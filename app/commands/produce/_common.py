@@ -174,7 +174,7 @@ def _kept(source: Source, settings: Settings, options: Options) -> Source:
     keeping = options.keeping
     if keeping is None or not source.volatile or not keeping.spill:
         return source
-    from app.sources.buffer.source import KeptSource
+    from app.sources.buffer.source import BufferedSource
     from app.sources.buffer.spools import spool_for
 
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
@@ -182,7 +182,7 @@ def _kept(source: Source, settings: Settings, options: Options) -> Source:
     topic, brokers = options.topic or settings.lines, ";".join(sorted(settings.broker))
     purpose = f"{keeping.reads} to {topic} at {brokers} as {settings.id}"
     spool = spool_for(purpose, above, keeping.spill)
-    return KeptSource(source, spool, keeping.memory, write_ahead=keeping.write_ahead)
+    return BufferedSource(source, spool, keeping.memory, write_ahead=keeping.write_ahead)
 
 
 async def _run(make: Callable[[], Source], options: Options) -> int:
@@ -223,13 +223,13 @@ def _delivery(source: Source, settings: Settings, options: Options) -> Delivery:
     """What brings the lines to Kafka: in transactions, if the source can go on where it was."""
     from app.sources.delivery.packing import PACKED
     from app.sources.delivery.producer import Delivery
-    from app.sources.delivery.transactional import ExactDelivery
+    from app.sources.delivery.transactional import TransactionalDelivery
 
     topic = options.topic or settings.lines
     packed_bytes = 0 if options.unpacked else PACKED
     if not source.name:
         return Delivery(settings.broker, topic, packed_bytes=packed_bytes, lingers=source.lingers)
-    return ExactDelivery(
+    return TransactionalDelivery(
         settings.broker,
         topic,
         group=f"{settings.id}-produce",
@@ -308,7 +308,7 @@ def _summary(totals: Totals, seconds: float, *, as_json: bool) -> None:
             "lines": totals.acknowledged,
             "not_delivered": totals.waiting,
             "refused_words": totals.refused,
-            "redated_lines": totals.redated,
+            "redated_lines": totals.restamped,
             "messages": totals.messages,
             "bytes": totals.bytes,
             "seconds": round(seconds, 3),

@@ -23,7 +23,7 @@ from app.sources.tcp.connection import (
     reason,
     watch_for_death,
 )
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
     from app.sources.actor.source import ActorSource
@@ -44,7 +44,7 @@ class ActorServer:
         self._free = threading.Semaphore(_CONNECTIONS)
         self._connections: set[_Connection] = set()
         self._acknowledged = 0
-        self._notices = Notices()
+        self._notices = ThrottledOutput()
         self._stopped = threading.Event()
 
     async def open(self) -> None:

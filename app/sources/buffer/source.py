@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from app.sources.buffer.spool import Spool
 
-__all__ = ["KeptSource"]
+__all__ = ["BufferedSource"]
 
 _SECONDS_OF_PATIENCE = 1.0
 """How long Kafka may acknowledge nothing until senders that could wait do so no longer."""
@@ -47,7 +47,7 @@ class _Out(NamedTuple):
     position: object
 
 
-class KeptSource(Source):
+class BufferedSource(Source):
     """A source whose lines survive outages of Kafka and, what is on disk, the end of this process.
 
     Lines wait in memory up to `memory` bytes. Beyond that they go to the spool: at once if their

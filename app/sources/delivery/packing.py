@@ -27,7 +27,7 @@ class Message(NamedTuple):
     """Resume position of the newest batch that ends in this message; None: none does."""
     headers: Headers = ()
     """Kafka headers."""
-    lane: int | None = None
+    partition_key: int | None = None
     """What it shares its partition with; None: nothing."""
 
     @property
@@ -45,7 +45,8 @@ class _Piece(NamedTuple):
 class Packer:
     r"""Packs lines into messages of about `size` bytes, with b"\n" between them.
 
-    Lines of different explicit event times, headers or lanes never share a message, nor does a
+    Lines of different explicit event times, headers or partition keys never
+    share a message, nor does a
     line that is not UTF-8 share one with others: a worker rejects messages whole. No message is
     longer than `limit`.
     """
@@ -59,7 +60,7 @@ class Packer:
         self._lines = 0
         self._explicit: int | None = None
         self._headers: Headers = ()
-        self._lane: int | None = None
+        self._partition_key: int | None = None
         self._timestamp_ms = 0
         self._position: object = None
         self.refused = 0
@@ -76,7 +77,7 @@ class Packer:
         if not batch.text and not batch.lines:
             yield from self._position_alone(batch.position, now_ms)
             return
-        if (batch.timestamp_ms, batch.headers, batch.lane) != self._shared:
+        if (batch.timestamp_ms, batch.headers, batch.partition_key) != self._shared:
             yield from self.flush()
         pieces = list(self._pieces(batch.text))
         # A source may count its own way (parts of a line, lines with newlines in them): its lines
@@ -89,7 +90,7 @@ class Packer:
             if not self._texts:
                 self._explicit = batch.timestamp_ms
                 self._headers = batch.headers
-                self._lane = batch.lane
+                self._partition_key = batch.partition_key
                 self._timestamp_ms = now_ms if batch.timestamp_ms is None else batch.timestamp_ms
             self._texts.append(piece.text)
             self._bytes += len(piece.text) + 1
@@ -110,14 +111,19 @@ class Packer:
         if self._texts:
             value = b"\n".join(self._texts)
             message = Message(
-                value, self._lines, self._timestamp_ms, self._position, self._headers, self._lane
+                value,
+                self._lines,
+                self._timestamp_ms,
+                self._position,
+                self._headers,
+                self._partition_key,
             )
             self._texts, self._bytes, self._lines, self._position = [], 0, 0, None
             yield message
 
     @property
     def _shared(self) -> tuple[int | None, Headers, int | None]:
-        return self._explicit, self._headers, self._lane
+        return self._explicit, self._headers, self._partition_key
 
     def _pieces(self, text: bytes) -> Iterator[_Piece]:
         for block in self._blocks(text):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.kafka.producer import Outgoing, Record
+from app.kafka.producer import PartitionRecords, Record
 from app.sources.progress import say
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Positions:
         async with _consumer(self._brokers, "read_committed") as client:
             return sorted(await client._client._wait_on_metadata(self._lines))  # noqa: SLF001
 
-    def outgoing(self, positions: Mapping[str, Any]) -> Outgoing:
+    def outgoing(self, positions: Mapping[str, Any]) -> PartitionRecords:
         """The records that keep positions; None forgets one."""
-        return Outgoing(
+        return PartitionRecords(
             self._partition,
             [
                 Record(

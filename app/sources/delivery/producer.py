@@ -17,7 +17,7 @@ from app.errors import UnavailableError
 from app.kafka.creation import no_broker
 from app.sources.delivery.packing import PACKED, Message, Packer
 from app.sources.delivery.topic import TopicLimits
-from app.sources.event_time import Timely
+from app.sources.event_time import TimestampClamp
 from app.sources.line_splitter import LONGEST
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Totals(NamedTuple):
     """Bytes of text in them."""
     refused: int
     """Words left out because they alone are longer than a message may be."""
-    redated: int
+    restamped: int
     """Lines that got the time of now, since the topic refuses theirs."""
 
     @property
@@ -158,7 +158,7 @@ class Delivery:
     def _heed_limits(self) -> None:
         limit = min(self.limits.batch_bytes - _OVERHEAD_BYTES, LONGEST)
         self._packer = Packer(size=self._packed_bytes, limit=limit)
-        self._timely = Timely(self.topic, self.limits.times)
+        self._clamp = TimestampClamp(self.topic, self.limits.times)
 
     @property
     def totals(self) -> Totals:
@@ -169,7 +169,7 @@ class Delivery:
             self._messages,
             self._bytes,
             self._packer.refused,
-            self._timely.redated,
+            self._clamp.restamped,
         )
 
     @property
@@ -188,7 +188,7 @@ class Delivery:
         """Take lines in; waits while too much waits for Kafka. Raises DeliveryError."""
         self._taken += batch.lines
         waited = self._packer.waiting
-        sent = await self._send(self._packer.add(self._timely(batch), time.time_ns() // 1_000_000))
+        sent = await self._send(self._packer.add(self._clamp(batch), time.time_ns() // 1_000_000))
         if sent or not waited:
             self._linger_until = time.monotonic() + LINGER_SECONDS
 
@@ -235,10 +235,10 @@ class Delivery:
             self._check()
 
     def _partition_of(self, message: Message) -> int:
-        if message.lane is None:
+        if message.partition_key is None:
             return self._next_partition(len(message.value))
         partitions = self._all_partitions()
-        return partitions[message.lane % len(partitions)]
+        return partitions[message.partition_key % len(partitions)]
 
     def _next_partition(self, size: int) -> int:
         """Round robin in stretches, so that batches fill up; partitions without a leader wait."""

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import UnavailableError
 from app.kafka.creation import make_topics, no_broker
-from app.sources.event_time import TimesTaken
+from app.sources.event_time import TimestampBounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class TopicLimits(NamedTuple):
 
     batch_bytes: int = 1_048_588
     """Most bytes of a produce batch."""
-    times: TimesTaken = TimesTaken()
+    times: TimestampBounds = TimestampBounds()
 
 
 async def ensure_topic(
@@ -90,11 +90,11 @@ async def _limits(client: AIOKafkaAdminClient, name: str) -> TopicLimits:
 
 
 def _read(config: Mapping[str, str]) -> TopicLimits:
-    times = TimesTaken()
+    times = TimestampBounds()
     if config.get("message.timestamp.type") == "LogAppendTime":
         times = times._replace(after_ms=times.before_ms)  # it takes any, and keeps none
     else:
-        times = TimesTaken(
+        times = TimestampBounds(
             int(config.get("message.timestamp.before.max.ms", times.before_ms)),
             int(config.get("message.timestamp.after.max.ms", times.after_ms)),
         )

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from app.errors import WordCountError
 from app.kafka.creation import no_broker
 from app.kafka.offsets import CommittedOffsets
-from app.kafka.producer import FencedError, Outgoing, PartitionWriter, Record
+from app.kafka.producer import FencedError, PartitionRecords, Record, TransactionalProducer
 from app.sources.base import Position
 from app.sources.delivery.positions import Positions
 from app.sources.delivery.producer import LINGER_SECONDS, START_SECONDS, Delivery, DeliveryError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.sources.base import Batch
     from app.sources.delivery.packing import Message
 
-__all__ = ["ExactDelivery"]
+__all__ = ["TransactionalDelivery"]
 
 _BLOCK_BYTES = 4 << 20
 """Bytes that make a transaction due at once."""
@@ -48,7 +48,7 @@ class _Block(NamedTuple):
     """Lines taken in by then."""
 
 
-class ExactDelivery(Delivery):
+class TransactionalDelivery(Delivery):
     """Commits lines in transactions, each with the source's positions behind its lines.
 
     So Kafka holds either both or none, and whoever goes on from `resumed` sends no line twice and
@@ -84,7 +84,7 @@ class ExactDelivery(Delivery):
         read = f"{self.topic} {self.name}".encode()
         unique = f"{self._group}-{hashlib.sha256(read).hexdigest()[:16]}"
         self._offsets = CommittedOffsets(unique, self._brokers)
-        self._writer = PartitionWriter(
+        self._writer = TransactionalProducer(
             unique,
             TopicPartition(self.topic, 0),
             unique,
@@ -143,7 +143,7 @@ class ExactDelivery(Delivery):
         self._check()
         for covered in self._uncovered:
             self._taken += covered.lines
-            self._add(self._packer.add(self._timely(covered), time.time_ns() // 1_000_000))
+            self._add(self._packer.add(self._clamp(covered), time.time_ns() // 1_000_000))
         self._uncovered = []
         if batch.position.value is not None:
             self._newest = batch.position
@@ -207,7 +207,7 @@ class ExactDelivery(Delivery):
         self._room.set()
         return block
 
-    def _outgoing(self, block: _Block) -> list[Outgoing]:
+    def _outgoing(self, block: _Block) -> list[PartitionRecords]:
         by_partition: dict[int, list[Record]] = defaultdict(list)
         for message in block.messages:
             partition = self._partition_of(message)
@@ -215,7 +215,7 @@ class ExactDelivery(Delivery):
                 Record(None, message.value, message.timestamp_ms, message.headers)
             )
         lines = [
-            Outgoing(TopicPartition(self.topic, partition), records)
+            PartitionRecords(TopicPartition(self.topic, partition), records)
             for partition, records in by_partition.items()
         ]
         return [*lines, self._positions.outgoing(block.positions)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["HEAD", "TAIL", "Trail"]
+__all__ = ["HEAD", "TAIL", "Fingerprint"]
 
 HEAD = 1024
 """Bytes of a text's beginning that it is known by."""
@@ -13,7 +13,7 @@ TAIL = 256
 """Bytes before a place that it is known by."""
 
 
-class Trail:
+class Fingerprint:
     """Goes along with a reader, and tells a fingerprint of what is read up to a place.
 
     Two files that begin alike differ in it, and so does one that was emptied and written anew.

@@ -11,7 +11,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from app.sources.descriptor import CHUNK
-from app.sources.files.fingerprint import HEAD, TAIL, Trail
+from app.sources.files.fingerprint import HEAD, TAIL, Fingerprint
 from app.sources.line_splitter import LineCutter
 
 if TYPE_CHECKING:
@@ -70,19 +70,19 @@ class TextFile:
         self._file: Any = opener(self.path) if opener else self.path.open("rb", buffering=0)
         found = self.path.stat() if opener else os.fstat(self._file.fileno())
         self.identity = (found.st_dev, found.st_ino)
-        self._trail = Trail()
+        self._trail = Fingerprint()
         self.offset = 0
         """Bytes of text that have been read."""
 
     def _go_on(self, state: Mapping[str, Any]) -> bool:
         """Go to where the state was taken; False if what stands before it is other text."""
         offset = state["offset"]
-        self._trail = Trail()
+        self._trail = Fingerprint()
         if not self._pass(min(HEAD, offset)):
             return False
         if not self._compressed and offset > HEAD + TAIL:
             self._file.seek(offset - TAIL)
-            self._trail = Trail(self._trail.head)
+            self._trail = Fingerprint(self._trail.head)
             self.offset = offset - TAIL
         return self._pass(offset) and self._trail.fingerprint(offset) == state["fingerprint"]
 
@@ -145,7 +145,7 @@ class TextFile:
         """Go to the beginning of a file that was emptied; the line that had begun before that."""
         batches = self._cutter.finish()
         self._file.seek(0)
-        self._trail, self.offset = Trail(), 0
+        self._trail, self.offset = Fingerprint(), 0
         return batches
 
     def read(self) -> list[Batch] | None:

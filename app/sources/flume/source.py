@@ -14,7 +14,7 @@ from app.sources.base import Batch, Headers, Source
 from app.sources.event_time import sane
 from app.sources.flume.thrift import Call, Event, MalformedError, Status, decode, refuse, reply
 from app.sources.tcp.connection import watch_for_death
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -61,7 +61,7 @@ class FlumeSource(Source):
         self._taken: asyncio.Queue[_Request] = asyncio.Queue()
         self._unanswered: deque[_Request] = deque()
         self._room = _Room(_ROOM_BYTES)
-        self._notices = Notices()
+        self._notices = ThrottledOutput()
         self._numbers = itertools.count(1)
 
     async def open(self) -> None:

@@ -20,7 +20,7 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Source, SourceError
 from app.sources.event_time import sane
 from app.sources.reconnecting import Backoff
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 from app.sources.x.rules import Rules, explanation
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class XSource(Source):
         self._backfill_minutes = backfill_minutes
         self._stall_seconds = stall_seconds
         self._backoff = backoff or Backoff()
-        self._notices = Notices()
+        self._notices = ThrottledOutput()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._session: aiohttp.ClientSession | None = None
 

@@ -21,7 +21,7 @@ CHANGELOG = TopicPartition(Settings.read({}).changelog, 0)
 
 
 class Table:
-    """A table that notes, in order, what is done with it and with the lane."""
+    """A table that notes, in order, what is done with it and with the task."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -47,8 +47,8 @@ class Table:
         self.done.append(f"applied at {offset}")
 
 
-class Lane:
-    """A lane with nothing but the end of its blocks, whose transactions fail or not."""
+class PartitionTask:
+    """A task with nothing but the end of its blocks, whose transactions fail or not."""
 
     partition = 0
 
@@ -73,9 +73,9 @@ async def checkpoint(error: Exception | None) -> list[str]:
     typed: Any = Table()
     agent = Counter(Settings.read({}), typed, Metrics())
     pending: Any = SimpleNamespace(deltas=[], sources={}, heard=set(), offset=5, rows=3)
-    lane: Any = Lane(typed, error)
+    task: Any = PartitionTask(typed, error)
     try:
-        await agent._checkpoint(lane, pending)
+        await agent._checkpoint(task, pending)
     except FencedError:
         typed.done.append("fenced")
     done: list[str] = typed.done

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from agents.flush import Flusher
 
 if TYPE_CHECKING:
-    from tables.unflushed import Snapshot
+    from tables.unflushed import FlushBatch
 
 
 class HangingFlusher(Flusher):
     """One whose slices never end."""
 
-    async def _flush_slice(self, snapshot: Snapshot, timeout_s: float | None) -> bool:
+    async def _flush_slice(self, snapshot: FlushBatch, timeout_s: float | None) -> bool:
         await asyncio.Event().wait()
         return False
 

@@ -20,14 +20,14 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.counting.partials import WindowCounts
-    from app.kafka.producer import Outgoing
+    from app.kafka.producer import PartitionRecords
 
 MINUTE = 60_000
 LINES = TopicPartition("lines", 0)
 
 
-class Lane:
-    """A lane that hands over blocks one by one, and keeps what is committed."""
+class PartitionTask:
+    """A task that hands over blocks one by one, and keeps what is committed."""
 
     def __init__(self, blocks: list[Block], metadata: str) -> None:
         self.blocks = blocks
@@ -42,7 +42,7 @@ class Lane:
     async def gather(self, seconds: float) -> None:
         """Wait for nothing: all blocks are there."""
 
-    async def commit(self, outgoing: list[Outgoing], offset: int, metadata: str) -> None:
+    async def commit(self, outgoing: list[PartitionRecords], offset: int, metadata: str) -> None:
         """Keep what is written."""
         self.topics += [target.partition.topic for target in outgoing]
         self.marks.append(metadata)
@@ -56,13 +56,13 @@ def block(offset: int, timestamp: int) -> Block:
     return Block.of(LINES, [Batch(offset, offset + 1, Records.of([record]))], 1, offset + 1)
 
 
-async def split(lane: Lane) -> Lane:
-    """Run the agent's work over a lane."""
+async def split(task: PartitionTask) -> PartitionTask:
+    """Run the agent's work over a task."""
     settings = Settings.read({})
     windows = Windows(MINUTE, None, MINUTE, 24 * 60 * MINUTE)
-    typed: Any = lane
+    typed: Any = task
     await Splitter(settings, windows, Metrics()).split_lines(typed)
-    return lane
+    return task
 
 
 @pytest.mark.parametrize(("metadata", "topic"), [("", "partials"), (str(9 * MINUTE), "late")])
@@ -70,14 +70,16 @@ async def test_the_committed_watermark_judges_the_first_line_after_a_restart(
     metadata: str, topic: str
 ) -> None:
     """A line that was late before a restart is late after it, though no other came before it."""
-    lane = await split(Lane([block(7, 5 * MINUTE)], metadata))
-    assert lane.topics == [f"wordcount-{topic}"]
+    task = await split(PartitionTask([block(7, 5 * MINUTE)], metadata))
+    assert task.topics == [f"wordcount-{topic}"]
 
 
 async def test_the_watermark_is_committed_with_the_offset() -> None:
     """It is the newest timestamp so far, and a line out of order does not move it back."""
-    lane = await split(Lane([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], ""))
-    assert lane.marks == [str(5 * MINUTE), str(9 * MINUTE), str(9 * MINUTE)]
+    task = await split(
+        PartitionTask([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], "")
+    )
+    assert task.marks == [str(5 * MINUTE), str(9 * MINUTE), str(9 * MINUTE)]
 
 
 def test_windows_are_packed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

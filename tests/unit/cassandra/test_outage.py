@@ -25,7 +25,15 @@ def told(caplog: pytest.LogCaptureFixture, *flushes: tuple[int, dict[str, str]])
 def test_each_reason_is_named_once_however_they_alternate(caplog: pytest.LogCaptureFixture) -> None:
     """Nodes that hang time out before they are known to be too few: both are in the log."""
     late_again = {"WriteTimeout": "Operation timed out - received only 2 responses."}
-    assert told(caplog, (0, {}), (7, LATE), (8, FEW), (9, late_again), (9, FEW), (0, LATE)) == [
+    assert told(
+        caplog,
+        (0, {}),
+        (7, LATE),
+        (8, FEW),
+        (9, late_again),
+        (9, FEW),
+        (0, LATE),
+    ) == [
         f"Cassandra has not taken 7 rows ({LATE['WriteTimeout']}); they go with the next flush",
         f"Cassandra does not take rows for another reason, too ({FEW['Unavailable']})",
         "Cassandra has taken all rows again",

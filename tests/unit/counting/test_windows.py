@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.counting.windows import NO_WATERMARK, Judged, Windows
+from app.counting.windows import NO_WATERMARK, WindowAssignment, Windows
 
 MINUTE = 60_000
 NOW = 1_700_000_000_000
@@ -47,12 +47,14 @@ def judged_one_by_one(
     return counting, late, watermark
 
 
-def plain(judged: Judged, lines: int) -> tuple[dict[int, list[int]], list[int], int]:
-    assert [start for start, _ in judged.windows] == sorted(start for start, _ in judged.windows)
+def plain(assignment: WindowAssignment, lines: int) -> tuple[dict[int, list[int]], list[int], int]:
+    assert [start for start, _ in assignment.windows] == sorted(
+        start for start, _ in assignment.windows
+    )
     counting = {
-        start: list(judged.select(range(lines), places)) for start, places in judged.windows
+        start: list(assignment.select(range(lines), places)) for start, places in assignment.windows
     }
-    return counting, judged.late.tolist(), judged.watermark
+    return counting, assignment.late.tolist(), assignment.watermark
 
 
 def array(timestamps: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -138,9 +140,9 @@ class TestJudge:
         self, windows: Windows, timestamps: list[int], watermark: int
     ) -> None:
         """Windows, late lines and watermark are those that each line in turn gives."""
-        judged = windows.judge(array(timestamps), watermark, NOW)
+        assignment = windows.assign(array(timestamps), watermark, NOW)
         expected = judged_one_by_one(windows, timestamps, watermark, NOW)
-        assert plain(judged, len(timestamps)) == expected
+        assert plain(assignment, len(timestamps)) == expected
 
     @given(
         hopping,
@@ -151,65 +153,69 @@ class TestJudge:
         self, windows: Windows, timestamps: list[int], now: int
     ) -> None:
         """A line too far ahead of the clock counts in its window and makes no other line late."""
-        judged = windows.judge(array(timestamps), NO_WATERMARK, now)
+        assignment = windows.assign(array(timestamps), NO_WATERMARK, now)
         expected = judged_one_by_one(windows, timestamps, NO_WATERMARK, now)
-        assert plain(judged, len(timestamps)) == expected
-        assert judged.watermark <= now + windows.future_ms
+        assert plain(assignment, len(timestamps)) == expected
+        assert assignment.watermark <= now + windows.future_ms
 
     @given(hopping, st.lists(small, max_size=30), st.sets(st.integers(0, 30)))
     def test_blocks_make_no_difference(
         self, windows: Windows, timestamps: list[int], cuts: set[int]
     ) -> None:
         """Any split of the lines into blocks gives the same windows, late lines and watermark."""
-        whole = windows.judge(array(timestamps), NO_WATERMARK, NOW)
+        whole = windows.assign(array(timestamps), NO_WATERMARK, NOW)
         watermark, late = NO_WATERMARK, list[int]()
         counting: dict[int, list[int]] = {}
         edges = sorted({0, len(timestamps), *(cut for cut in cuts if cut < len(timestamps))})
         for start, end in itertools.pairwise(edges):
             block = array(timestamps[start:end])
-            judged = windows.judge(block, watermark, NOW)
-            for window, places in judged.windows:
-                counted = judged.select(range(start, end), places)
+            assignment = windows.assign(block, watermark, NOW)
+            for window, places in assignment.windows:
+                counted = assignment.select(range(start, end), places)
                 counting.setdefault(window, []).extend(counted)
-            late.extend((judged.late + start).tolist())
-            watermark = judged.watermark
+            late.extend((assignment.late + start).tolist())
+            watermark = assignment.watermark
         assert (counting, late, watermark) == plain(whole, len(timestamps))
 
     def test_the_usual_block_needs_no_places(self) -> None:
         """Where all lines count in the same windows, the answer is: all."""
         windows = Windows(MINUTE, 30_000, 0, 0)
-        judged = windows.judge(array([90_000, 90_001]), NO_WATERMARK, NOW)
-        assert judged.windows == [(60_000, None), (90_000, None)]
-        assert judged.select([b"a", b"b"], None) == [b"a", b"b"]
+        assignment = windows.assign(array([90_000, 90_001]), NO_WATERMARK, NOW)
+        assert assignment.windows == [(60_000, None), (90_000, None)]
+        assert assignment.select([b"a", b"b"], None) == [b"a", b"b"]
 
     def test_a_hopping_line_counts_in_the_windows_still_open(self) -> None:
         """A line is late only when the last of its windows is final."""
         windows = Windows(MINUTE, 30_000, 0, 0)
-        judged = windows.judge(array([100_000, 70_000, 20_000]), NO_WATERMARK, NOW)
-        assert plain(judged, 3) == ({60_000: [0, 1], 90_000: [0]}, [2], 100_000)
+        assignment = windows.assign(array([100_000, 70_000, 20_000]), NO_WATERMARK, NOW)
+        assert plain(assignment, 3) == ({60_000: [0, 1], 90_000: [0]}, [2], 100_000)
 
     def test_all_lines_of_a_block_can_be_late(self) -> None:
         """A block that is wholly behind the watermark counts nowhere."""
         windows = Windows(MINUTE, None, 0, 0)
-        assert plain(windows.judge(array([1, 2]), NOW, NOW), 2) == ({}, [0, 1], NOW)
+        assert plain(windows.assign(array([1, 2]), NOW, NOW), 2) == ({}, [0, 1], NOW)
 
     def test_nothing_is_late_without_windows(self) -> None:
         """Running totals take lines of any age, and the watermark still moves."""
         windows = Windows(None, None, 0, 0)
-        assert plain(windows.judge(array([NOW, 5]), NO_WATERMARK, NOW), 2) == ({0: [0, 1]}, [], NOW)
+        assert plain(windows.assign(array([NOW, 5]), NO_WATERMARK, NOW), 2) == (
+            {0: [0, 1]},
+            [],
+            NOW,
+        )
 
     def test_an_empty_block_changes_nothing(self) -> None:
         """No lines: no windows, and the watermark stays."""
-        assert plain(Windows(1, None, 0, 0).judge(array([]), 5, NOW), 0) == ({}, [], 5)
+        assert plain(Windows(1, None, 0, 0).assign(array([]), 5, NOW), 0) == ({}, [], 5)
 
     @pytest.mark.parametrize("extreme", [(1 << 63) - 1, -(1 << 63)])
     def test_absurd_timestamps_do_no_harm(self, extreme: int) -> None:
         """The largest and smallest timestamps count somewhere and make no other line late."""
         windows = Windows(MINUTE, None, MINUTE, 0)
-        judged = windows.judge(array([extreme, NOW]), NO_WATERMARK, NOW)
-        assert judged.watermark == NOW
-        assert windows.starts_of(extreme) == [judged.windows[extreme > 0][0]]
-        assert not judged.late.size
+        assignment = windows.assign(array([extreme, NOW]), NO_WATERMARK, NOW)
+        assert assignment.watermark == NOW
+        assert windows.starts_of(extreme) == [assignment.windows[extreme > 0][0]]
+        assert not assignment.late.size
 
 
 class TestKeys:

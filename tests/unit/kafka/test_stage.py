@@ -1,4 +1,4 @@
-"""Lanes: blocks in any order and any overlap, every offset once."""
+"""Tasks: blocks in any order and any overlap, every offset once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.kafka.blocks import Batch, Block
-from app.kafka.offset_loss import GoneError, Span, refuse_gone, refuse_lost_rows, refuse_new_topic
+from app.kafka.offset_loss import (
+    OffsetLossError,
+    OffsetRange,
+    refuse_lost_rows,
+    refuse_new_topic,
+    refuse_offset_loss,
+)
 from app.kafka.records import Records
-from app.kafka.stage import Lane
+from app.kafka.stage import PartitionTask
 
 if TYPE_CHECKING:
     from aiokafka.structs import OffsetAndMetadata
@@ -23,11 +29,11 @@ SOURCE = TopicPartition("lines", 0)
 END = 12
 
 
-def lane(start: int = 0) -> Lane:
-    """A lane that starts at an offset; nothing here commits."""
+def task(start: int = 0) -> PartitionTask:
+    """A task that starts at an offset; nothing here commits."""
     position: OffsetAndMetadata = SimpleNamespace(offset=start, metadata="")
     writer: Any = SimpleNamespace(position=position)
-    return Lane(SOURCE, writer, start)
+    return PartitionTask(SOURCE, writer, start)
 
 
 def block(first: int, end: int, topic_end: int = END) -> Block:
@@ -40,8 +46,8 @@ def block(first: int, end: int, topic_end: int = END) -> Block:
 
 
 async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
-    """The offsets that a lane hands over, and its answers."""
-    own, found, answers = lane(start), [], []
+    """The offsets that a task hands over, and its answers."""
+    own, found, answers = task(start), [], []
     for given_block in blocks:
         answers.append(await own.put(given_block))
         for taken in (await own.take() or ()) if own._blocks else ():
@@ -49,18 +55,18 @@ async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
     return found, answers
 
 
-spans = st.tuples(st.integers(0, END - 1), st.integers(1, 5)).map(
+ranges = st.tuples(st.integers(0, END - 1), st.integers(1, 5)).map(
     lambda at: (at[0], min(END, sum(at)))
 )
 
 
 @settings(deadline=None)
-@given(st.lists(spans, max_size=20), st.integers(0, END))
+@given(st.lists(ranges, max_size=20), st.integers(0, END))
 def test_offsets_come_once_and_in_order_whatever_is_fetched(
     fetched: list[tuple[int, int]], start: int
 ) -> None:
     """Blocks that overlap are cut, those done are dropped, those beyond a hole are not taken."""
-    found, answers = asyncio.run(read([block(*span) for span in fetched], start))
+    found, answers = asyncio.run(read([block(*offsets) for offsets in fetched], start))
     assert found == list(range(start, start + len(found)))
     expected = start
     for (first, end), taken in zip(fetched, answers, strict=True):
@@ -71,37 +77,39 @@ def test_offsets_come_once_and_in_order_whatever_is_fetched(
 def test_a_block_of_a_shorter_topic_is_not_taken_for_one_that_was_done() -> None:
     """Where the topic ends before what was read, it is not the topic that was read."""
     assert asyncio.run(read([block(0, 3, topic_end=3)], 8)) == ([], [False])
-    with pytest.raises(GoneError, match="ends at offset 3, but was read up to 8"):
+    with pytest.raises(OffsetLossError, match="ends at offset 3, but was read up to 8"):
         refuse_new_topic(SOURCE, 8, 3)
     refuse_new_topic(SOURCE, 8, 8)
 
 
 def test_partial_counts_that_are_gone_name_their_offsets() -> None:
     """The line says which offsets, of which topic, and what to do."""
-    with pytest.raises(GoneError, match=r"topic lines, partition 0: offsets 3 to 7 are gone .*"):
-        refuse_gone(SOURCE, 3, 8)
+    with pytest.raises(
+        OffsetLossError, match=r"topic lines, partition 0: offsets 3 to 7 are gone .*"
+    ):
+        refuse_offset_loss(SOURCE, 3, 8)
 
 
 @pytest.mark.parametrize(
-    ("stored", "span", "read", "lost"),
+    ("stored", "offsets", "read", "lost"),
     [
-        (None, Span(0, 0), 0, False),  # a first start
-        (None, Span(0, 9), 5, False),
-        (8, Span(0, 9), 5, False),
-        (None, Span(3, 9), 5, True),
-        (1, Span(3, 9), 5, True),
-        (2, Span(3, 9), 5, False),
-        (None, Span(0, 0), 5, True),  # made anew
-        (8, Span(9, 9), 5, False),
-        (None, Span(9, 9), 5, True),
+        (None, OffsetRange(0, 0), 0, False),  # a first start
+        (None, OffsetRange(0, 9), 5, False),
+        (8, OffsetRange(0, 9), 5, False),
+        (None, OffsetRange(3, 9), 5, True),
+        (1, OffsetRange(3, 9), 5, True),
+        (2, OffsetRange(3, 9), 5, False),
+        (None, OffsetRange(0, 0), 5, True),  # made anew
+        (8, OffsetRange(9, 9), 5, False),
+        (None, OffsetRange(9, 9), 5, True),
     ],
 )
 def test_a_changelog_that_lacks_rows_is_refused(
-    stored: int | None, span: Span, read: int, lost: bool
+    stored: int | None, offsets: OffsetRange, read: int, lost: bool
 ) -> None:
     """Rows that neither the local copy nor the changelog holds are counts that are lost."""
     if lost:
-        with pytest.raises(GoneError, match="counts are lost"):
-            refuse_lost_rows(SOURCE, stored, span, read)
+        with pytest.raises(OffsetLossError, match="counts are lost"):
+            refuse_lost_rows(SOURCE, stored, offsets, read)
     else:
-        refuse_lost_rows(SOURCE, stored, span, read)
+        refuse_lost_rows(SOURCE, stored, offsets, read)

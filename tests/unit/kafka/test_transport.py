@@ -14,7 +14,7 @@ from app import create_app
 from app.kafka.blocks import Batch, Block
 from app.kafka.records import Records
 from app.kafka.transport import BlockConsumer
-from app.memory import Allowance
+from app.memory import ByteQuota
 
 LINES = TP("lines", 0)
 
@@ -38,14 +38,14 @@ async def test_a_block_that_was_taken_is_held_by_nobody_else() -> None:
     """Faust holds a stream's last message: its records would take memory until the next comes."""
     record = SimpleNamespace(offset=4, timestamp=0, key=None, value=b"word", headers=())
     message = Block.of(LINES, [Batch(4, 5, Records.of([record]))], 1, 5)
-    allowance = Allowance(1)
-    allowance.count(message.records, message.size)
+    quota = ByteQuota(1)
+    quota.count(message.records, message.size)
     own = message.taken()
     assert (own.first, own.next, own.records.values) == (4, 5, [b"word"])
     assert (message.first, message.next, len(message.records)) == (4, 5, 0)
-    assert allowance.full
+    assert quota.full
     del own
-    assert not allowance.full
+    assert not quota.full
 
 
 async def test_offsets_within_a_block_are_no_gap(consumer: BlockConsumer) -> None:

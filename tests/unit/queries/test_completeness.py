@@ -10,7 +10,7 @@ from app.counting.windows import NO_WATERMARK, Windows
 from app.queries.completeness import REST_SECONDS, is_final
 
 if TYPE_CHECKING:
-    from app.queries.completeness import Evidence
+    from app.queries.completeness import CompletenessEvidence
 
 WINDOWS = Windows(60_000, None, 10_000, 3_600_000)
 CLOSED = 70_000
@@ -27,11 +27,11 @@ def source(partition: int, **state: Any) -> Any:
 
 def worker(
     marks: dict[str, int] | None = None, sources: tuple[Any, ...] = (), *, drained: bool = True
-) -> Evidence:
+) -> CompletenessEvidence:
     return {"marks": marks, "drained": drained, "sources": list(sources)}
 
 
-def final(*evidence: Evidence, now: int = LONG_AGO, windows: Windows = WINDOWS) -> bool:
+def final(*evidence: CompletenessEvidence, now: int = LONG_AGO, windows: Windows = WINDOWS) -> bool:
     return is_final(0, windows, evidence, 2, now)
 
 
@@ -74,7 +74,7 @@ def test_a_source_s_own_watermark_will_do_once_all_is_counted() -> None:
     ],
     ids=["unknown source", "lines on their way", "not idle", "just now", "partials on their way"],
 )
-def test_whatever_may_still_come_keeps_a_window_open(evidence: Evidence) -> None:
+def test_whatever_may_still_come_keeps_a_window_open(evidence: CompletenessEvidence) -> None:
     """As long as something is on its way, or may be, the window is not final."""
     assert not final(evidence)
 

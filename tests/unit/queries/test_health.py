@@ -10,23 +10,23 @@ import pytest
 
 from app.queries.health import Health
 from app.queries.local import Lag
-from app.queries.membership import Contact
-from app.queries.stall_detector import LaneTracker
+from app.queries.membership import Membership
+from app.queries.stall_detector import StallDetector
 
 
 class Bench:
-    """A healthy worker with one lane, to be spoilt."""
+    """A healthy worker with one task, to be spoilt."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.away = 0.0
         self.partition = SimpleNamespace(unflushed_since=None)
-        self.lane: Any = SimpleNamespace(partition=0, committed=(5, ""), expected=5)
+        self.task: Any = SimpleNamespace(partition=0, committed=(5, ""), next_offset=5)
         self.working = frozenset({0})
         self.stage: Any = SimpleNamespace(
             name="count",
             topic="partials",
-            lanes={0: self.lane},
+            tasks={0: self.task},
             generation=3,
             working=lambda: self.working,
         )
@@ -41,9 +41,9 @@ class Bench:
             settings=SimpleNamespace(flush_interval_ms=1000),
             sink=SimpleNamespace(nodes=SimpleNamespace(none_up_seconds=lambda: self.away)),
         )
-        self.contact = Contact(60, 3, lambda: self.now)
+        self.contact = Membership(60, 3, lambda: self.now)
         self.contact.answered()
-        tracker = LaneTracker([self.stage], lambda: self.now)
+        tracker = StallDetector([self.stage], lambda: self.now)
         self.health = Health(self.app, tracker, self.contact)
         self.health.look()
 
@@ -61,7 +61,7 @@ def bench() -> Bench:
 
 
 def test_a_worker_that_works_is_ready_and_live(bench: Bench) -> None:
-    """Lanes at work, a broker that answers, nothing long unflushed."""
+    """Tasks at work, a broker that answers, nothing long unflushed."""
     assert bench.health.state == "working"
     assert bench.health.not_ready() == []
     assert bench.health.not_live() == []
@@ -84,14 +84,14 @@ def test_states_have_names(bench: Bench) -> None:
 
 
 def test_a_lane_that_has_ended_is_not_work(bench: Bench) -> None:
-    """A fenced lane makes the worker unready until the rebalance that follows."""
+    """A fenced task makes the worker unready until the rebalance that follows."""
     bench.working = frozenset()
     assert bench.health.not_ready() == ["the worker is rebalancing"]
 
 
 def test_without_a_broker_a_worker_is_alive_but_not_ready(bench: Bench) -> None:
     """However long the broker is away, and with work in hand, a restart would not help."""
-    bench.lane.expected = 9
+    bench.task.next_offset = 9
     bench.later(2)
     bench.later(600, broker=False)
     assert bench.health.not_ready() == ["no broker has answered for 15 s"]
@@ -104,7 +104,7 @@ def test_without_cassandra_a_worker_is_alive_but_not_ready(bench: Bench) -> None
     assert bench.health.not_ready() == []
     bench.partition.unflushed_since = int((time.time() - 100) * 1e6)
     assert bench.health.not_ready() == ["Cassandra has not taken changed rows for 100 s"]
-    bench.lane.expected = 9
+    bench.task.next_offset = 9
     bench.later(2)
     bench.later(100)
     assert bench.health.not_live() == []
@@ -112,7 +112,7 @@ def test_without_cassandra_a_worker_is_alive_but_not_ready(bench: Bench) -> None
 
 def test_a_lane_stuck_for_no_reason_means_death(bench: Bench) -> None:
     """Work in hand, servers there, nothing committed for a minute: a restart will help."""
-    bench.lane.expected = 9
+    bench.task.next_offset = 9
     bench.later(2)
     bench.later(61)
     assert bench.health.not_live() == ["count-0 has committed nothing for 60 s"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.queries.membership import Contact
+from app.queries.membership import Membership
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 def test_nothing_is_sure_before_the_broker_has_answered() -> None:
     """A worker that has heard nothing is not a member, and has seen no broker."""
-    contact = Contact(10, 3, Clock())
+    contact = Membership(10, 3, Clock())
     assert not contact.is_member()
     assert not contact.seen(1e9)
 
@@ -25,7 +25,7 @@ def test_nothing_is_sure_before_the_broker_has_answered() -> None:
 def test_a_worker_in_touch_is_a_member() -> None:
     """Answers that come every few seconds leave no doubt."""
     clock = Clock()
-    contact = Contact(10, 3, clock)
+    contact = Membership(10, 3, clock)
     for _ in range(5):
         contact.answered()
         assert contact.is_member()
@@ -37,7 +37,7 @@ def test_a_worker_in_touch_is_a_member() -> None:
 def test_after_a_long_gap_the_next_heartbeats_decide() -> None:
     """Silence that may have cost the membership is doubted, and then for two heartbeats more."""
     clock = Clock()
-    contact = Contact(10, 3, clock)
+    contact = Membership(10, 3, clock)
     contact.answered()
     clock.now += 7
     assert contact.is_member()

@@ -1,4 +1,4 @@
-"""How long lanes stand still."""
+"""How long tasks stand still."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.queries.stall_detector import LaneTracker
+from app.queries.stall_detector import StallDetector
 
 
 class Clock:
@@ -21,18 +21,18 @@ class Clock:
 
 
 class Bench:
-    """A tracker of one lane, under a clock of its own."""
+    """A tracker of one task, under a clock of its own."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.lane = self.new_lane()
-        self.stage: Any = SimpleNamespace(name="split", topic="lines", lanes={3: self.lane})
-        self.tracker = LaneTracker([self.stage], self.clock)
+        self.task = self.new_task()
+        self.stage: Any = SimpleNamespace(name="split", topic="lines", tasks={3: self.task})
+        self.tracker = StallDetector([self.stage], self.clock)
         self.tracker.look()
 
-    def new_lane(self, committed: int = 0, expected: int = 0) -> Any:
-        """A lane of partition 3."""
-        return SimpleNamespace(partition=3, committed=(committed, ""), expected=expected)
+    def new_task(self, committed: int = 0, next_offset: int = 0) -> Any:
+        """A task of partition 3."""
+        return SimpleNamespace(partition=3, committed=(committed, ""), next_offset=next_offset)
 
     def later(self, seconds: float, *, excused: bool = False, behind: bool = False) -> None:
         """Look again after so many seconds."""
@@ -41,7 +41,7 @@ class Bench:
 
     @property
     def idle(self) -> float:
-        """How long the lane has been idle."""
+        """How long the task has been idle."""
         return self.tracker.idle_seconds(self.stage, 3)
 
 
@@ -54,11 +54,11 @@ def test_a_lane_is_idle_since_it_last_moved(bench: Bench) -> None:
     """Time counts from the last block, or from the last commit if that was later."""
     bench.later(5)
     assert bench.idle == 5
-    bench.lane.expected = 10
+    bench.task.next_offset = 10
     assert bench.idle == 0
     bench.later(2)
     assert bench.idle == 0
-    bench.lane.committed = (10, "")
+    bench.task.committed = (10, "")
     bench.later(2)
     assert bench.idle == 0
     bench.later(7)
@@ -66,27 +66,27 @@ def test_a_lane_is_idle_since_it_last_moved(bench: Bench) -> None:
 
 
 def test_what_is_not_there_is_not_idle(bench: Bench) -> None:
-    """Of a lane that nobody knows nothing is said."""
+    """Of a task that nobody knows nothing is said."""
     assert bench.tracker.idle_seconds(bench.stage, 4) == 0
 
 
 def test_a_lane_with_work_that_commits_nothing_gets_stuck(bench: Bench) -> None:
     """Its time begins with its work, not with its last commit long before."""
     bench.later(500)
-    bench.lane.expected = 10
+    bench.task.next_offset = 10
     bench.later(2)
     bench.later(59)
     assert bench.tracker.stuck(60) == []
-    bench.lane.expected = 20
+    bench.task.next_offset = 20
     bench.later(2)
     assert bench.tracker.stuck(60) == ["split-3"]
-    bench.lane.committed = (10, "")
+    bench.task.committed = (10, "")
     bench.later(2)
     assert bench.tracker.stuck(60) == []
 
 
 def test_a_lane_that_is_brought_nothing_of_what_is_there_gets_stuck(bench: Bench) -> None:
-    """A consumer that hangs leaves its lanes empty while the topic grows."""
+    """A consumer that hangs leaves its tasks empty while the topic grows."""
     bench.later(2, behind=True)
     bench.later(59, behind=True)
     assert bench.tracker.stuck(60) == []
@@ -98,7 +98,7 @@ def test_a_lane_that_is_brought_nothing_of_what_is_there_gets_stuck(bench: Bench
 
 def test_waiting_for_a_server_is_excused(bench: Bench) -> None:
     """While a server is away, and for a whole minute after, nobody is stuck."""
-    bench.lane.expected = 10
+    bench.task.next_offset = 10
     bench.later(2)
     bench.later(600, excused=True)
     assert bench.tracker.stuck(60) == []
@@ -109,13 +109,13 @@ def test_waiting_for_a_server_is_excused(bench: Bench) -> None:
 
 
 def test_a_lane_opened_afresh_starts_anew(bench: Bench) -> None:
-    """After a rebalance the same partition is another lane; one that is gone is forgotten."""
-    bench.lane.expected = 10
+    """After a rebalance the same partition is another task; one that is gone is forgotten."""
+    bench.task.next_offset = 10
     bench.later(2)
     bench.later(100)
-    bench.stage.lanes[3] = bench.new_lane(0, 10)
+    bench.stage.tasks[3] = bench.new_task(0, 10)
     bench.later(2)
     assert bench.tracker.stuck(60) == []
-    bench.stage.lanes.clear()
+    bench.stage.tasks.clear()
     bench.later(100)
     assert bench.tracker.stuck(60) == []

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from app.sources.base import Batch
-from app.sources.event_time import Timely, TimesTaken, sane, shown
+from app.sources.event_time import TimestampBounds, TimestampClamp, sane, shown
 
 
 def test_a_time_may_be_a_little_ahead_but_not_so_much_that_kafka_refuses_it() -> None:
@@ -27,11 +27,11 @@ HOUR_MS = 3_600_000
 def test_times_that_the_topic_takes_stay_as_they_are() -> None:
     """Those of the past, of now and of the next minutes; no time stays none."""
     now_ms = time.time_ns() // 1_000_000
-    timely = Timely("lines", TimesTaken())
+    timely = TimestampClamp("lines", TimestampBounds())
     for timestamp_ms in (None, 0, now_ms, now_ms + HOUR_MS - 100_000):
         batch = Batch(b"a", 1, timestamp_ms)
         assert timely(batch) is batch
-    assert timely.redated == 0
+    assert timely.restamped == 0
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,13 @@ def test_a_time_that_the_topic_refuses_is_left_out_and_said_once(
 ) -> None:
     """With the line's time and the remedy; the lines are counted, all else of them stays."""
     timestamp_ms = time.time_ns() // 1_000_000 + shift_ms
-    timely = Timely("lines", TimesTaken(before_ms=2 * HOUR_MS))
+    timely = TimestampClamp("lines", TimestampBounds(before_ms=2 * HOUR_MS))
     for _ in range(3):
-        found = timely(Batch(b"a\nb", 2, timestamp_ms, "here", headers=(("h", b"v"),), lane=1))
-        assert found == Batch(b"a\nb", 2, None, "here", headers=(("h", b"v"),), lane=1)
-    assert timely.redated == 6
+        found = timely(
+            Batch(b"a\nb", 2, timestamp_ms, "here", headers=(("h", b"v"),), partition_key=1)
+        )
+        assert found == Batch(b"a\nb", 2, None, "here", headers=(("h", b"v"),), partition_key=1)
+    assert timely.restamped == 6
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"2 lines of the time {shown(timestamp_ms)} are sent with the time of now" in said
@@ -56,5 +58,5 @@ def test_a_time_that_the_topic_refuses_is_left_out_and_said_once(
 def test_a_small_limit_leaves_less_room_for_clocks() -> None:
     """A tenth of it, at most a minute."""
     now_ms = time.time_ns() // 1_000_000
-    assert not TimesTaken(after_ms=10_000).refusal(now_ms + 8_000)
-    assert TimesTaken(after_ms=10_000).refusal(now_ms + 10_000)
+    assert not TimestampBounds(after_ms=10_000).refusal(now_ms + 8_000)
+    assert TimestampBounds(after_ms=10_000).refusal(now_ms + 10_000)

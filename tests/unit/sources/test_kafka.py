@@ -1,4 +1,4 @@
-"""Records of a topic become batches of its lanes, and a copy goes on where it was."""
+"""Records of a topic become batches of its partition keys, and a copy goes on where it was."""
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -48,9 +48,9 @@ def test_records_alike_share_a_batch_with_a_position() -> None:
         Record(12, b"", 6),
         Record(14, b"x", 6, header),
     ) == [
-        Batch(b"one\ntwo\nthree", 3, 5, position(12), lane=3),
-        Batch(b"", 1, 6, position(13), lane=3),
-        Batch(b"x", 1, 6, position(15), headers=header, lane=3),
+        Batch(b"one\ntwo\nthree", 3, 5, position(12), partition_key=3),
+        Batch(b"", 1, 6, position(13), partition_key=3),
+        Batch(b"x", 1, 6, position(15), headers=header, partition_key=3),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sources.throttled_output import Notices
+from app.sources.throttled_output import ThrottledOutput
 
 
 def test_a_kind_is_said_once_in_a_while_with_how_many_were_left_out(
@@ -11,7 +11,7 @@ def test_a_kind_is_said_once_in_a_while_with_how_many_were_left_out(
     """Other kinds are not held up by it."""
     now = 100.0
     monkeypatch.setattr("app.sources.throttled_output.time.monotonic", lambda: now)
-    notices = Notices()
+    notices = ThrottledOutput()
     for _ in range(3):
         notices.say("garbage", "closed a connection")
     notices.say("full", "refused one")

@@ -85,7 +85,7 @@ def test_a_batch_is_cut_between_its_lines() -> None:
     assert [part.text for part in parts] == [b"12\n", b"34567", b"8\n9\n"]
     assert [part.lines for part in parts] == [2, 1, 3]
     assert [(part.position, part.refused) for part in parts] == [(None, 0)] * 2 + [("here", 8)]
-    assert {(part.timestamp_ms, part.headers, part.lane) for part in parts} == {
+    assert {(part.timestamp_ms, part.headers, part.partition_key) for part in parts} == {
         (7, (("host", b"a"),), 9)
     }
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 from tables import expiry
 from tables.expiry import apply_removal, next_removal
 from tables.partition import Partition
-from tables.unflushed import Snapshot
+from tables.unflushed import FlushBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from app.kafka.producer import Outgoing
+    from app.kafka.producer import PartitionRecords
     from tables.word_counts import WordCounts
 
 MINUTE = 60_000
@@ -65,7 +65,7 @@ def add(table: WordCounts, minute: int, *words: str) -> int:
 
 def flush(table: WordCounts) -> list[str]:
     """Let Cassandra take all that waits; its words."""
-    snapshot = Snapshot(table)
+    snapshot = FlushBatch(table)
     found = [row.word for row in snapshot.rows()]
     snapshot.settle([])
     return found
@@ -121,9 +121,9 @@ def count(table: WordCounts, *lines: tuple[int, int]) -> None:
     for source, minute in lines:
         time = np.array([START + minute * MINUTE], np.int64)
         mark = table.owned[0].sources.get(source, NO_WATERMARK)
-        judged = table.ranges.judge(time, mark, now)
-        counts = [WindowCounts(at, pa.array(["a"]), pa.array([1])) for at, _ in judged.windows]
-        [[message]] = pack(counts, 1, source, judged.watermark)
+        assignment = table.ranges.assign(time, mark, now)
+        counts = [WindowCounts(at, pa.array(["a"]), pa.array([1])) for at, _ in assignment.windows]
+        [[message]] = pack(counts, 1, source, assignment.watermark)
         block: Any = SimpleNamespace(records=SimpleNamespace(values=[message]), next=1)
         pending.add([block])
     table.apply(0, table.merge(0, pending.deltas, pending.sources, pending.heard), 0)
@@ -190,19 +190,19 @@ def test_the_wall_clock_decides_where_all_sources_are_silent(
 async def test_expiry_goes_on_for_as_long_as_counting_took(
     table: WordCounts, monkeypatch: pytest.MonkeyPatch, seconds: float, left: int
 ) -> None:
-    """A busy lane removes as much as it makes; one that has done nothing removes a step."""
+    """A busy task removes as much as it makes; one that has done nothing removes a step."""
     monkeypatch.setattr(expiry, "STEP_ROWS", 1)
     for minute in range(5):
         add(table, minute, "a")
     flush(table)
     table.owned[0].sources = {0: START + 10 * MINUTE}
-    lane: Any = SimpleNamespace(partition=0, commit=commit)
+    task: Any = SimpleNamespace(partition=0, commit=commit)
     counter = Counter(Settings.read({}), table, Metrics())
-    await counter._expire(lane, seconds)
+    await counter._expire(task, seconds)
     assert expire(table) == left
 
 
-async def commit(outgoing: list[Outgoing], offset: int | None) -> dict[TopicPartition, int]:
+async def commit(outgoing: list[PartitionRecords], offset: int | None) -> dict[TopicPartition, int]:
     """Commit a transaction: it moves no offset of partial counts."""
     assert offset is None
     return {outgoing[0].partition: 0}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.memory import longer_bytes, unflushed_weight
 from tables.partition import ForgottenError, Partition
 from tables.rows import encode_rows
-from tables.unflushed import Backlog, Counts
+from tables.unflushed import Counts, InheritedDirtyRows
 
 ROW = encode_rows(np.array([1]), 1)[0]
 
@@ -48,7 +48,9 @@ def test_what_waits_weighs_what_its_keys_do(left: set[bytes], given_steps: list[
     """However rows come, change again, are taken, come back or are left by the owner before."""
     own = Partition(version=1)
     found = sorted(left)
-    own.begin_with(Backlog(lambda _, after: [(key, ROW) for key in found if key > after], [0], 0))
+    own.begin_with(
+        InheritedDirtyRows(lambda _, after: [(key, ROW) for key in found if key > after], [0], 0)
+    )
     for step in given_steps:
         if isinstance(step, set):
             own.add_unflushed(list(step), ((1, 1) for _ in step))

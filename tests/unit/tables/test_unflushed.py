@@ -11,7 +11,7 @@ from app.cassandra.rows import Row
 from app.cassandra.top import TopRow
 from app.counting.windows import Windows
 from tables.partition import Partition
-from tables.unflushed import Snapshot
+from tables.unflushed import FlushBatch
 
 RANGES = Windows(60_000, None, 60_000, 3_600_000)
 TOPS = {0: [("tea", 9), ("milk", 2)], 60_000: [("tea", 1)]}
@@ -39,23 +39,23 @@ def table() -> Any:
     return SimpleNamespace(ranges=RANGES, owned=owned, top_of=top_of)
 
 
-def taken(table: Any) -> Snapshot:
+def taken(table: Any) -> FlushBatch:
     """A snapshot whose rows have been taken."""
-    snapshot = Snapshot(table)
+    snapshot = FlushBatch(table)
     snapshot.rows()
     return snapshot
 
 
 def test_every_row_is_taken_with_its_version(table: Any) -> None:
     """Absolute counts, once."""
-    snapshot = Snapshot(table)
+    snapshot = FlushBatch(table)
     assert snapshot.rows() == [
         Row("tea", 0, 60_000, 9, 7),
         Row("tea", 60_000, 120_000, 1, 7),
         Row("milk", 0, 60_000, 2, 7),
         Row("soy", 0, 60_000, 3, 5),
     ]
-    assert Snapshot(table).rows() == []
+    assert FlushBatch(table).rows() == []
 
 
 def test_the_windows_of_the_rows_are_ranked(table: Any) -> None:
@@ -89,7 +89,7 @@ def test_rows_that_did_not_get_through_go_again(table: Any) -> None:
     snapshot = taken(table)
     snapshot.settle([Row("milk", 0, 60_000, 2, 7)])
     assert [own.flushed for own in table.owned.values()] == [0, 5]
-    assert Snapshot(table).rows() == [Row("milk", 0, 60_000, 2, 7)]
+    assert FlushBatch(table).rows() == [Row("milk", 0, 60_000, 2, 7)]
 
 
 def test_a_list_that_did_not_get_through_goes_again(table: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_list_that_did_not_get_through_goes_again(table: Any) -> None:
     snapshot = taken(table)
     snapshot.settle([TopRow(60_000, 0, 1, 120_000, "tea", 1, 7)])
     assert [own.flushed for own in table.owned.values()] == [0, 5]
-    again = Snapshot(table)
+    again = FlushBatch(table)
     assert again.rows() == [Row("tea", 60_000, 120_000, 1, 7)]
     assert again.top_rows(5) == [TopRow(60_000, 0, 1, 120_000, "tea", 1, 7)]
 
@@ -107,10 +107,10 @@ def test_a_flush_that_broke_off_puts_all_back(table: Any) -> None:
     snapshot = taken(table)
     table.owned[2].unflushed[RANGES.key(0, b"soy")] = (4, 6)
     snapshot.settle(None)
-    again = Snapshot(table)
+    again = FlushBatch(table)
     assert Row("soy", 0, 60_000, 3, 5) in again.rows()
     again.settle([])
-    assert Snapshot(table).rows() == [Row("soy", 0, 60_000, 4, 6)]
+    assert FlushBatch(table).rows() == [Row("soy", 0, 60_000, 4, 6)]
 
 
 def test_a_partition_that_went_meanwhile_has_no_ranks(table: Any) -> None:

@@ -15,7 +15,7 @@ from app.counting.partials import WindowCounts
 from tables import word_counts
 from tables.partition import Partition
 from tables.rows import decode_row
-from tables.unflushed import Snapshot
+from tables.unflushed import FlushBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def take_over(table: WordCounts) -> None:
 
 def flush(table: WordCounts, rows: int, fails: bool = False) -> list[Row]:
     """Take a slice and settle it: all is written, or nothing."""
-    snapshot = Snapshot(table, rows)
+    snapshot = FlushBatch(table, rows)
     found = snapshot.rows()
     snapshot.settle(None if fails else [])
     return found
@@ -164,7 +164,7 @@ def test_many_windows_at_once_are_counted_as_one_after_the_other(
     ]
     seen = []
     for few in (10**9, 8):
-        monkeypatch.setattr(word_counts, "FEW", few)
+        monkeypatch.setattr(word_counts, "MAX_SEPARATE_SETS", few)
         add(table, 0, "é", "é")
         table.apply(0, table.merge(0, deltas, {}), 0)
         table.apply(0, table.merge(0, deltas[:9], {}), 0)

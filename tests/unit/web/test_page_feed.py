@@ -14,7 +14,7 @@ from app.queries.merge import NotServingError
 from app.queries.rates import Rate
 from app.settings import Settings
 from app.web import page_feed as module
-from app.web.page_feed import SHOWN_CHARACTERS, Live
+from app.web.page_feed import SHOWN_CHARACTERS, PageFeed
 
 NOW = 1_795_000_000
 OWN, OTHER = "http://a:1", "http://b:2"
@@ -35,7 +35,7 @@ class Fake:
             settings=Settings.read({}), conf=SimpleNamespace(canonical_url=OWN)
         )
         parts: Any = self
-        self.live = Live(app, parts, parts, parts, parts)
+        self.live = PageFeed(app, parts, parts, parts, parts)
 
     def since(self, second: int) -> list[Rate]:
         """This worker's rates."""

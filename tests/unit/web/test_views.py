@@ -132,10 +132,10 @@ async def test_what_is_not_there_is_told_in_json(client: Client) -> None:
 async def test_health_is_200_or_503_with_reasons(client: Client, fake: Fake, path: str) -> None:
     """Any reason makes it 503."""
     assert (await client.get(path)).status == 200
-    fake.reasons = ("a lane is stuck",)
+    fake.reasons = ("a task is stuck",)
     response = await client.get(path)
     assert response.status == 503
-    assert (await response.json())["reasons"] == ["a lane is stuck"]
+    assert (await response.json())["reasons"] == ["a task is stuck"]
 
 
 async def test_metrics_are_served_in_prometheus_format(client: Client, fake: Fake) -> None:

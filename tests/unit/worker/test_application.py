@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFai
 from faust.types import TP
 
 from app import create_app
-from app.kafka.offset_loss import Span
+from app.kafka.offset_loss import OffsetRange
 from app.worker import application
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def test_a_partition_without_a_leader_is_waited_for(
 ) -> None:
     """A rebalance meanwhile stops no worker: it says that it waits, and goes on."""
     app = asking(monkeypatch, KafkaTimeoutError("no leader"), KafkaTimeoutError("no leader"))
-    assert await app._await_spans(LINES) == {LINES: Span(3, 7)}
+    assert await app._await_offset_ranges(LINES) == {LINES: OffsetRange(3, 7)}
     assert sum("trying again" in message for message in caplog.messages) == 2
 
 
@@ -50,4 +50,4 @@ async def test_what_stays_refused_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     """A right that is missing does not come by itself."""
     app = asking(monkeypatch, TopicAuthorizationFailedError("lines"))
     with pytest.raises(TopicAuthorizationFailedError):
-        await app._await_spans(LINES)
+        await app._await_offset_ranges(LINES)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from app.commands.parameters import EventTime
 from app.commands.produce import _common as producing
 from app.commands.produce import produce
-from app.sources.buffer.source import KeptSource
+from app.sources.buffer.source import BufferedSource
 from tests.produce_help import DOCUMENT, help_of_all
 
 
@@ -109,7 +109,7 @@ def folder_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
     monkeypatch.setenv("X_BEARER_TOKEN", "secret")
     folders: list[Path] = []
 
-    async def note(source: KeptSource, *_: object) -> None:
+    async def note(source: BufferedSource, *_: object) -> None:
         folders.append(source._spool.directory)
         await source._source.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.buffer import source as kept
-from app.sources.buffer.source import KeptSource
+from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spool import Spool
 from app.sources.buffer.spools import spool_for
 from app.sources.run import pump
@@ -56,8 +56,8 @@ def kept_of(
     memory: int = 5 * BATCH,
     limit: int = 1 << 30,
     write_ahead: bool = False,
-) -> KeptSource:
-    return KeptSource(source, Spool(path, limit), memory, write_ahead=write_ahead)
+) -> BufferedSource:
+    return BufferedSource(source, Spool(path, limit), memory, write_ahead=write_ahead)
 
 
 def segments(path: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def numbers(batches: list[Batch]) -> list[int]:
     return [int(batch.text) for batch in batches if batch.lines]
 
 
-async def take(source: KeptSource, number: int) -> list[Batch]:
+async def take(source: BufferedSource, number: int) -> list[Batch]:
     """Open it and take some batches, as a Kafka that acknowledges nothing does."""
     await source.open()
     async with aclosing(source.batches()) as batches:  # type: ignore[type-var] - a generator
@@ -166,7 +166,7 @@ async def test_what_nobody_delivers_is_said(
     left.append([Batch.of(["left"])])
     left.close()
     spool = spool_for("stdin to b", tmp_path, 1 << 30)
-    async with collecting(KeptSource(Numbers(0), spool, BATCH, write_ahead=False)):
+    async with collecting(BufferedSource(Numbers(0), spool, BATCH, write_ahead=False)):
         pass
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("Lines are left that no producer is there to deliver: ")

@@ -119,17 +119,17 @@ def test_lines_of_different_headers_never_share_a_message() -> None:
 
 
 def test_lines_of_different_lanes_never_share_a_message() -> None:
-    """A lane's lines go to one partition, in order."""
+    """A partition_key's lines go to one partition, in order."""
     packer = Packer()
     batches = [
         Batch.of(["a"]),
-        Batch(b"b", 1, lane=0),
-        Batch(b"c", 1, lane=0),
-        Batch(b"d", 1, lane=1),
+        Batch(b"b", 1, partition_key=0),
+        Batch(b"c", 1, partition_key=0),
+        Batch(b"d", 1, partition_key=1),
     ]
     messages = [message for batch in batches for message in packer.add(batch, 1)]
     messages += packer.flush()
-    assert [(message.value, message.lane) for message in messages] == [
+    assert [(message.value, message.partition_key) for message in messages] == [
         (b"a", None),
         (b"b\nc", 0),
         (b"d", 1),
