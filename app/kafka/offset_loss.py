@@ -78,7 +78,8 @@ def refuse_lost_rows(
         raise OffsetLossError(
             f"{_name(changelog)} begins at offset {offsets.log_start} and ends at "
             f"{offsets.log_end}, but the table's rows are older: its records were deleted, so "
-            "counts are lost; count anew under another WORDCOUNT_ID, and let the changelog be compacted, never deleted"
+            "counts are lost; count anew under another WORDCOUNT_ID, and let the changelog be "
+            "compacted, never deleted"
         )
 
 
