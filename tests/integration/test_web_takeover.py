@@ -39,7 +39,7 @@ class Text:
         return [{"word": word, "count": count} for word, count in ranked]
 
 
-def asked(worker: Any) -> Any:
+def total(worker: Any) -> Any:
     """All top words; None after an orderly refusal."""
     status, answer = worker.get("/api/top?n=1000")
     if status == 200:
@@ -96,9 +96,9 @@ async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
     """A third worker joins, another is killed: each of hundreds of answers is right, or a 503."""
     text = counting.Text(200)
     await counting.count_text(stream.configure(print=0), text)
-    report = await counting.ask_through_a_rebalance(stream, text, 300, per_second=60)
+    report = await counting.query_through_a_rebalance(stream, text, 300, per_second=60)
     assert report.wrong == []
-    assert report.asked >= 300
+    assert report.total >= 300
     assert report.unavailable
     first = stream.workers[0]
     for start in text.starts:
