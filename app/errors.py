@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import NoReturn
+
+from app.times import iso, now_ms
 
 __all__ = [
     "ConfigurationError",
@@ -46,7 +47,7 @@ def say(error: BaseException, *, as_json: bool = False) -> None:
     """Write the one line of an error that stops the process to standard error."""
     line = f"Error: {error}"
     if as_json:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = iso(now_ms(), with_ms=True)
         line = json.dumps({"time": now, "level": "error", "logger": "app", "message": str(error)})
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the last line
 

@@ -10,12 +10,12 @@ import asyncio
 import json
 import logging
 import time
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from aiokafka.errors import KafkaError
 
 from app.errors import WordCountError
+from app.times import iso
 
 __all__ = ["config"]
 
@@ -42,9 +42,8 @@ class JsonLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         said = {
-            "time": moment.replace("+00:00", "Z"),
+            "time": iso(int(record.created * 1000), with_ms=True),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

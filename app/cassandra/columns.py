@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
 from collections.abc import Callable
 from typing import Any
+
+from app.times import YEAR_1_MS, YEAR_10000_MS, iso
 
 __all__ = ["ACCEPTED", "CodecError", "codec", "key_part"]
 
@@ -58,13 +59,10 @@ def _date(moment_ms: int) -> bytes:
 
 
 def _iso_8601(moment_ms: int) -> bytes:
-    try:
-        moment = dt.datetime.fromtimestamp(moment_ms // 1000, dt.UTC)
-    except (OverflowError, ValueError):
-        raise CodecError("has no ISO 8601 form: it lies outside the years 1 to 9999") from None
-    # Not strftime: it writes the year 1 with one digit.
-    text = moment.replace(tzinfo=None, microsecond=moment_ms % 1000 * 1000)
-    return f"{text.isoformat(timespec='milliseconds')}Z".encode()
+    # Other years need a sign and six digits, which sort wrongly as text.
+    if not YEAR_1_MS <= moment_ms < YEAR_10000_MS:
+        raise CodecError("has no ISO 8601 form: it lies outside the years 1 to 9999")
+    return iso(moment_ms, with_ms=True).encode()
 
 
 _COUNTS: dict[str, Codec] = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import click
 
 from app import parsers
+from app.times import parse_time
 
 __all__ = ["EventTime", "Size"]
 
@@ -22,12 +22,7 @@ class EventTime(click.ParamType):
     ) -> int | None:
         """Milliseconds since 1970."""
         try:
-            if isinstance(value, int) or value.isdecimal():
-                return int(value)
-            moment = dt.datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=dt.UTC)
-            milliseconds = round(moment.timestamp() * 1000)
+            milliseconds = value if isinstance(value, int) else parse_time(value)
         except ValueError:
             milliseconds = -1
         if milliseconds < 0:

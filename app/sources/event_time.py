@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.sources.throttled_output import ThrottledOutput
+from app.times import iso
 
 if TYPE_CHECKING:
     from app.sources.base import Batch
 
-__all__ = ["TimestampBounds", "TimestampClamp", "sane", "shown"]
+__all__ = ["TimestampBounds", "TimestampClamp", "sane"]
 
 _AHEAD_MS = 10 * 60_000
 """How far ahead of this machine's clock a time may be: Kafka refuses what is an hour ahead."""
@@ -73,19 +73,10 @@ class TimestampClamp:
         self.restamped += batch.lines
         self._notices.say(
             refusal,
-            f"{batch.lines} lines of the time {shown(batch.timestamp_ms)} are sent with the time "
+            f"{batch.lines} lines of the time {iso(batch.timestamp_ms)} are sent with the time "
             f"of now: topic {self._topic} {refusal}",
         )
         return dataclasses.replace(batch, timestamp_ms=None)
-
-
-def shown(timestamp_ms: int) -> str:
-    """A time for people; the number where there is no such date."""
-    try:
-        moment = dt.datetime.fromtimestamp(timestamp_ms / 1000, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return f"{timestamp_ms} ms"
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _refusal(limit_ms: int, side: str) -> str:

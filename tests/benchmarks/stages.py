@@ -196,7 +196,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     add("merge + RocksDB get", rows, spent["merge"], "rows/s")
     add("changelog batch + transaction", rows, spent["transaction"], "rows/s")
     add("RocksDB write", rows, spent["write"], "rows/s")
-    add("take in a change (RocksDB write and what is unflushed)", rows, spent["apply"], "rows/s")
+    add("apply a change (RocksDB write and dirty rows)", rows, spent["apply"], "rows/s")
     began = time.perf_counter()
     flushed = count_rows(FlushBatch(table, rows).take(), table.windows)
     made = time.perf_counter() - began

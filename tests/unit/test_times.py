@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.times import iso, parse_time
+from app.times import iso, parse_iso, parse_time
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,21 @@ def test_iso_writes_any_time(ms: int, text: str) -> None:
     assert parse_time(text) == ms
 
 
+@pytest.mark.parametrize(("ms", "text"), [(0, "00.000Z"), (250, "00.250Z"), (1000, "01.000Z")])
+def test_iso_writes_the_fraction_always_if_it_is_asked_to(ms: int, text: str) -> None:
+    """Times of log lines and of text columns are all of one length."""
+    assert iso(ms, with_ms=True) == f"1970-01-01T00:00:{text}"
+
+
+@pytest.mark.parametrize("text", ["", "0", "1795383600", "noon"])
+def test_parse_iso_reads_no_numbers(text: str) -> None:
+    """A bare number is not ISO 8601."""
+    with pytest.raises(ValueError, match=r"isoformat|month"):
+        parse_iso(text)
+
+
 @given(st.integers(-(1 << 60), 1 << 60))
-def test_what_iso_writes_parse_time_reads(ms: int) -> None:
+def test_parse_time_reads_what_iso_writes(ms: int) -> None:
     """Writing and reading are inverse, far beyond the years of datetime."""
     assert parse_time(iso(ms)) == ms
 
@@ -66,6 +79,6 @@ def test_parse_time_takes_iso_and_ms(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "noon", "2026-13-01", "1e3", "1_000", "٣", "9" * 20, "-"])
 def test_parse_time_refuses_the_rest(text: str) -> None:
-    """What is no time is refused by name."""
+    """The error names the text that is no time."""
     with pytest.raises(ValueError, match=r"ISO 8601|out of range"):
         parse_time(text)

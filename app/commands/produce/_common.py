@@ -284,13 +284,13 @@ async def _deliver(
 def _check_event_time(timestamp_ms: int | None, delivery: Delivery) -> None:
     """Raise ConfigurationError for a time that the topic refuses: it would be that of all lines."""
     from app.errors import ConfigurationError
-    from app.sources.event_time import shown
+    from app.times import iso
 
     if timestamp_ms is None:
         return
     if refusal := delivery.limits.times.refusal(timestamp_ms):
         raise ConfigurationError(
-            f"--event-time {shown(timestamp_ms)}: topic {delivery.topic} {refusal}"
+            f"--event-time {iso(timestamp_ms)}: topic {delivery.topic} {refusal}"
         )
 
 

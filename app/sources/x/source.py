@@ -7,7 +7,6 @@ first message that is not JSON or longer than 128 KiB.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from app.sources.event_time import sane
 from app.sources.reconnecting import Backoff
 from app.sources.throttled_output import ThrottledOutput
 from app.sources.x.rules import Rules, explanation
+from app.times import parse_iso
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -196,8 +196,7 @@ def _until_reset(response: aiohttp.ClientResponse) -> float | None:
 def _event_time(created_at: object) -> int | None:
     """Milliseconds since 1970; None for a time that is missing or can't be meant."""
     try:
-        moment = dt.datetime.fromisoformat(str(created_at))
-        milliseconds = round(moment.astimezone(dt.UTC).timestamp() * 1000)
+        milliseconds = parse_iso(str(created_at))
     except (ValueError, OverflowError):
         return None
     return sane(milliseconds)

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from app.sources.base import Batch
-from app.sources.event_time import TimestampBounds, TimestampClamp, sane, shown
+from app.sources.event_time import TimestampBounds, TimestampClamp, sane
+from app.times import iso
 
 
 def test_a_time_may_be_a_little_ahead_but_not_so_much_that_kafka_refuses_it() -> None:
@@ -51,7 +52,7 @@ def test_a_time_that_the_topic_refuses_is_left_out_and_said_once(
     assert timely.restamped == 6
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"2 lines of the time {shown(timestamp_ms)} are sent with the time of now" in said
+    assert f"2 lines of the time {iso(timestamp_ms)} are sent with the time of now" in said
     assert f"message.timestamp.{side}.max.ms" in said
 
 
