@@ -51,6 +51,7 @@ bench: $(VENV)/bench-installed  ## this app beside others; LINES=n SYSTEMS=app,s
 check: $(VENV)/installed  ## format, lint, types, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/oxlint --deny-warnings app tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit -q
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.kafka.stage import PartitionTask
     from app.metrics import Metrics
     from app.settings import Settings
-    from tables.store import Put
+    from tables.rows import Put
     from tables.word_counts import WordCounts
 
 __all__ = ["Counter"]
@@ -59,9 +59,9 @@ class Counter:
             await self._checkpoint(task, pending)
 
     async def _checkpoint(self, task: PartitionTask, pending: Pending) -> None:
-        async with self._table.room(pending.rows):
+        async with self._table.row_quota.reserve(pending.rows):
             with self._metrics.checkpoint_seconds.time():
-                added = (pending.deltas, pending.sources, pending.heard)
+                added = (pending.deltas, pending.watermarks, pending.active_sources)
                 change = await in_thread(partial(self._table.merge, task.partition, *added))
                 end = await self._commit(task, change.puts, pending.offset)
                 reached("count.committed")
@@ -90,5 +90,5 @@ class Counter:
         return (await task.commit([PartitionRecords(changelog, rows)], offset))[changelog]
 
     def _nothing_pending(self) -> Pending:
-        rows = self._table.shares.checkpoint_rows // max(1, len(self._table.owned))
+        rows = self._table.memory_budget.checkpoint_rows // max(1, len(self._table.owned))
         return Pending(self._settings.checkpoint_interval_ms, rows)

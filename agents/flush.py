@@ -16,18 +16,19 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agents.cassandra_rows import count_rows, top_rows
 from app.cassandra.outage import Outage
 from app.cassandra.results import WriteRefusedError, WriteResult
+from app.cassandra.top import TopRow
 from app.faultpoints import reached
 from app.threads import in_thread
-from tables.unflushed import FlushBatch
+from tables.flush_batch import FlushBatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from app.cassandra.rows import Row
     from app.cassandra.sink import CassandraSink
-    from app.cassandra.top import TopRow
     from app.metrics import Metrics
     from tables.word_counts import WordCounts
 
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class Flusher:
-    """Brings the table's unflushed rows to Cassandra; one flush at a time."""
+    """Writes the table's dirty rows to Cassandra; one flush at a time."""
 
     def __init__(
         self, table: WordCounts, sink: CassandraSink, metrics: Metrics, top_words: int = 0
@@ -62,7 +63,7 @@ class Flusher:
             async with asyncio.timeout(timeout_s):
                 await self._one_at_a_time.acquire()
         except TimeoutError:
-            return self._table.waiting()
+            return self._table.dirty_count()
         try:
             return await self._flush_all(deadline)
         finally:
@@ -71,32 +72,30 @@ class Flusher:
     async def _flush_all(self, deadline: float | None) -> int:
         while True:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            snapshot = FlushBatch(self._table)
-            failed = await self._flush_slice(snapshot, left_s)
-            waiting = self._table.waiting()
+            batch = FlushBatch(self._table)
+            failed = await self._flush_slice(batch, left_s)
+            waiting = self._table.dirty_count()
             # With a time limit it is the last flush. One that is under way makes room for it; a
             # pass after this one follows at once.
-            if deadline is None:
-                again = snapshot.more and not self._last
-            else:
-                again = snapshot.more or waiting > 0
+            left = batch.more
+            again = (left and not self._last) if deadline is None else (left or waiting > 0)
             if failed or not again:
                 return waiting
 
-    async def _flush_slice(self, snapshot: FlushBatch, timeout_s: float | None) -> bool:
+    async def _flush_slice(self, batch: FlushBatch, timeout_s: float | None) -> bool:
         """Bring a slice to Cassandra; whether some of it was not taken."""
         unwritten = None  # whatever breaks off a flush, its rows are flushed again
         try:
-            unwritten = await self._write(snapshot, timeout_s)
+            unwritten = await self._write(batch, timeout_s)
         finally:
-            snapshot.settle(unwritten)
-            self._table.flushed()
+            self._acknowledge(batch, unwritten)
+            self._table.row_quota.recheck()
         return bool(unwritten)
 
-    async def _write(self, snapshot: FlushBatch, timeout_s: float | None) -> list[Row | TopRow]:
-        """Upsert the rows of `snapshot`; those that Cassandra did not take but may take later."""
+    async def _write(self, batch: FlushBatch, timeout_s: float | None) -> list[Row | TopRow]:
+        """Upsert the rows of `batch`; those that Cassandra did not take but may take later."""
         ends = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        rows = await in_thread(snapshot.rows)
+        rows = await in_thread(lambda: count_rows(batch.take(), self._table.windows))
         if not rows:
             return []
         with self._metrics.flush_seconds.time():
@@ -105,9 +104,9 @@ class Flusher:
             faults = result.faults
             unwritten: list[Row | TopRow] = list(result.unwritten)
             if self._top_words and (result.rows or not unwritten):
-                top_rows = await in_thread(partial(snapshot.top_rows, self._top_words))
+                ranked = await in_thread(partial(self._top_rows, batch))
                 left_s = None if timeout_s is None else max(0.0, ends - time.monotonic())
-                top = await self._done(self._sink.write_top(top_rows, timeout_s=left_s))
+                top = await self._done(self._sink.write_top(ranked, timeout_s=left_s))
                 self._metrics.top_flushed(top)
                 unwritten += top.unwritten
                 faults = {**top.faults, **faults}
@@ -115,6 +114,22 @@ class Flusher:
         self._metrics.flushed(result, complete=not unwritten)
         self._outage.tell(len(unwritten), faults)
         return unwritten
+
+    def _top_rows(self, batch: FlushBatch) -> list[TopRow]:
+        n = self._top_words
+        return top_rows(batch.top_lists(n), n, self._table.windows)
+
+    @staticmethod
+    def _acknowledge(batch: FlushBatch, unwritten: list[Row | TopRow] | None) -> None:
+        """Mark the batch as flushed, but for unwritten rows; None: the flush broke off."""
+        if unwritten is None:
+            batch.put_back()
+            return
+        ranks = [row for row in unwritten if isinstance(row, TopRow)]
+        batch.acknowledge(
+            [(row.window_start_ms, row.word) for row in unwritten if not isinstance(row, TopRow)],
+            {(row.partition, row.window_start_ms) for row in ranks},
+        )
 
     async def _done(self, write: Awaitable[WriteResult]) -> WriteResult:
         try:

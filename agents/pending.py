@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.counting.pairs import MAX_SEPARATE_SETS
 from app.counting.partials import WindowCounts, by_window, unpack
 from app.counting.text import merge_counts
-from app.memory import KEY_BYTES, checkpoint_weight
+from app.memory import KEY_BYTES, checkpoint_cost
 
 if TYPE_CHECKING:
     from app.kafka.blocks import Block
@@ -28,8 +28,8 @@ class Pending:
 
     def __init__(self, interval_ms: int, most_rows: int) -> None:
         self.deltas: list[WindowCounts] = []
-        self.sources: dict[int, int] = {}
-        self.heard: set[int] = set()
+        self.watermarks: dict[int, int] = {}
+        self.active_sources: set[int] = set()
         self.offset: int | None = None
         self._interval_ms = interval_ms
         self._most_rows = most_rows
@@ -43,10 +43,10 @@ class Pending:
         for value in (value for block in blocks for value in block.records.values):
             counts = unpack(value)
             self.deltas.extend(counts.windows)
-            known = self.sources.get(counts.source, counts.watermark)
-            self.sources[counts.source] = max(known, counts.watermark)
+            known = self.watermarks.get(counts.source, counts.watermark)
+            self.watermarks[counts.source] = max(known, counts.watermark)
             if any(own.start <= counts.watermark for own in counts.windows):
-                self.heard.add(counts.source)
+                self.active_sources.add(counts.source)
             self._count += sum(len(own.words) for own in counts.windows)
             self._bytes += len(value)
         if self.rows > self._most_rows:
@@ -69,7 +69,7 @@ class Pending:
     def rows(self) -> int:
         """How many counts wait; one of a long word counts as several."""
         # A count takes as many bytes in a message as a key has beside the word, or a few more.
-        return checkpoint_weight(self._count, max(0, self._bytes - KEY_BYTES * self._count))
+        return checkpoint_cost(self._count, max(0, self._bytes - KEY_BYTES * self._count))
 
     @property
     def seconds_left(self) -> float:

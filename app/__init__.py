@@ -23,6 +23,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     """Put the parts together by the settings in `environ`. Raises ConfigurationError."""
     from agents.count import Counter
     from agents.flush import Flusher
+    from agents.resave import Resaver
     from agents.split import Splitter
     from app.cassandra.sink import CassandraSink
     from app.console import Console, Printer
@@ -33,20 +34,19 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.settings import Settings
     from app.web.server import WebServer
     from app.worker.application import Application
-    from tables.resave import Resaver
     from tables.word_counts import WordCounts
 
     settings = Settings.read(environ)
     windows = Windows(settings.window_ms, settings.hop_ms, settings.grace_ms, settings.retention_ms)
     metrics = Metrics()
-    shares = MemoryBudget.of(settings.memory, settings.partitions)
-    application = Application(settings, shares)
+    memory_budget = MemoryBudget.of(settings.memory, settings.partitions)
+    application = Application(settings, memory_budget)
 
     table = WordCounts(
         application,
         windows,
         source=settings.partials,
-        shares=shares,
+        memory_budget=memory_budget,
         name="word_counts",
         partitions=settings.partitions,
         schema=BlockSchema(key_type=bytes, value_type=bytes),

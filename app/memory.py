@@ -32,13 +32,13 @@ __all__ = [
     "ByteQuota",
     "MemoryBudget",
     "check_memory",
-    "checkpoint_weight",
+    "checkpoint_cost",
     "collect_seldom",
+    "dirty_cost",
+    "excess_bytes",
     "give_back",
     "keep_memory_low",
-    "longer_bytes",
-    "row_weight",
-    "unflushed_weight",
+    "row_cost",
 ]
 
 PROCESS_BYTES = 288 << 20
@@ -54,7 +54,7 @@ CHECKPOINT_ROW_BYTES, CHECKPOINT_COPIES = 450, 7
 Each byte that its word is longer is there as many times.
 """
 
-UNFLUSHED_ROW_BYTES = 280
+DIRTY_ROW_BYTES = 280
 """A row that waits for Cassandra: its key, count and version, and its place. Measured."""
 
 
@@ -64,7 +64,7 @@ class MemoryBudget(NamedTuple):
     lines: int
     partials: int
     checkpoint_rows: int
-    unflushed_rows: int
+    dirty_rows: int
     rocksdb: int
 
     @classmethod
@@ -76,29 +76,29 @@ class MemoryBudget(NamedTuple):
             lines=left // 10,
             partials=left // 10,
             checkpoint_rows=left // 4 // CHECKPOINT_ROW_BYTES,
-            unflushed_rows=3 * left // 10 // UNFLUSHED_ROW_BYTES,
+            dirty_rows=3 * left // 10 // DIRTY_ROW_BYTES,
             rocksdb=3 * left // 20,
         )
 
 
-def longer_bytes(keys: Iterable[bytes]) -> int:
+def excess_bytes(keys: Iterable[bytes]) -> int:
     """How many bytes keys have beyond the ordinary length, all together."""
     return sum(len(key) - KEY_BYTES for key in keys if len(key) > KEY_BYTES)
 
 
-def checkpoint_weight(rows: int, longer: int) -> int:
+def checkpoint_cost(rows: int, longer: int) -> int:
     """How many rows of ordinary length take as much of a checkpoint as `rows`, `longer` by that."""
     return rows + longer * CHECKPOINT_COPIES // CHECKPOINT_ROW_BYTES
 
 
-def unflushed_weight(rows: int, longer: int) -> int:
+def dirty_cost(rows: int, longer: int) -> int:
     """How many rows of ordinary length take as much while they wait as `rows`, `longer` by that."""
-    return rows + longer // UNFLUSHED_ROW_BYTES
+    return rows + longer // DIRTY_ROW_BYTES
 
 
-def row_weight(key: bytes) -> int:
+def row_cost(key: bytes) -> int:
     """The same of one row."""
-    return 1 if len(key) <= KEY_BYTES else 1 + (len(key) - KEY_BYTES) // UNFLUSHED_ROW_BYTES
+    return 1 if len(key) <= KEY_BYTES else 1 + (len(key) - KEY_BYTES) // DIRTY_ROW_BYTES
 
 
 class ByteQuota:

@@ -18,8 +18,8 @@ from app.counting.windows import NO_WATERMARK
 from tables import rows
 
 if TYPE_CHECKING:
-    from tables.partition import Partition
-    from tables.store import Put
+    from tables.partition import PartitionState
+    from tables.rows import Put
     from tables.word_counts import WordCounts
 
 __all__ = ["STEP_ROWS", "Removal", "apply_removal", "next_removal"]
@@ -43,12 +43,13 @@ class Removal:
 
 def next_removal(table: WordCounts, partition: int) -> Removal | None:
     """The next step of expiry in a partition; None where nothing has expired."""
-    own = table.owned[partition]
-    bound = max(own.expired, table.ranges.expired_before(_clock(table, own)))
+    state = table.owned[partition]
+    flushed = state.dirty.flushed
+    bound = max(state.expired, table.windows.expired_before(_clock(table, state)))
     expired = sorted(
         start
-        for start, totals in list(own.windows.items())
-        if start < bound and totals.version <= own.flushed
+        for start, totals in list(state.totals.items())
+        if start < bound and totals.version <= flushed
     )
     if not expired:
         return None
@@ -62,33 +63,33 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
         if len(keys) == most:
             break
         ended.append(start)
-        puts.append((table.ranges.prefix(start), None))
+        puts.append((table.windows.prefix(start), None))
     # Windows are refused as they go: those above may still wait for Cassandra.
-    reached = max(own.expired, shortened[-1] + 1)
+    reached = max(state.expired, shortened[-1] + 1)
     puts.append((rows.EXPIRED, rows.encode_number(reached)))
     # The versions of what goes are not above this one, from which the next owner goes on.
-    puts.append((rows.FLUSHED, rows.encode_number(own.flushed)))
+    puts.append((rows.FLUSHED, rows.encode_number(flushed)))
     return Removal(shortened, ended, reached, puts)
 
 
 def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: int) -> None:
     """Take in a step whose transaction has committed, at `offset` of the changelog."""
-    own = table.owned[partition]
-    with own.changing():
+    state = table.owned[partition]
+    with state.changing():
         table.store.write(partition, removal.puts, offset)
-        own.expired = removal.bound
+        state.expired = removal.bound
         for start in removal.shortened:
-            own.tops.pop(start, None)
+            state.tops.pop(start, None)
         for start in removal.ended:
-            own.windows.pop(start, None)
+            state.totals.pop(start, None)
 
 
-def _clock(table: WordCounts, own: Partition) -> int:
+def _clock(table: WordCounts, state: PartitionState) -> int:
     """The time (ms) by which windows expire."""
-    silent = time.monotonic() - table.ranges.retention_ms / 1000
-    marks = [
-        mark
-        for source, mark in own.sources.items()
-        if mark > NO_WATERMARK and own.heard[source] > silent
+    silent = time.monotonic() - table.windows.retention_ms / 1000
+    watermarks = [
+        watermark
+        for source, watermark in state.watermarks.items()
+        if watermark > NO_WATERMARK and state.active_at[source] > silent
     ]
-    return min(marks) if marks else time.time_ns() // 1_000_000
+    return min(watermarks) if watermarks else time.time_ns() // 1_000_000

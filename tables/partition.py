@@ -1,144 +1,77 @@
-"""What a worker keeps in memory of one partition of word_counts that it owns."""
+"""The state of one owned partition of word_counts: what its worker keeps in memory."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.counting.windows import NO_WATERMARK
-from app.memory import KEY_BYTES, longer_bytes, row_weight, unflushed_weight
+from tables.dirty_rows import DirtyRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from tables.dirty_rows import RowsByKey
     from tables.rows import WindowTotals
     from tables.top import TopWords
-    from tables.unflushed import Counts, InheritedDirtyRows
 
-__all__ = ["ForgottenError", "Partition"]
+__all__ = ["NotOwnedError", "PartitionState"]
 
 
-class ForgottenError(Exception):
-    """A change came when its partition was owned no more."""
+class NotOwnedError(Exception):
+    """A change reached a partition that this worker no longer owns."""
 
 
 @dataclass(slots=True)
-class Partition:
-    """What this worker keeps in memory of one partition that it owns; `lock` guards its changes.
+class PartitionState:
+    """The state of one owned partition; `lock` guards its changes.
 
-    `version` is that of the newest checkpoint, `flushed` the one up to which Cassandra has all
-    rows, `sources` the watermark (ms) of each partition of lines, `heard` when more of it last came
-    than far-future times (monotonic, s), `expired` the start (ms) below which windows are gone,
-    `unflushed` the rows (key → count, version) that Cassandra lacks, beside those of the pass under
-    way and of the `backlog` of the owner before, `tops` the candidates of the windows that were
-    asked for.
+    `dirty` are the rows that Cassandra lacks, with the versions of the partition. `totals` are the
+    windows, by start (ms). `watermarks` (ms) are those of each partition of lines that the counts
+    came from. `active_at` is when each of these last sent more than far-future times (monotonic,
+    s). Windows that start below `expired` (ms) are gone. `tops` are the candidates for the top
+    words, kept for the windows of the latest questions.
     """
 
-    version: int = 0
-    flushed: int = 0
-    windows: dict[int, WindowTotals] = field(default_factory=dict)
-    sources: dict[int, int] = field(default_factory=dict)
-    heard: dict[int, float] = field(default_factory=dict)
+    dirty: DirtyRows = field(default_factory=DirtyRows)
+    totals: dict[int, WindowTotals] = field(default_factory=dict)
+    watermarks: dict[int, int] = field(default_factory=dict)
+    active_at: dict[int, float] = field(default_factory=dict)
     expired: int = NO_WATERMARK
-    unflushed: Counts = field(default_factory=dict)
-    backlog: InheritedDirtyRows | None = None
     tops: dict[int, TopWords] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _since: int = field(default_factory=lambda: time.time_ns() // 1000)
-    _passing: Counts = field(default_factory=dict)
-    _on_the_way: int = 0
-    _longer: int = 0
-    _longer_on_the_way: int = 0
-    _pass_version: int = 0
     _closed: bool = False
+
+    @property
+    def version(self) -> int:
+        """Version (µs) of the newest checkpoint."""
+        return self.dirty.version
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock for a change; raises ForgottenError once the partition is owned no more.
+        """Hold the lock for a change. Raises NotOwnedError once the partition is closed.
 
-        Recovery may have gone past the change by then, and other owners further: it would bring
-        back what was.
+        By then recovery, or another owner, may have passed this change: applying it would bring
+        old rows back.
         """
         with self.lock:
             if self._closed:
-                raise ForgottenError
+                raise NotOwnedError
             yield
 
     def close(self) -> None:
-        """Take no more changes."""
+        """Refuse all later changes; waits for one that is being applied."""
         with self.lock:
             self._closed = True
 
-    def begin_with(self, backlog: InheritedDirtyRows) -> None:
-        """Let the first pass be what the owner before had not flushed."""
-        self.backlog = backlog
-        self._pass_version = self.version
-
-    def add_unflushed(self, keys: Sequence[bytes], rows: Iterable[tuple[int, int]]) -> None:
-        """Let rows (count, version) that have changed wait for Cassandra; within `changing`."""
-        self._longer += longer_bytes(
-            key for key in keys if len(key) > KEY_BYTES and key not in self.unflushed
-        )
-        self.unflushed.update(zip(keys, rows, strict=True))
-
-    def take_unflushed(self, rows: int) -> Counts:
-        """Hand over up to so many rows of ordinary length that Cassandra lacks."""
+    def take_dirty(self, limit: int) -> RowsByKey:
+        """Put dirty rows that cost up to `limit` in flight, and return them."""
         with self.lock:
-            if not self.in_pass:
-                # All that has changed up to now is the next pass: later changes do not join it.
-                self._passing, self.unflushed = self.unflushed, {}
-                self._pass_version = self.version
-            if self.backlog and not self._passing:
-                taken = self.backlog.take(rows)
-                self._longer += longer_bytes(taken)
-            elif self._passes_whole(rows):
-                taken, self._passing = self._passing, {}
-            else:
-                taken = {}
-                while self._passing and rows > 0:
-                    key, row = self._passing.popitem()
-                    taken[key] = row
-                    rows -= row_weight(key)
-            self._on_the_way, self._longer_on_the_way = len(taken), longer_bytes(taken)
-        return taken
+            return self.dirty.take(limit)
 
-    def _passes_whole(self, rows: int) -> bool:
-        left = len(self._passing)
-        return left <= rows and unflushed_weight(left, longer_bytes(self._passing)) <= rows
-
-    def settle(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
-        """Take back rows that Cassandra did not take; if none are left, the pass is over."""
+    def acknowledge(self, missing: Mapping[bytes, tuple[int, int]]) -> None:
+        """End the flight of rows; those that Cassandra did not take are `missing`."""
         with self.lock:
-            self._longer += longer_bytes(missing) - self._longer_on_the_way
-            self._on_the_way = self._longer_on_the_way = 0
-            self._passing.update(missing)
-            if not self.in_pass:
-                self.flushed = max(self.flushed, self._pass_version)
-
-    @property
-    def in_pass(self) -> bool:
-        """Whether rows of the pass under way are still to be taken."""
-        return bool(self._passing) or bool(self.backlog)
-
-    @property
-    def waiting(self) -> int:
-        """Rows that Cassandra lacks, those on their way to it among them."""
-        return len(self.unflushed) + len(self._passing) + self._on_the_way
-
-    @property
-    def weight(self) -> int:
-        """How many rows of ordinary length take as much memory as those that wait."""
-        return unflushed_weight(self.waiting, self._longer)
-
-    @property
-    def weight_on_the_way(self) -> int:
-        """The same of those on their way to Cassandra."""
-        return unflushed_weight(self._on_the_way, self._longer_on_the_way)
-
-    @property
-    def unflushed_since(self) -> int | None:
-        """Time (µs) of the oldest change that Cassandra lacks, at the earliest of the load."""
-        return max(self._since, self.flushed) if self.version > self.flushed else None
+            self.dirty.acknowledge(missing)

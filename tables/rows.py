@@ -25,7 +25,8 @@ __all__ = [
     "EXPIRED",
     "FLUSHED",
     "PREFIX_BYTES",
-    "SOURCES",
+    "WATERMARKS",
+    "Put",
     "WindowTotals",
     "decode_counts",
     "decode_number",
@@ -38,13 +39,16 @@ __all__ = [
 
 EXPIRED = b"expired"
 FLUSHED = b"flushed"
-SOURCES = b"sources"
+WATERMARKS = b"sources"
 PREFIX_BYTES = 8
 
 _ROW = struct.Struct("<qq")
 _TOTALS = struct.Struct("<qqq")
 _NUMBER = struct.Struct("<q")
 _NO_ROW = bytes(_ROW.size)
+
+Put = tuple[bytes, bytes | None]
+"""A key and its value; None deletes it."""
 
 
 class WindowTotals(NamedTuple):

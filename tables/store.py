@@ -40,13 +40,11 @@ if TYPE_CHECKING:
     from faust.types.tables import CollectionT
 
     from app.kafka.blocks import Block
+    from tables.rows import Put
 
-__all__ = ["CountStore", "Put"]
+__all__ = ["CountStore"]
 
 logger = logging.getLogger(__name__)
-
-Put = tuple[bytes, bytes | None]
-"""A key and its value; None deletes it."""
 
 OFFSET = b"offset"
 """Key of the changelog offset that the rows stand at; shorter than any key of a window."""

@@ -89,7 +89,7 @@ class Health:
 
     def unflushed_seconds(self) -> float:
         """Age of the oldest change that Cassandra lacks; 0 if it has all."""
-        since = [own.unflushed_since for own in list(self._app.table.owned.values())]
+        since = [own.dirty.since for own in list(self._app.table.owned.values())]
         oldest = min((version for version in since if version is not None), default=None)
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1e6)
 

@@ -57,7 +57,7 @@ class LocalCounts:
         """
 
         def find() -> dict[str, Any]:
-            windows = self._app.table.windows()
+            windows = self._app.table.totals()
             chosen = _newest(windows, before) if start is None else start
             words = [] if chosen is None else self._app.table.top(chosen, n)
             totals = (0, 0) if chosen is None else windows.get(chosen, (0, 0))
@@ -77,7 +77,7 @@ class LocalCounts:
     async def windows(self) -> dict[str, Any]:
         """(start, words, distinct words) of each window."""
         evidence = await self._evidence()
-        header, totals = await self._answer(self._app.table.windows)
+        header, totals = await self._answer(self._app.table.totals)
         windows = [(start, *of_window) for start, of_window in totals.items()]
         return {**header, "windows": windows, "evidence": evidence}
 
@@ -146,7 +146,7 @@ class LocalCounts:
         counted = []
         for own in list(self._app.table.owned.values()):
             with own.lock:  # a change is applied step by step
-                counted.append(own.sources)
+                counted.append(own.watermarks)
         if not counted:
             return None
         heard = set[int]().union(*counted)

@@ -67,7 +67,7 @@ class StateMetrics(Collector):
         yield GaugeMetricFamily(
             "wordcount_rows_waiting",
             "Changed rows that Cassandra lacks",
-            value=sum(own.waiting for own in list(app.table.owned.values())),
+            value=sum(len(own.dirty) for own in list(app.table.owned.values())),
         )
         yield GaugeMetricFamily(
             "wordcount_unflushed_age_seconds",

@@ -91,7 +91,7 @@ class Status:
                     "lines_lag": lags.get((settings.lines, partition)),
                     "partials_lag": lags.get((settings.partials, partition)),
                     "last_checkpoint": iso(own.version // 1000) if own and own.version else None,
-                    "rows_waiting": own.waiting if own else 0,
+                    "rows_waiting": len(own.dirty) if own else 0,
                 }
             )
         return found

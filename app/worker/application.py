@@ -135,7 +135,7 @@ class Application(faust.App):
     flusher: Flusher
     failure: BaseException | None = None
 
-    def __init__(self, settings: Settings, shares: MemoryBudget) -> None:
+    def __init__(self, settings: Settings, memory_budget: MemoryBudget) -> None:
         super().__init__(
             settings.id,
             broker=[URL(f"kafka://{broker}") for broker in settings.broker],
@@ -168,8 +168,8 @@ class Application(faust.App):
         transport = BlockTransport([URL(f"kafka://{broker}") for broker in settings.broker], self)
         transport.next_offsets = self._next_offsets
         transport.quotas = {
-            settings.lines: ByteQuota(shares.lines),
-            settings.partials: ByteQuota(shares.partials),
+            settings.lines: ByteQuota(memory_budget.lines),
+            settings.partials: ByteQuota(memory_budget.partials),
         }
         self.transport = transport
         self.on_rebalance_complete.connect(self._start_tasks)
@@ -328,7 +328,7 @@ class Application(faust.App):
         # Offsets of a group expire all at once. Those of lines alone may go with their topic.
         for stage in counted:
             for partition, task in stage.tasks.items():
-                if self.table.owned[partition].sources and not task.begun:
+                if self.table.owned[partition].watermarks and not task.begun:
                     refuse_lost_offset(task.source, self.settings.id)
 
     def recovery_remaining(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.cassandra_rows import count_rows
 from agents.splitting import split_blocks
 from app import create_app
 from app.cassandra.schema import apply
@@ -26,8 +27,8 @@ from app.kafka.offsets import CommittedOffsets
 from app.kafka.producer import PartitionRecords, Record, TransactionalProducer
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
-from tables.partition import Partition
-from tables.unflushed import FlushBatch
+from tables.flush_batch import FlushBatch
+from tables.partition import PartitionState
 from tests.benchmarks.display import counting
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tables.word_counts import Change, WordCounts
+    from tables.checkpoint import Change
+    from tables.word_counts import WordCounts
     from tests.benchmarks.measure import Job
 
 __all__ = ["Rate", "measure_stages"]
@@ -165,7 +167,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     app.conf.datadir = job.folder / "stages"
     settings, table = app.settings, app.table
     await ensure_topics(settings)
-    table.owned[0] = Partition()
+    table.owned[0] = PartitionState()
     changelog = TopicPartition(settings.changelog, 0)
     offsets = CommittedOffsets(settings.id, settings.broker)
     writer = TransactionalProducer(
@@ -196,7 +198,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     add("RocksDB write", rows, spent["write"], "rows/s")
     add("apply a change (RocksDB write and dirty rows)", rows, spent["apply"], "rows/s")
     began = time.perf_counter()
-    flushed = FlushBatch(table, rows).rows()
+    flushed = count_rows(FlushBatch(table, rows).take(), table.windows)
     made = time.perf_counter() - began
     add("make rows for Cassandra", len(flushed), made, "rows/s")
     async with await connect(settings) as session:

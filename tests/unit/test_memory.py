@@ -11,14 +11,14 @@ import pytest
 from app.errors import ConfigurationError
 from app.memory import (
     CHECKPOINT_ROW_BYTES,
+    DIRTY_ROW_BYTES,
     PROCESS_BYTES,
-    UNFLUSHED_ROW_BYTES,
     ByteQuota,
     MemoryBudget,
     check_memory,
-    checkpoint_weight,
-    longer_bytes,
-    unflushed_weight,
+    checkpoint_cost,
+    dirty_cost,
+    excess_bytes,
 )
 
 
@@ -27,14 +27,12 @@ class Thing:
 
 
 @pytest.mark.parametrize("limit", [512 << 20, 1 << 30, 16 << 30])
-def test_shares_leave_something_over(limit: int) -> None:
-    """All shares together, with the process itself, are below the limit; none is nothing."""
-    shares = MemoryBudget.of(limit, 4)
-    rows = (
-        shares.checkpoint_rows * CHECKPOINT_ROW_BYTES + shares.unflushed_rows * UNFLUSHED_ROW_BYTES
-    )
-    taken = PROCESS_BYTES + shares.lines + shares.partials + shares.rocksdb + rows
-    assert min(shares) > 0
+def test_budget_leave_something_over(limit: int) -> None:
+    """All budget together, with the process itself, are below the limit; none is nothing."""
+    budget = MemoryBudget.of(limit, 4)
+    rows = budget.checkpoint_rows * CHECKPOINT_ROW_BYTES + budget.dirty_rows * DIRTY_ROW_BYTES
+    taken = PROCESS_BYTES + budget.lines + budget.partials + budget.rocksdb + rows
+    assert min(budget) > 0
     assert 0.9 * limit < taken < limit
 
 
@@ -48,16 +46,16 @@ def test_partitions_take_their_part_but_leave_half() -> None:
 
 def test_rows_of_ordinary_length_weigh_one_each() -> None:
     """Words of up to 24 bytes make no difference."""
-    longer = longer_bytes([b"12345678" + b"x" * size for size in range(25)])
-    assert longer == 0
-    assert checkpoint_weight(25, longer) == unflushed_weight(25, longer) == 25
+    excess = excess_bytes([b"12345678" + b"x" * size for size in range(25)])
+    assert excess == 0
+    assert checkpoint_cost(25, excess) == dirty_cost(25, excess) == 25
 
 
 def test_rows_of_long_words_weigh_what_they_take() -> None:
     """Measured: 2.1 kB for one of 2000 bytes that waits, 14.7 kB in a checkpoint."""
-    longer = longer_bytes([b"12345678" + b"x" * 2000] * 1000)
-    assert 2100 < unflushed_weight(1000, longer) * UNFLUSHED_ROW_BYTES / 1000 < 2500
-    assert 14_000 < checkpoint_weight(1000, longer) * CHECKPOINT_ROW_BYTES / 1000 < 15_000
+    excess = excess_bytes([b"12345678" + b"x" * 2000] * 1000)
+    assert 2100 < dirty_cost(1000, excess) * DIRTY_ROW_BYTES / 1000 < 2500
+    assert 14_000 < checkpoint_cost(1000, excess) * CHECKPOINT_ROW_BYTES / 1000 < 15_000
 
 
 def test_an_allowance_counts_things_while_they_live() -> None:

@@ -72,7 +72,7 @@ export function span(start, end) {
 // What would turn text around, hide it or break a line is shown by its code; joiners and marks of
 // scripts are parts of words.
 const invisible =
-  /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+  /[\u0000-\u001F\u007F-\u00A0\u00AD\u061C\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
 const code = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
 
 /** Of a longer word the worker sends so many characters: code points, not JavaScript's units. */
@@ -86,6 +86,6 @@ export const cut = (word) => (size(word) > MOST ? [[...word].slice(0, MOST).join
 
 /** A word as text that is safe to look at. `length`: its whole length, where it was cut. */
 export function shown(word, length = size(word), most = MOST) {
-  const text = [...word].slice(0, most).join("").replace(invisible, code);
+  const text = [...word].slice(0, most).join("").replaceAll(invisible, code);
   return length > Math.min(most, size(word)) ? `${text}… (${number(length)} characters)` : text;
 }

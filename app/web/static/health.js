@@ -2,7 +2,7 @@
 
 import { duration, number } from "./format.js";
 
-const host = (url) => url.replace(/^https?:\/\//, "");
+const host = (url) => url.replace(/^https?:\/\//u, "");
 
 const STATES = {
   starting: "is starting",
@@ -18,7 +18,7 @@ const STATES = {
 export function troubles(state) {
   const { workers, silent } = state.status;
   const found = [];
-  for (const worker of workers.filter(({ state }) => state === "failed")) {
+  for (const worker of workers.filter((each) => each.state === "failed")) {
     const reason = worker.reasons.find((text) => text.includes("failed")) ?? "the worker has failed";
     found.push({ grave: true, title: `${host(worker.url)} has failed.`, text: reason });
   }
@@ -44,7 +44,7 @@ export function troubles(state) {
       text: `${reason}. If it stays away, others take over its partitions.`,
     });
   }
-  for (const worker of workers.filter(({ state }) => state in STATES)) {
+  for (const worker of workers.filter((each) => each.state in STATES)) {
     found.push({
       grave: false,
       title: `${host(worker.url)} ${STATES[worker.state]}.`,
@@ -59,7 +59,7 @@ export function troubles(state) {
 
 /** In a word or two, for the pill at the top: [kind, text]. */
 export function summary(state, found) {
-  if (found.some(({ grave }) => grave)) return ["bad", found[0].title.replace(/\.$/, "")];
+  if (found.some(({ grave }) => grave)) return ["bad", found[0].title.replace(/\.$/u, "")];
   if (!found.length) return ["good", "Live"];
   const worker = state.status.workers.find((each) => each.state in STATES);
   const word = worker ? worker.state : "waiting";
@@ -99,7 +99,7 @@ function facts(worker, at) {
   const lags = partitions.map((part) => part.lines_lag);
   const lag = lags.includes(null) ? "unknown" : number(lags.reduce((all, value) => all + value, 0));
   const points = partitions.map((part) => part.last_checkpoint).filter(Boolean);
-  const age = points.length ? (at - Date.parse(points.sort().at(-1))) / 1000 : null;
+  const age = points.length ? (at - Date.parse(points.toSorted().at(-1))) / 1000 : null;
   return [
     ...(worker.recovery_remaining ? [["To recover", number(worker.recovery_remaining)]] : []),
     ["Partitions", owned.length ? ranges(owned) : "none"],

@@ -272,7 +272,7 @@ const ICONS = {
   dark: "M6 1a7 7 0 1 0 9 9A6 6 0 0 1 6 1",
 };
 
-theme.onChange((chosen) => {
+globalThis.theme.onChange((chosen) => {
   const drawn = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   drawn.setAttribute("viewBox", "0 0 16 16");
   drawn.setAttribute("aria-hidden", "true");
@@ -286,6 +286,6 @@ theme.onChange((chosen) => {
   redraw();
   picker.draw();
 });
-id("theme").addEventListener("click", theme.next);
+id("theme").addEventListener("click", globalThis.theme.next);
 
 put("zone", `Times are those of your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);

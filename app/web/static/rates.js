@@ -44,7 +44,7 @@ export class RateCharts {
     const seconds = this.#seconds();
     const last = seconds.at(-1);
     if (last === undefined || !this.#charts) return;
-    for (const second of [...this.#points.keys()]) {
+    for (const second of this.#points.keys()) {
       if (second <= last - this.#kept) this.#points.delete(second);
     }
     const shown = this.#seconds();
@@ -57,7 +57,7 @@ export class RateCharts {
   }
 
   #seconds() {
-    return [...this.#points.keys()].sort((a, b) => a - b);
+    return [...this.#points.keys()].toSorted((a, b) => a - b);
   }
 
   /** Work is committed in blocks: over three seconds it says more than over one. */
@@ -78,7 +78,7 @@ export class RateCharts {
       const minute = Math.floor(second / 60);
       minutes.set(minute, [...(minutes.get(minute) ?? []), second]);
     }
-    const rows = [...minutes].reverse().map(([minute, of]) => {
+    const rows = [...minutes].toReversed().map(([minute, of]) => {
       const row = document.createElement("tr");
       const head = document.createElement("th");
       head.scope = "row";

@@ -24,18 +24,20 @@ export function listen(path, on) {
     throw new Error("the stream has ended");
   }
 
+  const abort = () => cancel.abort();
+
   async function read(reader) {
     let rest = "";
     let watchdog = 0;
     try {
       for (;;) {
         clearTimeout(watchdog);
-        watchdog = setTimeout(() => cancel.abort(), SILENT_MS);
+        watchdog = setTimeout(abort, SILENT_MS);
         const { done, value } = await reader.read();
         if (done) return;
         const events = (rest + value).split("\n\n");
         rest = events.pop();
-        events.forEach(dispatch);
+        for (const text of events) dispatch(text);
       }
     } finally {
       clearTimeout(watchdog);
@@ -77,13 +79,13 @@ export function listen(path, on) {
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
-    if (document.hidden) hiding = setTimeout(() => cancel.abort(), HIDDEN_MS);
+    if (document.hidden) hiding = setTimeout(abort, HIDDEN_MS);
   });
   run();
 }
 
 /** The JSON of an answer; throws an Error that says why there is none, with its `status`. */
-export async function ask(path, query = {}, signal = undefined) {
+export async function ask(path, query = {}, signal) {
   const response = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;

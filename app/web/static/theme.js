@@ -1,5 +1,5 @@
 // Light or dark, before anything is drawn: as chosen here, or as the system has it.
-const theme = (() => {
+globalThis.theme = (() => {
   const CHOICES = ["auto", "light", "dark"];
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -26,19 +26,20 @@ class Table:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.owned = {0: None}
-        self.shares = SimpleNamespace(checkpoint_rows=100)
+        self.memory_budget = SimpleNamespace(checkpoint_rows=100)
+        self.row_quota = self
         self.store = SimpleNamespace(
             persisted_offset=lambda _: None, write=lambda *_: self.done.append("stored")
         )
 
     @contextlib.asynccontextmanager
-    async def room(self, rows: int) -> AsyncIterator[None]:
+    async def reserve(self, cost: int) -> AsyncIterator[None]:
         """There is room; what it was asked for, and when it was given back."""
-        self.done.append(f"room for {rows}")
+        self.done.append(f"room for {cost}")
         yield
         self.done.append("room left")
 
-    def merge(self, partition: int, deltas: Any, sources: Any, heard: Any) -> Any:
+    def merge(self, partition: int, deltas: Any, watermarks: Any, active_sources: Any) -> Any:
         """Prepare a change of one row."""
         return SimpleNamespace(puts=[(b"key", b"row")], size=1, refused=0)
 
@@ -72,7 +73,7 @@ async def checkpoint(error: Exception | None) -> list[str]:
     """Let an agent count what waits; what was done, in order."""
     typed: Any = Table()
     agent = Counter(Settings.read({}), typed, Metrics())
-    pending: Any = SimpleNamespace(deltas=[], sources={}, heard=set(), offset=5, rows=3)
+    pending: Any = SimpleNamespace(deltas=[], watermarks={}, active_sources=set(), offset=5, rows=3)
     task: Any = PartitionTask(typed, error)
     try:
         await agent._checkpoint(task, pending)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 from agents.flush import Flusher
 
 if TYPE_CHECKING:
-    from tables.unflushed import FlushBatch
+    from tables.flush_batch import FlushBatch
 
 
 class HangingFlusher(Flusher):
     """One whose slices never end."""
 
-    async def _flush_slice(self, snapshot: FlushBatch, timeout_s: float | None) -> bool:
+    async def _flush_slice(self, batch: FlushBatch, timeout_s: float | None) -> bool:
         await asyncio.Event().wait()
         return False
 
 
 async def test_the_last_flush_waits_no_longer_than_it_may() -> None:
     """It tells what is left, though the flush before it still waits for Cassandra."""
-    table = SimpleNamespace(waiting=lambda: 3, owned={}, ranges=None)
+    table = SimpleNamespace(dirty_count=lambda: 3, owned={}, windows=None)
     flusher = HangingFlusher(table, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
     before = asyncio.create_task(flusher.flush_counts())
     await asyncio.sleep(0)

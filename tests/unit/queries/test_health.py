@@ -20,7 +20,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 1000.0
         self.away = 0.0
-        self.partition = SimpleNamespace(unflushed_since=None)
+        self.dirty = SimpleNamespace(since=None)
         self.task: Any = SimpleNamespace(partition=0, committed=(5, ""), next_offset=5)
         self.working = frozenset({0})
         self.stage: Any = SimpleNamespace(
@@ -37,7 +37,7 @@ class Bench:
             rebalancing_count=1,
             consumer_generation_id=3,
             stages=[self.stage],
-            table=SimpleNamespace(owned={0: self.partition}),
+            table=SimpleNamespace(owned={0: SimpleNamespace(dirty=self.dirty)}),
             settings=SimpleNamespace(flush_interval_ms=1000),
             sink=SimpleNamespace(nodes=SimpleNamespace(none_up_seconds=lambda: self.away)),
         )
@@ -100,9 +100,9 @@ def test_without_a_broker_a_worker_is_alive_but_not_ready(bench: Bench) -> None:
 
 def test_without_cassandra_a_worker_is_alive_but_not_ready(bench: Bench) -> None:
     """Rows that Cassandra leaves untaken for more than a minute are told, with their age."""
-    bench.partition.unflushed_since = int((time.time() - 50) * 1e6)
+    bench.dirty.since = int((time.time() - 50) * 1e6)
     assert bench.health.not_ready() == []
-    bench.partition.unflushed_since = int((time.time() - 100) * 1e6)
+    bench.dirty.since = int((time.time() - 100) * 1e6)
     assert bench.health.not_ready() == ["Cassandra has not taken changed rows for 100 s"]
     bench.task.next_offset = 9
     bench.later(2)

@@ -19,8 +19,8 @@ from app.metrics import Metrics
 from app.settings import Settings
 from tables import expiry
 from tables.expiry import apply_removal, next_removal
-from tables.partition import Partition
-from tables.unflushed import FlushBatch
+from tables.flush_batch import FlushBatch
+from tables.partition import PartitionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def table(tmp_path: Path) -> Iterator[WordCounts]:
     """A table that owns one partition, with windows of a minute, kept for two."""
     application = create_app({"WORDCOUNT_RETENTION": "2m"})
     application.conf.datadir = tmp_path
-    application.table.owned[0] = Partition()
+    application.table.owned[0] = PartitionState()
     yield application.table
     application.table.store.close(0)
 
@@ -65,9 +65,9 @@ def add(table: WordCounts, minute: int, *words: str) -> int:
 
 def flush(table: WordCounts) -> list[str]:
     """Let Cassandra take all that waits; its words."""
-    snapshot = FlushBatch(table)
-    found = [row.word for row in snapshot.rows()]
-    snapshot.settle([])
+    batch = FlushBatch(table)
+    found = [changed.word for changed in batch.take()]
+    batch.acknowledge([])
     return found
 
 
@@ -92,9 +92,9 @@ def test_a_step_takes_as_many_windows_as_it_has_room_for(
     add(table, 40, "new")
     assert expire(table) == 11  # 20 windows of 4 rows and one of 26, their own rows among them
     for _ in range(2):
-        assert table.windows() == {START + 40 * MINUTE: (1, 1)}
+        assert table.totals() == {START + 40 * MINUTE: (1, 1)}
         assert table.owned[0].expired == START + 20 * MINUTE + 1
-        assert list(table.store.prefixes(0)) == [table.ranges.prefix(START + 40 * MINUTE)]
+        assert list(table.store.prefixes(0)) == [table.windows.prefix(START + 40 * MINUTE)]
         table.owned[0] = table._loaded(0)
 
 
@@ -104,14 +104,14 @@ def test_rows_that_cassandra_lacks_do_not_go(table: WordCounts) -> None:
     add(table, 2, "c")
     flush(table)
     add(table, 1, "b")
-    table.owned[0].sources = {0: START + 10 * MINUTE}
+    table.owned[0].watermarks = {0: START + 10 * MINUTE}
     assert expire(table) == 1
-    assert set(table.windows()) == {START + MINUTE}
+    assert set(table.totals()) == {START + MINUTE}
     delta = WindowCounts(START + MINUTE, pa.array(["b"]), pa.array([1]))
     assert table.merge(0, [delta], {}).refused == 1
     assert flush(table) == ["b"]
     assert expire(table) == 1
-    assert table.windows() == {}
+    assert table.totals() == {}
 
 
 def count(table: WordCounts, *lines: tuple[int, int]) -> None:
@@ -120,19 +120,19 @@ def count(table: WordCounts, *lines: tuple[int, int]) -> None:
     pending = Pending(1000, 1000)
     for source, minute in lines:
         time = np.array([START + minute * MINUTE], np.int64)
-        mark = table.owned[0].sources.get(source, NO_WATERMARK)
-        assignment = table.ranges.assign(time, mark, now)
+        watermark = table.owned[0].watermarks.get(source, NO_WATERMARK)
+        assignment = table.windows.assign(time, watermark, now)
         counts = [WindowCounts(at, pa.array(["a"]), pa.array([1])) for at, _ in assignment.windows]
         [[message]] = pack(counts, 1, source, assignment.watermark)
         block: Any = SimpleNamespace(records=SimpleNamespace(values=[message]), next=1)
         pending.add([block])
-    table.apply(0, table.merge(0, pending.deltas, pending.sources, pending.heard), 0)
+    table.apply(0, table.merge(0, pending.deltas, pending.watermarks, pending.active_sources), 0)
     flush(table)
 
 
 def minutes(table: WordCounts) -> dict[int, int]:
     """How many words each window holds, by its minute after START."""
-    return {(at - START) // MINUTE: words for at, (words, _) in table.windows().items()}
+    return {(at - START) // MINUTE: words for at, (words, _) in table.totals().items()}
 
 
 def test_a_source_of_far_future_times_holds_no_window(table: WordCounts) -> None:
@@ -195,7 +195,7 @@ async def test_expiry_goes_on_for_as_long_as_counting_took(
     for minute in range(5):
         add(table, minute, "a")
     flush(table)
-    table.owned[0].sources = {0: START + 10 * MINUTE}
+    table.owned[0].watermarks = {0: START + 10 * MINUTE}
     task: Any = SimpleNamespace(partition=0, commit=commit)
     counter = Counter(Settings.read({}), table, Metrics())
     await counter._expire(task, seconds)
@@ -216,9 +216,9 @@ def test_versions_grow_where_all_windows_have_gone(
     flush(table)
     newest = add(table, 0, "old")
     flush(table)
-    table.owned[0].sources = {0: START + 10 * MINUTE}
+    table.owned[0].watermarks = {0: START + 10 * MINUTE}
     assert expire(table)
-    assert table.windows() == {}
+    assert table.totals() == {}
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now - 600 * 10**9)
     table.owned[0] = table._loaded(0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.memory import longer_bytes, unflushed_weight
-from tables.partition import ForgottenError, Partition
+from app.memory import dirty_cost, excess_bytes
+from tables.dirty_rows import DirtyRows, InheritedDirtyRows, RowsByKey
+from tables.partition import NotOwnedError, PartitionState
 from tables.rows import encode_rows
-from tables.unflushed import Counts, InheritedDirtyRows
 
 ROW = encode_rows(np.array([1]), 1)[0]
 
@@ -23,17 +23,17 @@ steps = st.lists(st.one_of(st.sets(keys, max_size=5), st.tuples(st.integers(1, 9
 
 def test_a_change_of_a_partition_that_is_owned_no_more_is_refused() -> None:
     """Recovery may have gone past it: the store's offset and rows would go back."""
-    own = Partition()
-    own.close()
-    with pytest.raises(ForgottenError), own.changing():
+    state = PartitionState()
+    state.close()
+    with pytest.raises(NotOwnedError), state.changing():
         pytest.fail("must not be reached")
 
 
 def test_a_partition_is_given_up_only_after_the_change_under_way() -> None:
     """What reads the store's offset next finds the one that stays."""
-    own, applied = Partition(), threading.Event()
-    closing = threading.Thread(target=own.close)
-    with own.changing():
+    state, applied = PartitionState(), threading.Event()
+    closing = threading.Thread(target=state.close)
+    with state.changing():
         closing.start()
         closing.join(0.05)
         assert closing.is_alive()
@@ -44,25 +44,24 @@ def test_a_partition_is_given_up_only_after_the_change_under_way() -> None:
 
 
 @given(st.sets(keys, max_size=5), steps)
-def test_what_waits_weighs_what_its_keys_do(left: set[bytes], given_steps: list[Any]) -> None:
-    """However rows come, change again, are taken, come back or are left by the owner before."""
-    own = Partition(version=1)
+def test_dirty_rows_cost_the_memory_of_their_keys(left: set[bytes], given_steps: list[Any]) -> None:
+    """This holds however rows come, change again, are taken, come back or are inherited."""
     found = sorted(left)
-    own.begin_with(
-        InheritedDirtyRows(lambda _, after: [(key, ROW) for key in found if key > after], [0], 0)
-    )
+    scan = lambda _, after: [(key, ROW) for key in found if key > after]  # noqa: E731
+    dirty = DirtyRows(1, 0, InheritedDirtyRows(scan, [0], 0))
     for step in given_steps:
         if isinstance(step, set):
-            own.add_unflushed(list(step), ((1, 1) for _ in step))
+            dirty.add(list(step), ((1, 1) for _ in step))
         else:
-            rows, fails = step
-            on_the_way = own.take_unflushed(rows)
-            assert_weight(own, on_the_way)
-            own.settle(dict(list(on_the_way.items())[1:]) if fails else {})
-        assert_weight(own, {})
+            limit, fails = step
+            in_flight = dirty.take(limit)
+            assert_cost(dirty, in_flight)
+            dirty.acknowledge(dict(list(in_flight.items())[1:]) if fails else {})
+        assert_cost(dirty, {})
 
 
-def assert_weight(own: Partition, on_the_way: Counts) -> None:
-    waiting = [*own.unflushed, *own._passing, *on_the_way]
-    assert own.waiting == len(waiting)
-    assert own.weight == unflushed_weight(len(waiting), longer_bytes(waiting))
+def assert_cost(dirty: DirtyRows, in_flight: RowsByKey) -> None:
+    """Compare the kept sums with those of all keys."""
+    held = [*dirty._changed, *dirty._passing, *in_flight]
+    assert len(dirty) == len(held)
+    assert dirty.cost == dirty_cost(len(held), excess_bytes(held))

@@ -55,10 +55,10 @@ def test_numbers_alone_are_kept(number: int) -> None:
 
 
 @given(st.integers(-(2**62), 2**62))
-def test_no_window_s_key_is_a_mark_s(start: int) -> None:
-    """The keys of marks are shorter than any key of a window."""
-    for mark in (rows.FLUSHED, rows.SOURCES, rows.EXPIRED):
-        assert len(mark) < rows.PREFIX_BYTES == len(Windows.prefix(start))
+def test_no_key_of_a_window_is_a_key_of_the_partition(start: int) -> None:
+    """The keys of the partition itself are shorter than any key of a window."""
+    for key in (rows.FLUSHED, rows.WATERMARKS, rows.EXPIRED):
+        assert len(key) < rows.PREFIX_BYTES == len(Windows.prefix(start))
 
 
 def test_a_broken_row_is_refused() -> None:

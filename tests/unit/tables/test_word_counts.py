@@ -12,16 +12,17 @@ import pytest
 
 from app import create_app
 from app.counting.partials import WindowCounts
-from tables import word_counts
-from tables.partition import Partition
+from tables import checkpoint, word_counts
+from tables.flush_batch import FlushBatch
+from tables.partition import PartitionState
+from tables.row_quota import RowQuota
 from tables.rows import decode_row
-from tables.unflushed import FlushBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from app.cassandra.rows import Row
+    from tables.flush_batch import ChangedCount
     from tables.word_counts import WordCounts
 
 WINDOW = 60_000
@@ -32,7 +33,7 @@ def table(tmp_path: Path) -> Iterator[WordCounts]:
     """A table that owns one partition, with nothing in it."""
     application = create_app({})
     application.conf.datadir = tmp_path
-    application.table.owned[0] = Partition()
+    application.table.owned[0] = PartitionState()
     yield application.table
     application.table.store.close(0)
 
@@ -51,17 +52,20 @@ def take_over(table: WordCounts) -> None:
     table.owned[0] = table._loaded(0)
 
 
-def flush(table: WordCounts, rows: int, fails: bool = False) -> list[Row]:
+def flush(table: WordCounts, rows: int, fails: bool = False) -> list[ChangedCount]:
     """Take a slice and settle it: all is written, or nothing."""
-    snapshot = FlushBatch(table, rows)
-    found = snapshot.rows()
-    snapshot.settle(None if fails else [])
+    batch = FlushBatch(table, rows)
+    found = batch.take()
+    if fails:
+        batch.put_back()
+    else:
+        batch.acknowledge([])
     return found
 
 
-def pairs(rows: list[Row]) -> list[tuple[int, str, int]]:
+def pairs(rows: list[ChangedCount]) -> list[tuple[int, str, int]]:
     """Window, word and count of rows, sorted."""
-    return sorted((row.window_start_ms, row.word, row.count) for row in rows)
+    return sorted((row.window_start, row.word, row.count) for row in rows)
 
 
 def test_versions_grow_where_the_clock_of_the_next_owner_is_behind(
@@ -78,15 +82,15 @@ def test_versions_grow_where_the_clock_of_the_next_owner_is_behind(
 def test_rows_go_in_slices_and_count_as_flushed_when_the_last_is_there(table: WordCounts) -> None:
     """However many rows wait, a slice is what is on its way; the version moves with the last."""
     version = add(table, 0, *(f"word{number}" for number in range(10)))
-    own = table.owned[0]
+    state = table.owned[0]
     first = flush(table, 7)
-    assert (len(first), own.waiting, own.flushed) == (7, 3, 0)
+    assert (len(first), len(state.dirty), state.dirty.flushed) == (7, 3, 0)
     later = add(table, WINDOW, "more")
     second = flush(table, 7)
-    assert (len(second), own.flushed) == (3, version)
+    assert (len(second), state.dirty.flushed) == (3, version)
     assert {row.word for row in first + second} == {f"word{number}" for number in range(10)}
     assert pairs(flush(table, 7)) == [(WINDOW, "more", 1)]
-    assert (own.waiting, own.flushed) == (0, later)
+    assert (len(state.dirty), state.dirty.flushed) == (0, later)
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
@@ -96,13 +100,13 @@ def test_a_slice_of_long_words_has_fewer_rows(table: WordCounts, taken_over: boo
     version = add(table, 0, *words, "short")
     if taken_over:
         take_over(table)
-    own = table.owned[0]
+    state = table.owned[0]
     slices = []
-    while own.flushed < version:
+    while state.dirty.flushed < version:
         slices.append(flush(table, 100))
         assert len(slices[-1]) <= 11
     assert {row.word for rows in slices for row in rows} == words | {"short"}
-    assert (own.waiting, own.weight) == (0, 0)
+    assert (len(state.dirty), state.dirty.cost) == (0, 0)
 
 
 def test_a_slice_that_is_not_written_stays(table: WordCounts) -> None:
@@ -110,10 +114,10 @@ def test_a_slice_that_is_not_written_stays(table: WordCounts) -> None:
     add(table, 0, "a", "b", "b")
     assert pairs(flush(table, 9, fails=True)) == [(0, "a", 1), (0, "b", 2)]
     version = add(table, 0, "b")
-    assert table.owned[0].flushed == 0
+    assert table.owned[0].dirty.flushed == 0
     assert pairs(flush(table, 9)) == [(0, "a", 1), (0, "b", 2)]
     assert pairs(flush(table, 9)) == [(0, "b", 3)]
-    assert table.owned[0].flushed == version
+    assert table.owned[0].dirty.flushed == version
 
 
 def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts) -> None:
@@ -123,7 +127,7 @@ def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts)
     add(table, 0, "new", *(f"w{number}" for number in range(5)))
     add(table, WINDOW, *(f"x{number}" for number in range(4)))
     take_over(table)
-    own = table.owned[0]
+    state = table.owned[0]
     add(table, 2 * WINDOW, "later")
     found = [pairs(flush(table, 4)) for _ in range(4)]
     expected = [(0, "new", 1), *((0, f"w{n}", 2) for n in range(5))]
@@ -131,17 +135,17 @@ def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts)
     assert sorted(row for some in found for row in some if row[0] < 2 * WINDOW) == expected
     assert (2 * WINDOW, "later", 1) in [row for some in found for row in some]
     flush(table, 4)
-    assert (own.waiting, own.flushed) == (0, own.version)
+    assert (len(state.dirty), state.dirty.flushed) == (0, state.version)
 
 
 def test_the_partition_that_waits_longest_comes_first(table: WordCounts) -> None:
     """Rows that come all the time in one partition don't keep those of another waiting."""
-    table.owned[1] = Partition()
+    table.owned[1] = PartitionState()
     for number in range(3):
         add(table, 0, f"w{number}", f"x{number}")
-        table.owned[1].unflushed = {table.ranges.key(0, b"other"): (1, 1)}
+        table.owned[1].dirty.add([table.windows.key(0, b"other")], [(1, 1)])
         flush(table, 2)
-    assert table.owned[1].waiting == 0
+    assert len(table.owned[1].dirty) == 0
 
 
 def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: WordCounts) -> None:
@@ -150,7 +154,7 @@ def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: Word
     take_over(table)
     for _ in range(5):
         assert len(flush(table, 10, fails=True)) == 10
-        assert table.owned[0].waiting == 10
+        assert len(table.owned[0].dirty) == 10
 
 
 def test_many_windows_at_once_are_counted_as_one_after_the_other(
@@ -164,23 +168,26 @@ def test_many_windows_at_once_are_counted_as_one_after_the_other(
     ]
     seen = []
     for few in (10**9, 8):
-        monkeypatch.setattr(word_counts, "MAX_SEPARATE_SETS", few)
+        monkeypatch.setattr(checkpoint, "MAX_SEPARATE_SETS", few)
         add(table, 0, "é", "é")
         table.apply(0, table.merge(0, deltas, {}), 0)
         table.apply(0, table.merge(0, deltas[:9], {}), 0)
-        rows = {key: row[0] for key, row in table.owned[0].unflushed.items()}
+        rows = {
+            table.windows.key(changed.window_start, changed.word.encode()): changed.count
+            for changed in FlushBatch(table, 10**6).take()
+        }
         stored = {k: decode_row(v)[0] for n in range(30) for k, v in table.rows_of(0, n * WINDOW)}
         assert rows == stored
-        seen.append((rows, table.windows()))
+        seen.append((rows, table.totals()))
         table.store.close(0)
         table.store.reset_state()
-        table.owned[0] = Partition()
+        table.owned[0] = PartitionState()
     assert seen[0] == seen[1]
 
 
 def test_tops_of_few_windows_are_kept(table: WordCounts) -> None:
     """The words of a window that was asked for long ago are sought anew, and found."""
-    most = table.ranges.open_windows + word_counts.SPARE_TOPS
+    most = table.windows.open_windows + word_counts.SPARE_TOPS
     for number in range(most + 3):
         add(table, number * WINDOW, "a", "b", "b")
         assert table.top(number * WINDOW, 1) == [("b", 2)]
@@ -192,37 +199,37 @@ def test_the_top_of_a_large_window_is_sought_in_pieces(
     table: WordCounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the same whether the rows are looked at at once or a few at a time."""
-    monkeypatch.setattr(word_counts, "SCAN_ROWS", 3)
+    monkeypatch.setattr(word_counts, "TOP_SCAN_ROWS", 3)
     add(table, 0, *(f"w{number}" for number in range(20) for _ in range(number)))
     assert table.top(0, 3) == [("w19", 19), ("w18", 18), ("w17", 17)]
 
 
 async def test_rows_of_long_words_take_more_room(table: WordCounts) -> None:
     """With words of any length, what waits for Cassandra takes no more than its share."""
-    table.shares = table.shares._replace(unflushed_rows=20)
+    quota = RowQuota(20, table.dirty_cost)
     add(table, 0, "a", "b" * 5000)
 
     async def change() -> None:
-        async with table.room(2):
+        async with quota.reserve(2):
             pass
 
     changed = asyncio.create_task(change())
     await asyncio.sleep(0.01)
     assert not changed.done()
     flush(table, 99)
-    table.flushed()
+    quota.recheck()
     await asyncio.wait_for(changed, 5)
 
 
 async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: WordCounts) -> None:
     """Changes that come at the same moment have room together, or one waits until rows are gone."""
-    table.shares = table.shares._replace(unflushed_rows=10)
+    quota = RowQuota(10, table.dirty_cost)
     add(table, 0, *(f"word{number}" for number in range(4)))
     entered: list[str] = []
     leave = asyncio.Event()
 
     async def change(name: str, rows: int) -> None:
-        async with table.room(rows):
+        async with quota.reserve(rows):
             entered.append(name)
             await leave.wait()
 
@@ -232,13 +239,13 @@ async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: Word
     await asyncio.sleep(0.01)
     assert entered == ["a"]  # 4 wait and 6 come: the one of 2 would be too many
     flush(table, 3)
-    table.flushed()
+    quota.recheck()
     await asyncio.sleep(0.01)
     assert entered == ["a", "b"]  # 1 waits, 8 come: c is too many, and d does not pass it by
     leave.set()
     flush(table, 10)
-    table.flushed()
+    quota.recheck()
     await asyncio.wait_for(asyncio.gather(*changes), 5)
     assert entered == ["a", "b", "c", "d"]
-    async with table.room(10):
+    async with quota.reserve(10):
         pass

@@ -8,41 +8,43 @@ import numpy as np
 import pytest
 from rocksdict import DbClosedError
 
+from agents import resave
+from agents.resave import Resaver
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.counting.windows import Windows
-from tables import resave, rows
-from tables.partition import Partition
-from tables.resave import Resaver
+from tables import rows
+from tables.dirty_rows import DirtyRows
+from tables.partition import PartitionState
 from tables.rows import WindowTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RANGES = Windows(60_000, None, 60_000, 3_600_000)
+WINDOWS = Windows(60_000, None, 60_000, 3_600_000)
 
 
 class Table:
     """Two partitions with 25 words in each of two windows."""
 
     def __init__(self) -> None:
-        self.ranges = RANGES
-        self.owned = {number: Partition(version=9) for number in (0, 1)}
+        self.windows = WINDOWS
+        self.owned = {number: PartitionState(dirty=DirtyRows(9)) for number in (0, 1)}
         self.stored: dict[int, dict[bytes, bytes]] = {}
-        for number, own in self.owned.items():
-            own.windows = {0: WindowTotals(1, 1, 9), 60_000: WindowTotals(1, 1, 9)}
+        for number, state in self.owned.items():
+            state.totals = {0: WindowTotals(1, 1, 9), 60_000: WindowTotals(1, 1, 9)}
             keys = [
-                RANGES.key(start, f"w{word:02}-{number}".encode())
-                for start in own.windows
+                WINDOWS.key(start, f"w{word:02}-{number}".encode())
+                for start in state.totals
                 for word in range(25)
             ]
             values = rows.encode_rows(np.arange(len(keys)), 7)
             self.stored[number] = dict(zip(keys, values, strict=True))
-        self.store = self
 
-    def scan(self, partition: int, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows from `low` up to and without `high`, in order."""
+    def rows_of(self, partition: int, start: int, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows of a window after a key, in order."""
         stored = self.stored[partition]
-        return ((key, stored[key]) for key in sorted(stored) if low <= key < high)
+        prefix = WINDOWS.prefix(start)
+        return ((key, stored[key]) for key in sorted(stored) if key > after and key[:8] == prefix)
 
     def top_of(self, partition: int, start: int, n: int) -> tuple[int, list[tuple[str, int]]]:
         """One word."""
@@ -75,7 +77,7 @@ class Sink:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resave, "STEP_ROWS", 10)
-    monkeypatch.setattr(resave, "PAUSE_S", 0.0)
+    monkeypatch.setattr(resave, "PAUSE_SECONDS", 0.0)
 
 
 def saved(sink: Sink) -> set[tuple[str, int, int, int]]:
@@ -84,7 +86,7 @@ def saved(sink: Sink) -> set[tuple[str, int, int, int]]:
 
 def all_of(table: Table) -> set[tuple[str, int, int, int]]:
     return {
-        (key[8:].decode(), RANGES.start_of(key), *rows.decode_row(value))
+        (key[8:].decode(), WINDOWS.start_of(key), *rows.decode_row(value))
         for stored in table.stored.values()
         for key, value in stored.items()
     }
@@ -121,16 +123,16 @@ async def test_a_row_that_fits_no_column_does_not_keep_the_others_out() -> None:
 async def test_a_partition_that_goes_in_the_middle_of_a_step_is_left_to_its_next_owner() -> None:
     """Its store is closed under the step; the other partition is saved all the same."""
     table, sink = Table(), Sink()
-    scan = table.scan
+    rows_of = table.rows_of
 
-    def close(partition: int, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def close(partition: int, start: int, after: bytes) -> Iterator[tuple[bytes, bytes]]:
         if partition == 0 and sink.written:
             del table.owned[0]
-            table.store.scan = scan  # type: ignore[method-assign]
+            table.rows_of = rows_of  # type: ignore[method-assign]
             raise DbClosedError
-        return scan(partition, low, high)
+        return rows_of(partition, start, after)
 
-    table.store.scan = close  # type: ignore[method-assign]
+    table.rows_of = close  # type: ignore[method-assign]
     await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
     assert {row for row in saved(sink) if row[0].endswith("-1")} == {
         row for row in all_of(table) if row[0].endswith("-1")
