@@ -30,7 +30,7 @@ from tests.integration.conftest import Stream
 if TYPE_CHECKING:
     from tests.integration.conftest import RunningWorker
 
-__all__ = ["Report", "Text", "query_through_a_rebalance", "count_text"]
+__all__ = ["Report", "Text", "count_text", "query_through_a_rebalance"]
 
 MINUTE = 60_000
 AT_ONCE = 16
