@@ -23,7 +23,7 @@ BATCH = 1000
 class Numbers(Source):
     """Batches of a thousand bytes, as many as there are permits for."""
 
-    volatile = True
+    replayable = False
 
     def __init__(self, number: int, *, waits: bool = True, fails: bool = False) -> None:
         super().__init__()
