@@ -1,4 +1,4 @@
-"""The documented import path of the client for actors in other processes."""
+"""The documented import path of RemoteActor, the client for senders in other processes."""
 
 from __future__ import annotations
 

@@ -19,15 +19,15 @@ __all__ = ["actor"]
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    help="Take messages of other processes there: a JSON value a line (port 0: a free one).",
+    help="Receive messages of other processes there: a JSON value a line (port 0: a free one).",
 )
 @common.buffered("name")
 @common.rate
 def actor(name: str, *, listen: str | None) -> Source:
     """Send the lines that an actor stores, until Ctrl-C.
 
-    CLASS is a subclass of app.sources.actor.StreamingActor; MODULE is looked for here first. See
-    "Actors" in docs/sources.md.
+    CLASS is a subclass of app.sources.actor.StreamingActor. The current directory is the first
+    place to search for MODULE. See "Actors" in docs/sources.md.
     """
     from app.sources.actor import StreamingActor
     from app.sources.actor.source import ActorSource

@@ -1,4 +1,4 @@
-"""`faust -A app produce socket`: lines over TCP."""
+"""`faust -A app produce socket`: lines over TCP, as a client or as a server."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["socket"]
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="Clients that are read at a time; others wait.",
+    help="Most clients to read at a time; others wait.",
 )
 @common.buffered("host", "port", "listen")
 @common.rate
 def socket(host: str, port: int, *, listen: bool, connections: int) -> Source:
-    """Connect to HOST and PORT and send the lines that come from there, until Ctrl-C.
+    """Connect to HOST and PORT and send the lines that arrive from there, until Ctrl-C.
 
-    A server that is away, refuses or closes is connected to again, after 0.1 s to 15 s. When a
-    connection closes in the middle of a line, what had come of it counts as a line.
+    If the server is away, refuses or closes, the producer connects again after 0.1 s to 15 s. When
+    a connection closes in the middle of a line, the part that arrived counts as a line.
     """
-    from app.sources.tcp.client import SocketSource
-    from app.sources.tcp.server import ListeningSource
+    from app.sources.tcp.client import TcpClientSource
+    from app.sources.tcp.server import TcpServerSource
 
     if listen:
-        return ListeningSource(host, port, connections)
+        return TcpServerSource(host, port, connections)
     if port == 0:
-        raise click.BadParameter("0 goes with --listen", param_hint="PORT")
-    return SocketSource(host, port)
+        raise click.BadParameter("0 needs --listen", param_hint="PORT")
+    return TcpClientSource(host, port)

@@ -1,4 +1,4 @@
-"""Lines that actors send: an actor of the user's own, or one in another process."""
+"""The source of `produce actor`: an actor of the user, messages from threads and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actors: objects that get typed messages, one at a time, and store lines into the stream."""
+"""The base class of actors: they receive typed messages, one at a time, and store lines."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ T = TypeVar("T")
 
 
 class StreamingActor(Generic[T]):
-    r"""Gets messages of the type T and stores lines.
+    r"""Receives messages of the type T and stores lines.
 
-    A subclass names T and overrides `receive`; it is made without arguments:
+    A subclass names T and overrides `receive`. The source creates it without arguments:
 
         class Reader(StreamingActor[str]):
             def receive(self, message: str) -> None:
                 self.store(message)
 
-    All its methods run in one thread, one at a time. When one raises, the message is lost, and a
-    new actor of the class takes the place of this one, with the messages that wait for it.
+    All methods run in one thread, one at a time. When a method raises, the source skips that
+    message, and a new actor of the class takes the place of this one, with the waiting messages.
     """
 
     ref: pykka.ActorRef[Any]
-    """Where messages to this actor go, from any thread; it outlives the actor itself."""
+    """The address of this actor, for any thread; it stays valid when a new actor takes over."""
 
     _store: Callable[[tuple[bytes | str, ...]], None]
 
     def started(self) -> None:
-        """Called before the first message."""
+        """Prepare for messages; called before the first one."""
 
     def receive(self, message: T) -> None:
-        """Take a message."""
+        """Process a message."""
         raise NotImplementedError
 
     def stopped(self) -> None:
-        """Called when the source ends, or before another takes this one's place."""
+        """Release resources; called when the source ends or before a new actor takes the place."""
 
     def store(self, *lines: bytes | str) -> None:
-        """Put lines into the stream; waits while Kafka is too far behind."""
+        """Send lines to Kafka; waits while Kafka is too far behind."""
         self._store(lines)
 
 
 def message_type(actor: type[StreamingActor[Any]]) -> type:
-    """The type that an actor declares. Raises ConfigurationError if it declares none."""
+    """Return the declared message type. Raises ConfigurationError if there is none."""
     for base in actor.__mro__:
         for declared in getattr(base, "__orig_bases__", ()):
             if get_origin(declared) is StreamingActor:
@@ -60,6 +60,6 @@ def message_type(actor: type[StreamingActor[Any]]) -> type:
                 if isinstance(found, type):
                     return found
     raise ConfigurationError(
-        f"{actor.__name__} does not say what messages it gets: "
+        f"{actor.__name__} declares no message type: "
         "derive it from StreamingActor[str], or of another type"
     )

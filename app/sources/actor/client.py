@@ -1,4 +1,4 @@
-"""Sends messages to an actor of another process, at least once."""
+"""The client that sends messages to an actor in another process, at least once."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import Any, Self
 
 __all__ = ["RemoteActor"]
 
-_MOST_WAITING = 20_000
-_MESSAGES_BETWEEN_LOOKS = 100
-"""To look for answers costs about as much as to send a message."""
+_MAX_UNACKNOWLEDGED = 20_000
+_MESSAGES_BETWEEN_POLLS = 100
+"""A poll for answers costs about as much as sending a message."""
 
 _ANSWER_BYTES = 4096
-_SECONDS_BETWEEN_TRIES = 0.2
+_SECONDS_BETWEEN_ATTEMPTS = 0.2
 
 
 class RemoteActor:
-    """An actor that `produce actor MODULE:CLASS --listen HOST:PORT` runs; a context manager.
+    """The address of an actor in `produce actor MODULE:CLASS --listen HOST:PORT`.
 
-    Messages that were not acknowledged when a connection broke are sent again over the next one.
+    A context manager. After a connection broke, the client sends the unacknowledged messages again
+    over the next connection.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
         self._peer: socket.socket | None = None
-        self._waiting: deque[bytes] = deque()
-        self._done = 0
+        self._unacknowledged: deque[bytes] = deque()
+        self._acknowledged = 0
         self._answers = b""
 
     def __enter__(self) -> Self:
@@ -40,15 +41,15 @@ class RemoteActor:
         self.close()
 
     def tell(self, message: Any) -> None:
-        """Send what JSON can say, or a dataclass; waits while 20,000 are not acknowledged."""
+        """Send a JSON value or a dataclass; waits while 20,000 messages are unacknowledged."""
         if dataclasses.is_dataclass(message) and not isinstance(message, type):
             message = dataclasses.asdict(message)
         line = json.dumps(message).encode() + b"\n"
-        if len(self._waiting) % _MESSAGES_BETWEEN_LOOKS == 0:
-            self._catch_up()
-        while len(self._waiting) >= _MOST_WAITING:
-            self._hear()
-        self._waiting.append(line)
+        if len(self._unacknowledged) % _MESSAGES_BETWEEN_POLLS == 0:
+            self._drain_answers()
+        while len(self._unacknowledged) >= _MAX_UNACKNOWLEDGED:
+            self._wait_for_answer()
+        self._unacknowledged.append(line)
         with suppress(OSError):
             if self._peer is not None:
                 self._peer.sendall(line)
@@ -56,9 +57,9 @@ class RemoteActor:
         self._connect()
 
     def flush(self) -> None:
-        """Wait until Kafka has what the actor stored of every message."""
-        while self._waiting:
-            self._hear()
+        """Wait until Kafka has the lines that the actor stored for every message."""
+        while self._unacknowledged:
+            self._wait_for_answer()
 
     def close(self) -> None:
         """Close the connection; call `flush` before."""
@@ -66,47 +67,48 @@ class RemoteActor:
             self._peer.close()
             self._peer = None
 
-    def _hear(self) -> None:
-        """Wait for an answer and take it in."""
+    def _wait_for_answer(self) -> None:
+        """Wait for an answer and process it; reconnect if the connection has ended."""
         answer = b""
         with suppress(OSError):
             answer = self._peer.recv(_ANSWER_BYTES) if self._peer is not None else b""
         if answer:
-            self._take_in(answer)
+            self._process(answer)
         else:
             self._connect()
 
-    def _catch_up(self) -> None:
-        """Take in the answers that are there already; close a connection that has ended."""
+    def _drain_answers(self) -> None:
+        """Process the answers that have arrived; close a connection that has ended."""
         if self._peer is None:
             return
         with suppress(OSError):
             try:
                 while answer := self._peer.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT):
-                    self._take_in(answer)
+                    self._process(answer)
             except BlockingIOError:
                 return
         self.close()
 
-    def _take_in(self, answer: bytes) -> None:
+    def _process(self, answer: bytes) -> None:
+        # An answer is the number of messages of this connection that Kafka has; see `server`.
         *whole, self._answers = (self._answers + answer).split(b"\n")
-        for done in map(int, whole):
-            while self._done < done:
-                self._waiting.popleft()
-                self._done += 1
+        for acknowledged in map(int, whole):
+            while self._acknowledged < acknowledged:
+                self._unacknowledged.popleft()
+                self._acknowledged += 1
 
     def _connect(self) -> None:
-        """Connect, however long it takes, and send what waits."""
+        """Retry until connected, then send the unacknowledged messages."""
         while True:
-            # What was acknowledged before the connection broke must not be sent again.
-            self._catch_up()
+            # Answers may have arrived before the connection broke: skip those messages.
+            self._drain_answers()
             self.close()
             try:
                 self._peer = socket.create_connection(self._address, 10)
                 self._peer.settimeout(None)
-                self._done, self._answers = 0, b""
-                self._peer.sendall(b"".join(self._waiting))
+                self._acknowledged, self._answers = 0, b""
+                self._peer.sendall(b"".join(self._unacknowledged))
             except OSError:
-                time.sleep(_SECONDS_BETWEEN_TRIES)
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
             else:
                 return

@@ -1,7 +1,7 @@
-"""Lets other processes send messages to an actor: a JSON value a line, over TCP.
+"""The TCP server that receives messages for an actor from other processes, a JSON value a line.
 
-The answers are lines, too: how many of the connection's messages are done with, since Kafka has
-every line that the actor stored of them. A message without such an answer may be sent again.
+An answer is a line with a number N: Kafka has every line that the actor stored for the first N
+messages of the connection. The sender may send a message without such an answer again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from app.sources.progress import say
 from app.sources.tcp.connection import (
     SECONDS_AFTER_A_FAILED_ACCEPT,
     cant_accept,
+    enable_keepalive,
     others_wait,
     reason,
-    watch_for_death,
 )
 from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.sources.actor.source import ActorSource
 
 __all__ = ["ActorServer"]
@@ -35,7 +37,7 @@ _CONNECTIONS = 100
 
 
 class ActorServer:
-    """Accepts connections, each read by a thread of its own."""
+    """Accepts connections and reads each in a thread of its own."""
 
     def __init__(self, source: ActorSource, host: str, port: int) -> None:
         self._source = source
@@ -44,7 +46,7 @@ class ActorServer:
         self._free = threading.Semaphore(_CONNECTIONS)
         self._connections: set[_Connection] = set()
         self._acknowledged = 0
-        self._notices = ThrottledOutput()
+        self._output = ThrottledOutput()
         self._stopped = threading.Event()
 
     async def open(self) -> None:
@@ -60,15 +62,15 @@ class ActorServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def acknowledge(self, number: int) -> None:
-        """Kafka has all stores up to this number."""
+        """Answer the messages whose stores, up to this number, Kafka has."""
         self._acknowledged = number
         for connection in list(self._connections):
             connection.acknowledge(number)
 
     def stop(self) -> None:
-        """Take no more messages; go on to acknowledge those that came."""
+        """Read no more messages; acknowledgements of received messages continue."""
         self._stopped.set()
-        with contextlib.suppress(OSError):  # to close it would not wake who waits in accept
+        with contextlib.suppress(OSError):  # close alone does not wake the thread in accept
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         for connection in list(self._connections):
@@ -84,14 +86,14 @@ class ActorServer:
     def _accept(self) -> None:
         while not self._stopped.is_set():
             if not self._free.acquire(blocking=False):
-                self._notices.say("full", others_wait(_CONNECTIONS))
+                self._output.say("full", others_wait(_CONNECTIONS))
                 self._free.acquire()
             try:
                 peer, address = self._server.accept()
             except OSError as error:
                 self._free.release()
                 if not self._stopped.is_set():
-                    self._notices.say("failed", cant_accept(error))
+                    self._output.say("failed", cant_accept(error))
                     self._stopped.wait(SECONDS_AFTER_A_FAILED_ACCEPT)
                 continue
             name = f"{address[0]}:{address[1]}"
@@ -101,10 +103,10 @@ class ActorServer:
         connection = _Connection(peer)
         self._connections.add(connection)
         try:
-            watch_for_death(peer)
+            enable_keepalive(peer)
             with peer.makefile("rb") as lines:
                 while line := _line(lines):
-                    connection.taken(self._hand_over(line, name))
+                    connection.received(self._deliver(line, name))
                     connection.acknowledge(self._acknowledged)
             connection.wait_until_acknowledged(self._stopped.is_set)
         except OSError as error:
@@ -114,8 +116,8 @@ class ActorServer:
             peer.close()
             self._free.release()
 
-    def _hand_over(self, line: bytes, name: str) -> int:
-        """The number of the store that the message is done with."""
+    def _deliver(self, line: bytes, name: str) -> int:
+        """Pass the message to the actor; return the number of the newest store after it."""
         try:
             message = _message(line, self._source.type)
         except (ValueError, TypeError, RecursionError) as error:
@@ -126,7 +128,7 @@ class ActorServer:
 
 
 class _Connection:
-    """A peer, and which of its messages are not acknowledged yet."""
+    """A connection and its unacknowledged messages, each as the number of its last store."""
 
     def __init__(self, peer: socket.socket) -> None:
         self.peer = peer
@@ -134,7 +136,7 @@ class _Connection:
         self._waiting: deque[int] = deque()
         self._done = 0
 
-    def taken(self, number: int) -> None:
+    def received(self, number: int) -> None:
         with self._lock:
             self._waiting.append(number)
 
@@ -145,19 +147,19 @@ class _Connection:
                 self._waiting.popleft()
                 self._done += 1
             if self._done > before:
-                # A peer that has gone or does not listen must not hold up the others.
+                # A peer that is gone or reads no answers must not block the others.
                 with contextlib.suppress(OSError):
                     self.peer.send(b"%d\n" % self._done, socket.MSG_DONTWAIT)
             self._lock.notify_all()
 
-    def wait_until_acknowledged(self, given_up: Any) -> None:
+    def wait_until_acknowledged(self, stopped: Callable[[], bool]) -> None:
         with self._lock:
-            while self._waiting and not given_up():
+            while self._waiting and not stopped():
                 self._lock.wait(0.5)
 
 
 def _line(lines: BinaryIO) -> bytes:
-    """The next line, or the beginning of one that is too long: it counts as one message, too."""
+    """Read a line; of one that is too long, return the beginning, since it counts as a message."""
     line = lines.readline(_LONGEST_MESSAGE)
     rest = line
     while len(rest) == _LONGEST_MESSAGE and not rest.endswith(b"\n"):
@@ -166,9 +168,9 @@ def _line(lines: BinaryIO) -> bytes:
 
 
 def _message(line: bytes, wanted: type) -> object:
-    """What a line says. Raises ValueError, TypeError, RecursionError."""
+    """Decode the message in a line. Raises ValueError, TypeError, RecursionError."""
     if not line.endswith(b"\n"):
-        raise ValueError(f"is longer than {_LONGEST_MESSAGE} bytes, or broke off")
+        raise ValueError(f"is longer than {_LONGEST_MESSAGE} bytes, or incomplete")
     value = json.loads(line)
     if dataclasses.is_dataclass(wanted) and isinstance(value, dict):
         return wanted(**value)

@@ -1,4 +1,4 @@
-"""The Pykka actor that has the thread and the mailbox, while the user's actors in it may crash."""
+"""The Pykka actor with the thread and the mailbox; the user's actors in it may crash."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["Shell"]
 
 _MAILBOX = 10_000
-"""Messages that may wait for the actor; then whoever sends one waits."""
+"""Most messages that wait for the actor; then the senders wait."""
 
 
 class Shell(pykka.ThreadingActor):
-    """Hands messages to an actor, and to another of its class when that one has crashed.
+    """Passes messages to an actor, and creates a new actor of the class after a crash.
 
-    Pykka's own way, to stop an actor that raises, would lose the messages that wait for it. The
-    reply to a message is the number of the newest store when it was done with.
+    Pykka itself stops an actor that raises, which would lose the messages in the mailbox. The
+    reply to a message is the number of the newest store after the actor has processed it.
     """
 
     use_daemon_thread = True
@@ -39,10 +39,10 @@ class Shell(pykka.ThreadingActor):
 
     def on_start(self) -> None:
         """Start the actor."""
-        self._renew()
+        self._create_actor()
 
     def on_receive(self, message: Any) -> int:
-        """Hand a message on, if it is of the actor's type."""
+        """Pass a message on if it has the actor's type."""
         if self._actor is not None and self._source.check(message):
             try:
                 self._actor.receive(message)
@@ -51,7 +51,7 @@ class Shell(pykka.ThreadingActor):
         return self._source.newest
 
     def on_stop(self) -> None:
-        """Let the actor end."""
+        """Stop the actor."""
         actor, self._actor = self._actor, None
         if actor is None:
             return
@@ -63,9 +63,9 @@ class Shell(pykka.ThreadingActor):
     def _replace(self, error: Exception) -> None:
         self.on_stop()
         if self._source.crashed(error):
-            self._renew()
+            self._create_actor()
 
-    def _renew(self) -> None:
+    def _create_actor(self) -> None:
         while True:
             try:
                 self._actor = self._source.make(self.actor_ref)

@@ -1,4 +1,4 @@
-"""Runs an actor as a source: its mailbox, its supervision, what it stores."""
+"""The source that runs an actor: it restarts the actor after crashes and yields its lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ActorSource"]
 
 _STORED = 10_000
-"""Stores that may wait for Kafka; then the actor waits."""
+"""Most stores that wait for Kafka; then the actor waits."""
 
 _STORES_A_BATCH = 1000
 _RESTARTS = 10
@@ -32,10 +32,10 @@ _RESTARTS_SECONDS = 60.0
 
 
 class ActorSource(Source):
-    """What an actor stores, until it is stopped or crashes too often.
+    """Yields the lines that an actor stores, until it is stopped or crashes too often.
 
-    Messages come by `StreamingActor.ref`, and with an `address` from other processes, which hear
-    when Kafka has what the actor stored of them. Methods from `store` on are for its thread.
+    Messages come through `StreamingActor.ref`, and with an `address` from other processes, which
+    get an answer when Kafka has the lines. The actor's thread calls the methods from `store` on.
     """
 
     replayable = False
@@ -57,7 +57,7 @@ class ActorSource(Source):
         """The number of the newest store."""
         self._wake = asyncio.Event()
         self._crashes: deque[float] = deque(maxlen=_RESTARTS)
-        self._given_up = ""
+        self._final_error = ""
         self._ended = self._closed = False
 
     async def open(self) -> None:
@@ -70,16 +70,17 @@ class ActorSource(Source):
             say(f"Listening on {self._server.host}:{self._server.port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield what the actor stores; once stopped, what it makes of the messages it has."""
+        """Yield stored lines; once stopped, also those of the messages in the mailbox."""
         stopping = asyncio.create_task(self._end_when_stopped())
         try:
             while True:
+                # Read `_ended` before the queue: what the actor stored last is then in the queue.
                 self._wake.clear()
                 ended = self._ended
                 while (batch := self._next()) is not None:
                     yield batch
-                if self._given_up:
-                    raise SourceError(self._given_up)
+                if self._final_error:
+                    raise SourceError(self._final_error)
                 if ended:
                     return
                 await self._wake.wait()
@@ -87,12 +88,12 @@ class ActorSource(Source):
             stopping.cancel()
 
     async def acknowledge(self, position: object) -> None:
-        """Tell senders in other processes how far Kafka has their messages."""
+        """Answer the senders in other processes whose messages Kafka has."""
         if self._server is not None and isinstance(position, int):
             self._server.acknowledge(position)
 
     async def close(self) -> None:
-        """Stop the actor, whatever waits for it."""
+        """Stop the actor without waiting for its mailbox."""
         self._closed = True
         if self._server is not None:
             self._server.close()
@@ -103,7 +104,7 @@ class ActorSource(Source):
         await self.stopping.wait()
         if self._server is not None:
             self._server.stop()
-        # A thread of its own, which nobody waits for: the mailbox may be full, the actor may hang.
+        # In a daemon thread without a join: the mailbox may be full, the actor may hang.
         threading.Thread(target=self._stop_actor, daemon=True).start()
 
     def _stop_actor(self) -> None:
@@ -117,7 +118,7 @@ class ActorSource(Source):
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def _next(self) -> Batch | None:
-        """What is stored, as one batch."""
+        """Join waiting stores into one batch; None if there are none."""
         batches: list[Batch] = []
         while len(batches) < _STORES_A_BATCH and not self._stored.empty():
             batches.append(self._stored.get_nowait())
@@ -128,7 +129,7 @@ class ActorSource(Source):
         return Batch(text, lines, position=batches[-1].position)
 
     def store(self, lines: tuple[bytes | str, ...]) -> None:
-        """Let lines wait for Kafka; waits itself while too many do."""
+        """Queue lines for Kafka; waits while the queue is full."""
         self.newest = next(self._numbers)
         batch = Batch.of(lines, position=self.newest)
         while not self._closed:
@@ -140,33 +141,34 @@ class ActorSource(Source):
             return
 
     def check(self, message: object) -> bool:
-        """Whether the actor gets such messages; says so if not."""
+        """Return whether the message has the actor's type; report a wrong one."""
         if isinstance(message, self.type):
             return True
-        self.refuse(f"{self._actor.__name__} gets {self.type.__name__}, not {message!r:.60}")
+        self.refuse(f"{self._actor.__name__} expects {self.type.__name__}, not {message!r:.60}")
         return False
 
     def refuse(self, why: str) -> None:
-        """Leave a message out, aloud."""
+        """Report and count a skipped message."""
         self.failures += 1
-        say(f"Error: {why}; the message is left out")
+        say(f"Error: {why}; skipping the message")
 
     def crashed(self, error: BaseException) -> bool:
-        """The actor raised; whether another is to take its place."""
+        """Report that the actor raised; return whether a new actor may take its place."""
         now = time.monotonic()
         self.failures += 1
         name = self._actor.__name__
-        what = f"{name} crashed: {type(error).__name__}: {error}"
+        problem = f"{name} crashed: {type(error).__name__}: {error}"
         if len(self._crashes) == _RESTARTS and now < self._crashes[0] + _RESTARTS_SECONDS:
-            self._given_up = f"{what}; for the {_RESTARTS + 1}th time in a minute, so it ends"
+            self._final_error = f"{problem}; for the {_RESTARTS + 1}th time in a minute, so it ends"
             self._wake_up()
             return False
         self._crashes.append(now)
-        say(f"Error: {what}; its message is left out, another {name} takes its place")
+        say(f"Error: {problem}; skipping its message, a new {name} takes its place")
         return True
 
     def make(self, ref: Any) -> StreamingActor[Any]:
-        """An actor that has started."""
+        """Create and start an actor."""
+        # Set after creation: a user's class may have an __init__, which takes no arguments.
         actor = self._actor()
         actor.ref = ref
         actor._store = self.store  # noqa: SLF001 - not for subclasses

@@ -13,7 +13,7 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Headers, Source
 from app.sources.event_time import sane
 from app.sources.flume.thrift import Call, Event, MalformedError, Status, decode, refuse, reply
-from app.sources.tcp.connection import watch_for_death
+from app.sources.tcp.connection import enable_keepalive
 from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class FlumeSource(Source):
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        watch_for_death(writer.get_extra_info("socket"))
+        enable_keepalive(writer.get_extra_info("socket"))
         while not self.stopping.is_set():
             size = int.from_bytes(await reader.readexactly(4), "big")
             if size > self._frame_bytes:

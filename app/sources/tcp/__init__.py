@@ -1,1 +1,1 @@
-"""Lines over TCP: a client that connects, and a server that listens."""
+"""Sources of lines over TCP: a client that connects, and a server that listens."""

@@ -1,4 +1,4 @@
-"""What all TCP connections have in common: their lines, their death, and when none can be had."""
+"""Functions that all TCP sources share: reading lines, keep-alive, and texts of messages."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 __all__ = [
     "SECONDS_AFTER_A_FAILED_ACCEPT",
     "cant_accept",
+    "enable_keepalive",
     "lines_of",
     "others_wait",
     "reason",
-    "watch_for_death",
 ]
 
 SECONDS_AFTER_A_FAILED_ACCEPT = 1.0
-"""Too many files are open, say: those of others, perhaps."""
+"""The pause before the next accept. Most often the process has too many open files."""
 
 
 async def lines_of(peer: socket.socket, stopping: asyncio.Event) -> AsyncIterator[Batch]:
     """Yield the lines of a non-blocking socket; a last line without a newline counts.
 
-    Reads only when it is asked for more, so the peer feels it when Kafka is behind. When stopped,
-    it takes what the kernel holds by then. Raises OSError for a connection that broke off, after
-    the lines that came before.
+    Reads only when the caller requests the next batch, so TCP slows the peer down while Kafka is
+    behind. When stopped, reads the bytes that the kernel has received by then. Raises OSError if
+    the connection broke, after the lines that came before.
     """
     cutter = LineCutter()
     broken: OSError | None = None
@@ -51,38 +51,38 @@ async def lines_of(peer: socket.socket, stopping: asyncio.Event) -> AsyncIterato
                 yield batch
     except OSError as error:
         broken = error
-    # Nobody can read it again: what came of a line counts, however the connection ended.
+    # The bytes can't be read again: an incomplete line counts, however the connection ended.
     for batch in cutter.finish():
         yield batch
     if broken is not None:
         raise broken
 
 
-def watch_for_death(peer: socket.socket) -> None:
-    """Let the kernel ask, after a minute of silence, whether the peer is there at all."""
+def enable_keepalive(peer: socket.socket) -> None:
+    """Make the kernel probe a peer that was silent for a minute; the default is two hours."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
+        if hasattr(socket, name):  # macOS lacks TCP_KEEPIDLE
             peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def reason(error: OSError) -> str:
-    """What went wrong, in a few words."""
+    """Describe an error in a few words."""
     return error.strerror or (os.strerror(error.errno) if error.errno else "it does not answer")
 
 
 def cant_accept(error: OSError) -> str:
-    """What to say before the pause."""
-    return f"can't accept a connection: {reason(error)}; trying again"
+    """The message before the pause."""
+    return f"can't accept a connection: {reason(error)}; retrying"
 
 
 def others_wait(connections: int) -> str:
-    """What to say when as many are connected as are read at a time."""
+    """The message when the limit of connections is reached."""
     return f"{connections} connections are open; others wait until one of them closes"
 
 
 def _unread(peer: socket.socket) -> int:
-    """Bytes that the kernel holds for us."""
+    """Bytes that the kernel has received and the process has not read."""
     number = array.array("i", [0])
     fcntl.ioctl(peer, termios.FIONREAD, number)
     return number[0]

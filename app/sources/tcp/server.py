@@ -1,4 +1,4 @@
-"""TCP clients that send lines: many at once, read in turn."""
+"""The source of `produce socket --listen`: a TCP server that reads many clients in turn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from app.sources.progress import say
 from app.sources.tcp.connection import (
     SECONDS_AFTER_A_FAILED_ACCEPT,
     cant_accept,
+    enable_keepalive,
     lines_of,
     others_wait,
     reason,
-    watch_for_death,
 )
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
     from app.sources.base import Batch
 
-__all__ = ["ListeningSource"]
+__all__ = ["TcpServerSource"]
 
 _BACKLOG = 1024
 
 
-class ListeningSource(Source):
-    """The lines of all clients that connect, without end.
+class TcpServerSource(Source):
+    """Yields the lines of all clients that connect, without end.
 
-    At most `connections` are read at a time, a chunk of each in turn; others wait, unread, until
-    one of them closes. What had come of a line when its client closed counts as one.
+    The source reads at most `connections` clients at a time, a chunk of each in turn. Further
+    clients wait, unread, until one of them closes. An incomplete line at the end of a connection
+    counts as a line.
     """
 
     replayable = False
@@ -43,12 +44,13 @@ class ListeningSource(Source):
         self._address = (host, port)
         self._free = asyncio.Semaphore(connections)
         self._connections = connections
-        # Whoever has a batch waits here for its turn: one chunk of each connection, no more.
+        # A queue of one: each reader waits with its batch until it is its turn, so a fast client
+        # holds one chunk in memory and can't keep a slow one from its turn.
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(1)
         self._readers: set[asyncio.Task[None]] = set()
         self._server: socket.socket | None = None
         self.port = port
-        """The port that it listens on, once it is open."""
+        """The port on which the open source listens."""
 
     async def open(self) -> None:
         """Listen."""
@@ -63,7 +65,7 @@ class ListeningSource(Source):
         say(f"Listening on {self._address[0]}:{self.port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield lines as they come."""
+        """Yield lines as they arrive."""
         accepting = asyncio.create_task(self._accept())
         try:
             while (batch := await self._batches.get()) is not None:
@@ -75,22 +77,23 @@ class ListeningSource(Source):
             await asyncio.gather(accepting, *self._readers, return_exceptions=True)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Close the listening socket."""
         if self._server is not None:
             self._server.close()
 
     async def _accept(self) -> None:
-        """Accept connections until stopped; then wait for those that are being read."""
+        """Accept connections until stopped; then wait until the open ones are read."""
         assert self._server is not None, "open comes first"  # noqa: S101 - for mypy
         stopped = asyncio.create_task(self.stopping.wait())
         while not self.stopping.is_set():
-            connecting = asyncio.create_task(self._next(self._server))
+            connecting = asyncio.create_task(self._accept_next(self._server))
             await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             connecting.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
         await self._batches.put(None)
 
-    async def _next(self, server: socket.socket) -> None:
+    async def _accept_next(self, server: socket.socket) -> None:
+        """Accept one connection when the limit allows it, and start its reader."""
         if self._free.locked():
             say(others_wait(self._connections))
         await self._free.acquire()
@@ -114,11 +117,11 @@ class ListeningSource(Source):
     async def _read(self, peer: socket.socket, name: str) -> None:
         with closing(peer):
             try:
-                watch_for_death(peer)
+                enable_keepalive(peer)
                 async for batch in lines_of(peer, self.stopping):
                     await self._batches.put(batch)
             except OSError as error:
-                say(f"{name}: {reason(error)}; what had come of it counts")
+                say(f"{name}: {reason(error)}; an incomplete line counts as a line")
 
 
 def _listen(host: str, port: int) -> socket.socket:

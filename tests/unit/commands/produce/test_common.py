@@ -77,7 +77,7 @@ def test_every_source_explains_itself(source: str) -> None:
         (["custom", "json:No"], "json has no class No"),
         (["custom", "json"], "is not of the form MODULE:CLASS"),
         (["custom", "app.sources.sample:SampleSource", "x", "y"], "can't be made of"),
-        (["actor", "app.sources.actor.actor:StreamingActor"], "does not say what messages it gets"),
+        (["actor", "app.sources.actor.actor:StreamingActor"], "declares no message type"),
         (["actor", "json:JSONDecoder", "--listen", "nowhere"], "is not of the form HOST:PORT"),
         (["directory", "/no/such/directory"], "can't be listed: No such file"),
         (["zeromq", "nowhere"], "can't connect to nowhere: Invalid argument"),

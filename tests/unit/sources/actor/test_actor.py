@@ -1,4 +1,4 @@
-"""Actors store what they are sent, one message at a time, and are replaced when they crash."""
+"""Actors process one message at a time, store lines, and are replaced after a crash."""
 
 import asyncio
 import errno
@@ -25,18 +25,18 @@ from tests.collecting import Collected, collecting
 
 
 class Echo(StreamingActor[str]):
-    """Stores what it gets."""
+    """Stores each message as a line."""
 
     def receive(self, message: str) -> None:
-        """Store it, or crash."""
+        """Store the message, or crash."""
         if message == "crash":
-            raise ValueError("as told")
+            raise ValueError("as sent")
         self.store(message)
 
 
 @dataclass
 class Reading:
-    """A message of a type of its own."""
+    """A message of a type that the test defines."""
 
     sensor: str
     value: float
@@ -46,24 +46,24 @@ class Sensors(StreamingActor[Reading]):
     """Stores readings, two lines each."""
 
     def receive(self, message: Reading) -> None:
-        """Store it."""
+        """Store the reading."""
         self.store(message.sensor, f"{message.value}")
 
 
 class Stillborn(StreamingActor[int]):
-    """Can't start."""
+    """Fails to start."""
 
     def started(self) -> None:
         """Crash."""
         raise RuntimeError("never")
 
 
-class Untyped(StreamingActor):  # type: ignore[type-arg] - that is what is wrong with it
-    """Does not say what it gets."""
+class Untyped(StreamingActor):  # type: ignore[type-arg] - the mistake under test
+    """Declares no message type."""
 
 
 async def test_actors_get_messages_of_many_threads() -> None:
-    """Each once."""
+    """Each message of each thread is stored once."""
     source = ActorSource(Echo)
     async with collecting(source) as collected:
 
@@ -82,21 +82,21 @@ async def test_actors_get_messages_of_many_threads() -> None:
 
 
 async def test_a_crashed_actor_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
-    """Only the message that it crashed on is left out, and one of a wrong type."""
+    """The source skips only the message of the crash, and one of a wrong type."""
     source = ActorSource(Echo)
     async with collecting(source) as collected:
         for message in ("1", "crash", "2", 3, "4"):
             source.ref.tell(message)
         await collected.expect(b"1", b"2", b"4")
     said = capsys.readouterr().err
-    assert "Echo crashed: ValueError: as told; its message is left out" in said
-    assert "Echo gets str, not 3" in said
+    assert "Echo crashed: ValueError: as sent; skipping its message" in said
+    assert "Echo expects str, not 3" in said
     assert source.failures == 2
 
 
 @pytest.mark.parametrize("actor", [Echo, Stillborn])
 async def test_an_actor_that_crashes_too_often_ends_the_source(actor: type[Echo]) -> None:
-    """What it stored until then is there."""
+    """The source yields the lines that it stored before."""
     source = ActorSource(actor)
     await source.open()
     if actor is Echo:
@@ -111,7 +111,7 @@ async def test_an_actor_that_crashes_too_often_ends_the_source(actor: type[Echo]
 
 
 async def test_a_stopped_actor_empties_its_mailbox() -> None:
-    """What was sent before is stored."""
+    """Messages that were sent before the stop are stored."""
     source = ActorSource(Echo)
     async with collecting(source) as collected:
         for number in range(5000):
@@ -126,10 +126,10 @@ def _send(port: int, start: int, end: int) -> None:
         actor.flush()
 
 
-async def test_other_processes_hear_when_kafka_has_their_messages(
+async def test_other_processes_get_an_answer_once_kafka_has_their_messages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Several send at once; one that is killed harms no other."""
+    """Several processes send at once; one that dies harms no other."""
     source = ActorSource(Echo, ("127.0.0.1", 0))
     processes = multiprocessing.get_context("spawn")
     async with collecting(source) as collected:
@@ -152,7 +152,7 @@ async def test_other_processes_hear_when_kafka_has_their_messages(
 
 
 async def test_messages_over_tcp_are_json_of_the_type(capsys: pytest.CaptureFixture[str]) -> None:
-    """A dataclass is made of an object; what does not fit is left out, and said."""
+    """An object becomes a dataclass; the source skips and reports messages that do not fit."""
     source = ActorSource(Sensors, ("127.0.0.1", 0))
     async with collecting(source) as collected:
         port = int(capsys.readouterr().err.rsplit(":", 1)[1])
@@ -167,9 +167,9 @@ async def test_messages_over_tcp_are_json_of_the_type(capsys: pytest.CaptureFixt
 async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A line of 100 MB, one of brackets alone, NUL and what is not UTF-8 are left out.
+    """A line of 100 MB, one of brackets alone, NUL and invalid UTF-8 are skipped.
 
-    Each is answered as one message, so that the peer's count is right and it sends none again.
+    Each is answered as one message. So the count of the peer is right, and it sends none again.
     """
     source = ActorSource(Echo, ("127.0.0.1", 0))
     async with collecting(source) as collected:
@@ -187,7 +187,7 @@ async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
 
 
 class Answering:
-    """A server that answers as a test tells it; `RemoteActor` connects to it."""
+    """A server that a test controls; a `RemoteActor` connects to it."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -195,19 +195,19 @@ class Answering:
         self.actor = RemoteActor(*self._server.getsockname())
 
     def accept(self) -> tuple[socket.socket, BinaryIO]:
-        """The next connection, and its lines."""
+        """Accept a connection; return it with its lines."""
         peer, _ = self._server.accept()
         peer.settimeout(20)
         return peer, peer.makefile("rb")
 
     def answer(self, peer: socket.socket, done: int) -> None:
-        """Answer, and wait until the answer has arrived."""
+        """Send an answer, and wait until it has arrived."""
         peer.sendall(b"%d\n" % done)
         assert self.actor._peer is not None
         self.actor._peer.recv(1, socket.MSG_PEEK)
 
     def abort(self, peer: socket.socket, lines: BinaryIO) -> None:
-        """Close as a killed process does, and wait until the actor's kernel knows."""
+        """Reset the connection as a killed process does, and wait until the client has it."""
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         lines.close()
         peer.close()
@@ -217,7 +217,7 @@ class Answering:
         assert poll.poll(20_000)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the client and the server."""
         self.actor.close()
         self._server.close()
 
@@ -229,21 +229,21 @@ def answering() -> Iterator[Answering]:
     made.close()
 
 
-def test_answers_are_taken_in_while_messages_are_sent(answering: Answering) -> None:
-    """Not only once there is no room for more."""
+def test_answers_are_processed_while_messages_are_sent(answering: Answering) -> None:
+    """The client does not wait until its limit of unacknowledged messages is reached."""
     answering.actor.tell(0)
     peer, lines = answering.accept()
     for number in range(1, 100):
         answering.actor.tell(number)
     answering.answer(peer, 99)
     answering.actor.tell(100)
-    assert list(answering.actor._waiting) == [b"99\n", b"100\n"]
+    assert list(answering.actor._unacknowledged) == [b"99\n", b"100\n"]
     assert [int(lines.readline()) for _ in range(101)] == list(range(101))
     answering.abort(peer, lines)
 
 
-def test_what_was_acknowledged_is_not_sent_again(answering: Answering) -> None:
-    """Though nobody had read the answer when the connection broke."""
+def test_acknowledged_messages_are_not_sent_again(answering: Answering) -> None:
+    """An answer that was not read before the connection broke counts, too."""
     for number in range(3):
         answering.actor.tell(number)
     peer, lines = answering.accept()
@@ -256,27 +256,27 @@ def test_what_was_acknowledged_is_not_sent_again(answering: Answering) -> None:
 
 
 class Exhausted:
-    """A listening socket that no connection can be accepted from."""
+    """A listening socket whose accept always fails."""
 
     def __init__(self) -> None:
-        self.tries = 0
+        self.attempts = 0
 
     def accept(self) -> None:
-        """As it fails when the process has as many files open as it may."""
-        self.tries += 1
+        """Fail as at the limit of open files."""
+        self.attempts += 1
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def shutdown(self, how: int) -> None:
-        """Nothing is connected."""
+        """Do nothing: no connection exists."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no socket is open."""
 
 
-def test_connections_that_cant_be_accepted_are_tried_again_after_a_pause(
+def test_a_failed_accept_is_retried_after_a_pause(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What holds the files does not get a busy neighbour besides; one line says why."""
+    """The thread does not retry in a busy loop; one line reports the reason."""
     server = ActorServer(ActorSource(Echo), "127.0.0.1", 0)
     server._server = exhausted = Exhausted()  # type: ignore[assignment] - a stand-in
     accepting = threading.Thread(target=server._accept)
@@ -285,15 +285,15 @@ def test_connections_that_cant_be_accepted_are_tried_again_after_a_pause(
     server.stop()
     accepting.join(20)
     assert not accepting.is_alive()
-    assert 0 < exhausted.tries < 10
+    assert 0 < exhausted.attempts < 10
     (said,) = capsys.readouterr().err.splitlines()
-    assert said == "can't accept a connection: Too many open files; trying again"
+    assert said == "can't accept a connection: Too many open files; retrying"
 
 
 async def test_dead_peers_give_their_places_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The kernel asks a silent one whether it is there; who has no place waits, and it is said."""
+    """The kernel probes silent peers; a peer beyond the limit waits, and stderr reports it."""
     monkeypatch.setattr(actor_server, "_CONNECTIONS", 1)
     source = ActorSource(Echo, ("127.0.0.1", 0))
     async with collecting(source) as collected:
@@ -315,7 +315,7 @@ async def test_dead_peers_give_their_places_back(
     assert "1 connections are open; others wait" in capsys.readouterr().err
 
 
-def test_an_actor_says_what_it_gets() -> None:
-    """One that does not is a mistake."""
+def test_an_actor_must_declare_its_message_type() -> None:
+    """An actor without a declared type is a wrong argument."""
     with pytest.raises(ConfigurationError, match=r"derive it from StreamingActor\[str\]"):
         ActorSource(Untyped)

@@ -18,7 +18,7 @@ from app.sources.flume import source as flume
 from app.sources.flume import thrift as flume_thrift
 from app.sources.flume.source import FlumeSource, _batches, _event_time, _Request, _Room
 from app.sources.flume.thrift import Call, Event, Status, reply
-from app.sources.tcp.connection import watch_for_death
+from app.sources.tcp.connection import enable_keepalive
 
 NOW_MS = 1_750_000_000_000
 
@@ -151,10 +151,10 @@ async def test_dead_peers_give_their_places_back(monkeypatch: pytest.MonkeyPatch
     silences: list[int] = []
 
     def watch(peer: socket.socket) -> None:
-        watch_for_death(peer)
+        enable_keepalive(peer)
         silences.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
 
-    monkeypatch.setattr(flume, "watch_for_death", watch)
+    monkeypatch.setattr(flume, "enable_keepalive", watch)
     source = FlumeSource("127.0.0.1", 0)
     await source.open()
     assert source._server is not None

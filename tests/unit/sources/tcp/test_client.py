@@ -1,22 +1,19 @@
-"""Lines over TCP: a server that is connected to, and clients that connect."""
+"""A TCP client source reads the lines of a server and reconnects."""
 
 import asyncio
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from app.errors import UnavailableError
-from app.sources.tcp.client import SocketSource
-from app.sources.tcp.server import ListeningSource
+from app.sources.tcp.client import TcpClientSource
 from tests.collecting import Collected, collecting
 
 
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
-    """A server that serves nobody yet."""
+    """A listening socket without connections."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
         yield listening
@@ -27,18 +24,8 @@ async def accept(server: socket.socket) -> socket.socket:
     return peer
 
 
-async def send(port: int, data: bytes) -> None:
-    """Connect, send and close."""
-
-    def run() -> None:
-        with socket.create_connection(("127.0.0.1", port), 20) as peer:
-            peer.sendall(data)
-
-    await asyncio.to_thread(run)
-
-
 def send_until_stuck(peer: socket.socket) -> int:
-    """Send until nobody takes more; the bytes that were taken."""
+    """Send until the peer reads no more; return the number of bytes sent."""
     sent = 0
     with contextlib.suppress(TimeoutError):
         while True:
@@ -46,14 +33,14 @@ def send_until_stuck(peer: socket.socket) -> int:
     return sent
 
 
-def source_of(server: socket.socket) -> SocketSource:
-    return SocketSource(*server.getsockname())
+def source_of(server: socket.socket) -> TcpClientSource:
+    return TcpClientSource(*server.getsockname())
 
 
-async def test_a_server_that_closes_is_connected_to_again(
+async def test_the_source_reconnects_to_a_server_that_closes(
     server: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Half a line at the close counts as one, as Spark has it; stderr tells what happens."""
+    """An incomplete line counts as a line, as in Spark; stderr reports both events."""
     async with collecting(source_of(server)) as collected:
         with await accept(server) as peer:
             peer.sendall(b"1\n2\nhalf")
@@ -62,11 +49,11 @@ async def test_a_server_that_closes_is_connected_to_again(
             await collected.expect(b"1", b"2", b"half", b"3")
     said = capsys.readouterr().err
     assert "has closed the connection; retrying" in said
-    assert "is there again" in said
+    assert "is connected again" in said
 
 
-async def test_a_connection_that_is_reset_counts_what_came(server: socket.socket) -> None:
-    """A peer that dies takes nothing of what was received with it."""
+async def test_an_incomplete_line_of_a_reset_connection_counts(server: socket.socket) -> None:
+    """Received bytes survive the death of the peer."""
     async with collecting(source_of(server)) as collected:
         with await accept(server) as peer:
             peer.sendall(b"1\nhalf")
@@ -75,11 +62,13 @@ async def test_a_connection_that_is_reset_counts_what_came(server: socket.socket
         await collected.expect(b"1", b"half")
 
 
-async def test_a_server_that_refuses_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """One line says so; when it is there, its lines come."""
+async def test_the_source_retries_while_a_server_refuses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line reports it; once the server listens, its lines arrive."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         host, port = gone.getsockname()
-    async with collecting(SocketSource(host, port)) as collected:
+    async with collecting(TcpClientSource(host, port)) as collected:
         await collected.until(lambda: "Connection refused" in capsys.readouterr().err)
         with socket.create_server((host, port)) as server:
             server.settimeout(20)
@@ -88,8 +77,8 @@ async def test_a_server_that_refuses_is_waited_for(capsys: pytest.CaptureFixture
                 await collected.expect(b"1")
 
 
-async def test_a_stopped_source_takes_what_the_kernel_holds(server: socket.socket) -> None:
-    """What has arrived is taken in, a line that has begun counts; it ends though nobody closes."""
+async def test_a_stopped_source_reads_what_the_kernel_has_received(server: socket.socket) -> None:
+    """Received bytes are read, an incomplete line counts; the end needs no close by the peer."""
     collected = Collected(source := source_of(server))
     running = asyncio.create_task(collected.run())
     with await accept(server) as peer:
@@ -116,7 +105,7 @@ async def test_bytes_of_any_kind_and_a_line_of_100_mb_pass(server: socket.socket
 
 
 async def test_slow_reading_slows_the_sender_down(server: socket.socket) -> None:
-    """Nothing is read that nobody asks for."""
+    """The source reads only while its next batch is requested."""
     source = source_of(server)
     batches = source.batches()
     waiting = asyncio.ensure_future(anext(batches))
@@ -126,70 +115,3 @@ async def test_slow_reading_slows_the_sender_down(server: socket.socket) -> None
         assert sent < 100_000_000
         await waiting
         await batches.aclose()
-
-
-async def test_many_clients_are_read_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each of their lines comes once, whole, though more connect than are read at a time."""
-    source = ListeningSource("127.0.0.1", 0, connections=5)
-    async with collecting(source) as collected:
-        peers = [socket.create_connection(("127.0.0.1", source.port), 20) for _ in range(20)]
-        for n, peer in enumerate(peers):
-            peer.sendall(b"".join(b"%d %d\n" % (n, line) for line in range(1000)))
-        await collected.until(lambda: collected.number == 5000)
-        for peer in peers:
-            peer.close()
-        await collected.until(lambda: collected.number == 20_000)
-    expected = [b"%d %d" % (n, line) for n in range(20) for line in range(1000)]
-    assert sorted(collected.lines) == sorted(expected)
-    assert "others wait until one of them closes" in capsys.readouterr().err
-
-
-async def test_a_client_that_stalls_or_sends_garbage_harms_no_other() -> None:
-    """Each has a turn of its own."""
-    source = ListeningSource("127.0.0.1", 0, connections=3)
-    async with collecting(source) as collected:
-        with socket.create_connection(("127.0.0.1", source.port)) as stalling:
-            stalling.sendall(b"begun")
-            await send(source.port, bytes(range(11, 256)) * 1000 + b"\n")
-            await send(source.port, b"fine\n")
-            await collected.until(lambda: collected.number == 2)
-            assert b"fine" in collected.lines
-    assert b"begun" in collected.lines
-
-
-async def test_a_fast_client_leaves_a_slow_one_its_turn() -> None:
-    """A line of the slow one is there long before the fast one is through."""
-    source = ListeningSource("127.0.0.1", 0)
-    await source.open()
-    batches = source.batches()
-    stop = threading.Event()
-
-    def flood() -> None:
-        peer = socket.create_connection(("127.0.0.1", source.port), 20)
-        with peer, contextlib.suppress(ConnectionError):  # it may be cut off when all is over
-            while not stop.is_set():
-                peer.sendall(b"fast\n" * 100_000)
-
-    flooding = asyncio.create_task(asyncio.to_thread(flood))
-    await anext(batches)
-    await send(source.port, b"slow\n")
-    seen = 0
-    async for batch in batches:
-        seen += 1
-        if b"slow" in batch.text:
-            break
-    assert seen < 200
-    stop.set()
-    source.stop()
-    async for _ in batches:
-        pass
-    await flooding
-    await source.close()
-
-
-async def test_a_port_in_use_is_said() -> None:
-    """One line, status 1."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        host, port = taken.getsockname()
-        with pytest.raises(UnavailableError, match=f"can't listen on {host}:{port}: Address"):
-            await ListeningSource(host, port).open()
