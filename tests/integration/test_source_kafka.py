@@ -207,6 +207,6 @@ async def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
     await fill(1, 10)
     again = copy("--to-end").start()
     assert again.end()["status"] == 1
-    assert "was made anew; copy it with another --group" in again.said
+    assert "the topic was recreated; copy it with another --group" in again.said
     new = copy("--to-end", "--group", "new").start()
     assert new.end()["lines"] == 10, new.said

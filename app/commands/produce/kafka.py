@@ -33,20 +33,22 @@ __all__ = ["kafka"]
 @click.option(
     "--group",
     type=Parsed("NAME", parsers.topic),
-    help="Name of this copy: one of another name begins anew [default: {WORDCOUNT_ID}-copy].",
+    help="Name of this copy: another name starts a new copy [default: {WORDCOUNT_ID}-copy].",
 )
-@click.option("--to-end", is_flag=True, help="End where the topic ends now; without: go on.")
+@click.option(
+    "--to-end", is_flag=True, help="End where the topic ends now [default: wait for new lines]."
+)
 @common.rate
 def kafka(
     *, brokers: tuple[str, ...] | None, from_topic: str, group: str | None, to_end: bool
 ) -> Source:
     """Copy the lines of a Kafka topic, of this cluster or another, each exactly once.
 
-    Lines keep their times, headers and order by partition. Where the copy has got to is written
-    in the transactions of the lines themselves: killed and started again, it goes on right there.
+    Lines keep their times, headers and order by partition. The position of the copy is written in
+    the transactions of the lines: when it is killed and restarted, it resumes exactly there.
     """
     from app.settings import Settings
-    from app.sources.kafka import KafkaSource
+    from app.sources.kafka.source import KafkaSource
 
     settings = Settings.read(os.environ)
     topic = click.get_current_context().params["topic"]

@@ -1,4 +1,4 @@
-"""Records of a topic become batches of its partition keys, and a copy goes on where it was."""
+"""A copy turns the records of a topic into batches, and resumes where it ended."""
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -8,15 +8,15 @@ import pytest
 from aiokafka import TopicPartition
 
 from app.errors import ConfigurationError
-from app.sources.base import Batch, Position, SourceError
-from app.sources.kafka import KafkaSource
+from app.sources.base import Batch, Position
+from app.sources.kafka.source import KafkaSource
 
 PARTITION = TopicPartition("raw", 3)
 
 
 @dataclass
 class Record:
-    """What a consumer hands over, as far as a copy looks at it."""
+    """A record of a consumer, with the attributes that a copy reads."""
 
     offset: int
     value: bytes | None
@@ -26,7 +26,7 @@ class Record:
 
 def source() -> KafkaSource:
     made = KafkaSource(["a:9092"], "raw", group="copy", target=(["b:9092"], "lines"))
-    made._cluster = "cluster-a"
+    made._cluster_id = "cluster-a"
     return made
 
 
@@ -36,7 +36,7 @@ def batches(*records: Record) -> list[Batch]:
 
 
 def test_records_alike_share_a_batch_with_a_position() -> None:
-    """By time and headers; each position lies behind the last record, whatever it holds."""
+    """Records of one time and headers share it; the position lies behind the last record."""
 
     def position(offset: int) -> Position:
         return Position("kafka copy raw 3 cluster-a", {"offset": offset})
@@ -54,31 +54,15 @@ def test_records_alike_share_a_batch_with_a_position() -> None:
     ]
 
 
-def test_a_record_without_a_value_has_no_line_but_is_passed() -> None:
-    """A position comes along without lines."""
+def test_a_record_without_a_value_has_a_position_but_no_line() -> None:
+    """The copy moves past the record, and sends no line for it."""
     (batch,) = batches(Record(7, None, -1))
     assert (batch.lines, batch.text, batch.timestamp_ms) == (0, b"", None)
     assert batch.position == Position("kafka copy raw 3 cluster-a", {"offset": 8})
 
 
-@pytest.mark.parametrize(("known", "expected"), [(5, 10), (10, 10), (15, 15), (20, 20)])
-def test_what_was_deleted_is_counted_and_passed(
-    known: int, expected: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Retention may be faster than a copy that was not running."""
-    assert source()._within(PARTITION, known, 10, {PARTITION: 20}) == expected
-    gone = "5 messages of partition 3 of topic raw are gone" in capsys.readouterr().err
-    assert gone == (known == 5)
-
-
-def test_a_partition_that_ends_before_the_copy_is_another_one() -> None:
-    """The topic was made anew."""
-    with pytest.raises(SourceError, match="ends at 20, but was copied up to 21"):
-        source()._within(PARTITION, 21, 10, {PARTITION: 20})
-
-
 async def test_a_topic_is_not_copied_to_itself() -> None:
-    """It would have no end."""
+    """Such a copy would have no end."""
     itself = KafkaSource(["a:9092", "b:9092"], "raw", group="copy", target=(["b:9092"], "raw"))
     with pytest.raises(ConfigurationError, match="raw would be copied to itself without end"):
         await itself._refuse_itself()
@@ -86,44 +70,44 @@ async def test_a_topic_is_not_copied_to_itself() -> None:
 
 
 class Consumer:
-    """Stands in for Kafka: one fetch of two partitions."""
+    """A stand-in for a consumer: each fetch returns records of two partitions."""
 
-    def __init__(self, done: list[str]) -> None:
-        self._done = done
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
 
     async def getmany(self, **_: object) -> dict[TopicPartition, list[Record]]:
-        """Records once."""
-        self._done.append("fetch")
+        """Return the records."""
+        self._calls.append("fetch")
         return {
             PARTITION: [Record(0, b"a", 1), Record(1, b"b", 2), Record(2, b"c", 3)],
             TopicPartition("raw", 1): [Record(0, b"d", 1)],
         }
 
 
-async def test_a_look_at_the_partitions_comes_before_a_fetch(
+async def test_partitions_are_listed_before_a_fetch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It seeks to what was taken in so far: records that were fetched before would come twice."""
-    made, done = source(), list[str]()
-    monkeypatch.setattr(made, "_consumer", Consumer(done))
+    """The listing seeks; records that were fetched before it would come twice."""
+    made, calls = source(), list[str]()
+    monkeypatch.setattr(made, "_consumer", Consumer(calls))
 
-    async def look() -> None:
-        done.append("look")
+    async def add_partitions() -> None:
+        calls.append("list")
 
-    monkeypatch.setattr(made, "_look", look)
-    monkeypatch.setattr(made, "_looked", float("-inf"))
+    monkeypatch.setattr(made, "_add_partitions", add_partitions)
+    monkeypatch.setattr(made, "_listed_at", float("-inf"))
     async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
         await anext(batches)
-    assert done == ["look", "fetch"]
+    assert calls == ["list", "fetch"]
 
 
-async def test_all_but_the_last_record_of_a_partition_are_followed_at_once(
+async def test_all_batches_of_a_partition_but_the_last_announce_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So that a record of one line costs no task; the loop gets its turn between partitions."""
+    """So a record of one line costs no task; the event loop runs between partitions."""
     made = source()
     monkeypatch.setattr(made, "_consumer", Consumer([]))
-    monkeypatch.setattr(made, "_looked", float("inf"))
+    monkeypatch.setattr(made, "_listed_at", float("inf"))
     async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
         at_hand = [(await anext(batches), made.at_hand)[1] for _ in range(4)]
     assert at_hand == [True, True, False, False]
