@@ -1,4 +1,18 @@
-"""Topic producers: each source of lines in a file of its own, one delivering end for all.
+"""Topic producers: sources of lines, and the delivery of their lines to Kafka.
 
-`base` is the contract of a source, `delivery` brings its lines to Kafka, `run` joins the two.
+A part, and what it is for:
+
+- `base`: the contract of a source; start here to write one
+- `run`: runs a source until it ends, from its arguments to the last acknowledgement
+- `progress`, `throttled_output`: what a run prints on stderr
+- `transforms`, `event_time`: changes to batches on their way: rate, event times
+- `delivery`: packs lines into messages and sends them, with or without transactions
+- `buffer`: keeps lines that can't be read again in memory and on disk until Kafka has them
+- `files`, `tcp`, `actor`, `flume`, `x`, `kafka`: sources of several modules, a folder each
+- `bluesky`, `sample`, `stdin`, `zeromq`: sources of one module
+- `loading`: classes of the user, for `produce actor` and `produce custom`
+- `descriptor`, `line_splitter`, `backoff`, `reconnecting`, `extras`: tools that sources share
+- `actor_client`: the documented import path of the client for actors
+
+The commands are in `app/commands/produce`, a module for each source.
 """

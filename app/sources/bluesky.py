@@ -1,4 +1,4 @@
-"""Posts of the Bluesky network by Jetstream: public, without an account, from a cursor on."""
+"""The source of `produce bluesky`: public posts from Jetstream, resumed at a cursor."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _POSTS = "app.bsky.feed.post"
 _MESSAGE_BYTES = 16 << 20
 _HEARTBEAT_SECONDS = 20.0
 _CLOSED = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED)
-_REFUSED_FOR_GOOD = (400, 401, 403, 404, 410)
+_PERMANENT_REFUSALS = (400, 401, 403, 404, 410)
 
 
 class BlueskySource(Source):
-    """The texts of new posts; goes on from the cursor of the last one that Kafka has.
+    """Yields the texts of new posts; resumes at the cursor of the last post that Kafka has.
 
-    A post's time is that at which the server saw it: what its author's clock says can be anything.
-    Right after a connection the server sends the last event again; it is known by its name.
+    The time of a post is when the server received it, since clocks of authors can be wrong. After
+    each connection the server sends the last event again; the source skips it by its name.
     """
 
     def __init__(
@@ -48,27 +48,29 @@ class BlueskySource(Source):
         self.name = f"bluesky {endpoint}"
         self._heartbeat_seconds = heartbeat_seconds
         self._backoff = backoff or ReconnectPolicy()
-        self._notices = ThrottledOutput()
+        self._output = ThrottledOutput()
         self._cursor = 0
         """Time of the newest event, in µs since 1970."""
         self._seen: set[str] = set()
-        """Events of that very time."""
+        """Names of the events at exactly that time."""
         self._stream: aiohttp.ClientWebSocketResponse | None = None
         self._closing: asyncio.Future[bool] | None = None
 
     async def open(self) -> None:
         """Check the endpoint."""
         if self._url.scheme not in ("ws", "wss") or not self._url.host:
-            raise ConfigurationError(f"{self._url} is no WebSocket; write --endpoint as {ENDPOINT}")
+            raise ConfigurationError(
+                f"{self._url} is no WebSocket; use an --endpoint like {ENDPOINT}"
+            )
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
-        """Go on from the cursor of an earlier run; without one, from now on."""
+        """Resume at the cursor of an earlier run; without one, start at the present."""
         position = positions.get(self.name)
         if position is not None:
             self._cursor, self._seen = position["cursor"], set(position["seen"])
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield posts, one by one, connecting again whenever the stream breaks off."""
+        """Yield posts one by one; reconnect whenever the stream ends."""
         async with aiohttp.ClientSession(trust_env=True) as session:
             while not self.stopping.is_set():
                 try:
@@ -84,7 +86,7 @@ class BlueskySource(Source):
                     reason = str(error) or type(error).__name__
                 if self.stopping.is_set():
                     return
-                self._notices.say("lost", f"Jetstream is away ({reason}); trying on")
+                self._output.say("lost", f"Jetstream is away ({reason}); retrying")
                 await self.pause(self._backoff.network())
 
     def _connect(self, session: aiohttp.ClientSession) -> Any:
@@ -99,16 +101,19 @@ class BlueskySource(Source):
         )
 
     async def _refused(self, error: aiohttp.WSServerHandshakeError) -> None:
-        if error.status in _REFUSED_FOR_GOOD:
+        """Wait before the next attempt. Raises SourceError if a retry can't help."""
+        if error.status in _PERMANENT_REFUSALS:
             raise SourceError(
-                f"Jetstream at {self._url} refuses: {error.status} {error.message}; mend --endpoint"
+                f"Jetstream at {self._url} refuses: {error.status} {error.message}; fix --endpoint"
             ) from None
         limited = error.status == 429
         wait = self._backoff.limited() if limited else self._backoff.http()
-        self._notices.say("lost", f"Jetstream says {error.status}; trying on in {wait:.0f} s")
+        self._output.say("lost", f"Jetstream answers {error.status}; retrying in {wait:.0f} s")
         await self.pause(wait)
 
     async def _read(self, stream: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Batch]:
+        # After a reconnection the server starts at the cursor, so events up to it come again. They
+        # are compared only until a newer one arrives: later, equal times are other events.
         replaying = bool(self._cursor)
         while not self.stopping.is_set():
             message = await stream.receive()
@@ -129,7 +134,7 @@ class BlueskySource(Source):
             yield self._batch(time_us, name, text)
 
     def stop(self) -> None:
-        """Close the stream, which ends whoever waits for its next message."""
+        """Close the stream; that also ends a wait for its next message."""
         super().stop()
         if self._stream is not None:
             self._closing = asyncio.ensure_future(self._stream.close())
@@ -143,7 +148,7 @@ class BlueskySource(Source):
         return aiohttp.ClientConnectionError(str(error))
 
     def _event(self, data: str) -> tuple[int, str, str | None] | None:
-        """Time (µs), name and text of an event; the text is None where it is no new post."""
+        """Decode an event: its time (µs), name and text; the text is None if it is no new post."""
         try:
             event = json.loads(data)
             time_us = int(event["time_us"])
@@ -155,10 +160,11 @@ class BlueskySource(Source):
                 return time_us, name, None
             return time_us, name, str(commit["record"]["text"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self._notices.say("strange", f"left out what is no event: {data[:100]!r}")
+            self._output.say("strange", f"skipped a message that is no event: {data[:100]!r}")
             return None
 
     def _batch(self, time_us: int, name: str, text: str | None) -> Batch:
+        """Move the cursor to the event, and return its line, if any, with the position."""
         if time_us > self._cursor:
             self._cursor, self._seen = time_us, set()
         if time_us == self._cursor:
@@ -166,5 +172,5 @@ class BlueskySource(Source):
         position = Position(self.name, {"cursor": self._cursor, "seen": sorted(self._seen)})
         if not text:
             return Batch(b"", 0, position=position)
-        # JSON can hold halves of surrogate pairs, which UTF-8 has no bytes for.
+        # JSON can hold half a surrogate pair, which UTF-8 can't encode.
         return Batch(text.encode("utf-8", "replace"), 1, sane(time_us // 1000), position)

@@ -1,4 +1,4 @@
-"""Chunks of bytes from a pipe, a terminal or whatever else a file descriptor is."""
+"""Reads chunks of bytes from any file descriptor without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CHUNK = 256 << 10
 
 
 async def read_chunks(descriptor: int, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield what can be read, as it comes, until the end or until `stopping` is set.
+    """Yield chunks as they arrive, until the end or until `stopping` is set.
 
-    The descriptor is left in the mode in which it is: others may share it.
+    The mode of the descriptor stays unchanged, since other processes may share it.
     """
     while await readable(descriptor, stopping):
         try:
             chunk = os.read(descriptor, CHUNK)
-        except BlockingIOError:  # somebody made it non-blocking, and somebody read it
+        except BlockingIOError:  # it is non-blocking, and another process read the bytes
             continue
         if not chunk:
             return
@@ -31,7 +31,7 @@ async def read_chunks(descriptor: int, stopping: asyncio.Event) -> AsyncIterator
 
 
 async def readable(descriptor: int, stopping: asyncio.Event, seconds: float | None = None) -> bool:
-    """Wait until reading would not block, or for `seconds`; False once `stopping` is set."""
+    """Wait until a read would not block, or for `seconds`; return False once `stopping` is set."""
     if stopping.is_set():
         return False
     loop = asyncio.get_running_loop()

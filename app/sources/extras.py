@@ -1,4 +1,4 @@
-"""Packages that only one source needs, and the line that says how to get them."""
+"""Imports of packages that only one source needs, with an error that names the extra."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["extra"]
 def extra(name: str) -> Iterator[None]:
     """Import packages of an optional extra in the body.
 
-    Raises UnavailableError, which names the extra, where one of them is not installed.
+    Raises UnavailableError, which names the extra, if a package is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"the package {error.name} is missing; install it by: "
+            f"the package {error.name} is missing; install it with: "
             f"pip install 'wordcount-stream[{name}]'"
         ) from None

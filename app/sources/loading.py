@@ -1,4 +1,4 @@
-"""Classes of the user's own, by MODULE:CLASS."""
+"""Loads classes of the user by MODULE:CLASS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 def load_class(name: str, base: type[T]) -> type[T]:
-    """The class of this name, which must be a subclass of `base`; modules here come first.
+    """Import the class of this name; the current directory is searched first.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError, also for a class that is no subclass of `base`.
     """
     module_name, _, class_name = name.partition(":")
     if not module_name or not class_name:
@@ -39,10 +39,10 @@ def load_class(name: str, base: type[T]) -> type[T]:
 
 
 def make(found: type[T], arguments: tuple[str, ...]) -> T:
-    """An object of the class. Raises ConfigurationError where its arguments don't fit."""
+    """Create an object of the class. Raises ConfigurationError if it refuses the arguments."""
     try:
         return found(*arguments)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"{found.__name__} can't be made of {arguments!r}: {error}"
+            f"{found.__name__} refuses the arguments {arguments!r}: {error}"
         ) from None

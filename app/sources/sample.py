@@ -1,4 +1,4 @@
-"""Text that is always at hand: the Python documentation that ships with the interpreter."""
+"""The source of `produce sample`: the Python documentation that ships with the interpreter."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LINES_A_BATCH = 1000
 
 
 def sample_text() -> str:
-    """The text of `pydoc_data.topics`, without a newline at its end."""
+    """Return the text of `pydoc_data.topics`, without a newline at its end."""
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     return "\n".join(text.strip("\n") for text in topics.values())
 
 
 class SampleSource(Source):
-    """The sample text again and again, or `repeat` times (0: without end)."""
+    """Yields the sample text `repeat` times (0: without end)."""
 
     def __init__(self, repeat: int = 0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Standard input, be it a pipe, a file or a terminal."""
+"""The source of `produce stdin`: standard input, as a pipe, a file or a terminal."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["StdinSource"]
 
 
 class StdinSource(Source):
-    """The lines of standard input, or of another descriptor, until its end.
+    """Yields the lines of standard input, or of another descriptor, until its end.
 
-    When stopped, a line that has begun is yielded as it is: nobody else can read it any more.
+    A stopped source yields an incomplete line as it is: no later run can read it again.
     """
 
     replayable = False
@@ -36,7 +36,7 @@ class StdinSource(Source):
             self._descriptor = sys.stdin.fileno()
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield lines as they come."""
+        """Yield lines as they arrive."""
         assert self._descriptor is not None, "open comes first"  # noqa: S101 - for mypy
         cutter = LineCutter()
         try:

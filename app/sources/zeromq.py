@@ -1,4 +1,4 @@
-"""ZeroMQ: messages of publishers (SUB) or pushers (PULL) as lines."""
+"""The source of `produce zeromq`: messages of publishers (SUB) or pushers (PULL) as lines."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Keys", "ZeroMQSource"]
 
 _LONGEST_MESSAGE = 256 << 20
-"""Bytes; a peer that sends a longer message is cut off by ZeroMQ."""
+"""Bytes; ZeroMQ closes the connection of a peer that sends a longer message."""
 
 _MESSAGES_A_BATCH = 2000
 _BYTES_A_BATCH = 1 << 20
 _BATCHES_TO_STOP = 100
-_SECONDS_BETWEEN_LOOKS = 0.5
+_MONITOR_SECONDS = 0.5
+"""An idle source checks for events of the connection so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,13 @@ class Keys:
     server: Path | None = None
     """The server's public key; None: we are the server."""
     clients: Path | None = None
-    """A directory of the public keys of those who may connect to us; None: whoever has ours."""
+    """A directory with the public keys of allowed clients; None: all that know our public key."""
 
 
 class ZeroMQSource(Source):
-    """The frames of every message as lines, without end; with newlines in them, several.
+    """Yields each frame of every message as a line, or several if it contains newlines.
 
-    `skip` frames at the beginning of each message (a topic, say) are left out.
+    The source skips the first `skip` frames of each message, for example a topic.
     """
 
     replayable = False
@@ -72,7 +73,7 @@ class ZeroMQSource(Source):
         self._socket = self._context.socket(self._zmq.PULL if pull else self._zmq.SUB)
         self._monitor = self._socket.get_monitor_socket()
         self._authenticator: Any = None
-        self._said = ""
+        self._last_state = ""
 
     async def open(self) -> None:
         """Connect or bind."""
@@ -83,7 +84,7 @@ class ZeroMQSource(Source):
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)
         if self._keys is not None:
-            self._lock(self._keys)
+            self._configure_curve(self._keys)
         if socket.type == zmq.SUB:
             for prefix in self._prefixes:
                 socket.setsockopt(zmq.SUBSCRIBE, prefix.encode())
@@ -94,18 +95,18 @@ class ZeroMQSource(Source):
             else:
                 socket.connect(self._endpoint)
         except zmq.ZMQError as error:
-            what = f"{'bind' if self._bind else 'connect'} to {self._endpoint}: {error.strerror}"
+            action = f"{'bind' if self._bind else 'connect'} to {self._endpoint}: {error.strerror}"
             if error.errno == zmq.EADDRINUSE:
-                raise UnavailableError(f"can't {what}") from None
-            raise ConfigurationError(f"can't {what}") from None
+                raise UnavailableError(f"can't {action}") from None
+            raise ConfigurationError(f"can't {action}") from None
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield what comes; once stopped, what ZeroMQ has taken in by then."""
+        """Yield messages as they arrive; once stopped, those that ZeroMQ has received by then."""
         batches_to_stop = _BATCHES_TO_STOP
         while batches_to_stop:
             lines = self._receive()
             if lines:
-                # A publisher that never pauses must not keep us from stopping.
+                # Count down once stopped: a publisher that never pauses must not prevent the end.
                 batches_to_stop -= self.stopping.is_set()
                 yield Batch(
                     b"\n".join(lines), len(lines) + sum(line.count(b"\n") for line in lines)
@@ -113,11 +114,11 @@ class ZeroMQSource(Source):
             elif self.stopping.is_set():
                 return
             else:
-                self._look_after_peers()
-                await readable(self._socket.FD, self.stopping, _SECONDS_BETWEEN_LOOKS)
+                self._report_connection()
+                await readable(self._socket.FD, self.stopping, _MONITOR_SECONDS)
 
     async def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if self._authenticator is not None:
             self._authenticator.stop()
         self._socket.disable_monitor()
@@ -125,7 +126,7 @@ class ZeroMQSource(Source):
         self._context.destroy(linger=0)
 
     def _receive(self) -> list[bytes]:
-        """The frames that are there, up to a batch of them."""
+        """Receive the frames that have arrived, up to a batch."""
         lines: list[bytes] = []
         size = 0
         try:
@@ -139,8 +140,8 @@ class ZeroMQSource(Source):
             pass
         return lines
 
-    def _lock(self, keys: Keys) -> None:
-        """Speak CURVE."""
+    def _configure_curve(self, keys: Keys) -> None:
+        """Load the keys and enable CURVE. Raises ConfigurationError."""
         auth = self._zmq.auth
         try:
             public, secret = auth.load_certificate(keys.own)
@@ -161,20 +162,20 @@ class ZeroMQSource(Source):
             self._authenticator.start()
             self._authenticator.configure_curve(domain="*", location=str(keys.clients))
 
-    def _look_after_peers(self) -> None:
-        """Say when the state of the connection has changed: ZeroMQ itself says nothing."""
+    def _report_connection(self) -> None:
+        """Report changes of the connection's state: ZeroMQ reconnects in silence."""
         zmq = self._zmq
-        words = {
+        states = {
             zmq.EVENT_HANDSHAKE_SUCCEEDED: "connected",
-            zmq.EVENT_DISCONNECTED: "the connection has ended; trying again",
-            zmq.EVENT_CONNECT_RETRIED: "does not answer; trying again",
-            zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the peer is none of ZeroMQ, or ended at once",
-            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the peer does not speak ZeroMQ as we do",
+            zmq.EVENT_DISCONNECTED: "the connection has ended; retrying",
+            zmq.EVENT_CONNECT_RETRIED: "does not answer; retrying",
+            zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the peer does not use ZeroMQ, or closed at once",
+            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the peer uses an incompatible protocol",
             zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the keys do not fit",
         }
         while self._monitor.poll(0):
             event = zmq.utils.monitor.recv_monitor_message(self._monitor)
-            said = words.get(event["event"], "")
-            if said and said != self._said:
-                say(f"{self._endpoint}: {said}")
-                self._said = said
+            state = states.get(event["event"], "")
+            if state and state != self._last_state:
+                say(f"{self._endpoint}: {state}")
+                self._last_state = state

@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[Peer]:
 
 @pytest.fixture
 def stream(server: Peer) -> Callable[..., BlueskySource]:
-    """Makes a source of that server, for which a second is 20 ms."""
+    """Creates sources of that server; their waits are scaled so that a second takes 20 ms."""
 
     def make(**options: Any) -> BlueskySource:
         options = {"heartbeat_seconds": 1.0, "backoff": ReconnectPolicy(unit=0.02), **options}
@@ -39,7 +39,7 @@ def stream(server: Peer) -> Callable[..., BlueskySource]:
 
 
 async def take(source: BlueskySource, number: int, seconds: float = 60) -> list[Batch]:
-    """Batches of the first posts of a source."""
+    """Return the batches of the first posts of a source."""
     taken: list[Batch] = []
     posts = 0
     async with asyncio.timeout(seconds):
@@ -53,10 +53,10 @@ async def take(source: BlueskySource, number: int, seconds: float = 60) -> list[
     return taken
 
 
-async def test_every_post_comes_once_through_all_that_can_break(
+async def test_every_post_comes_once_through_all_failures(
     server: Peer, stream: Callable[..., BlueskySource], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Closes, breaks, stalls and passing refusals cost time; the cursor brings what was missed."""
+    """Closes, resets, stalls and temporary refusals cost time; the cursor brings missed posts."""
     acts = [
         {"posts": 100, "then": "close"},
         {"posts": 100, "then": "abort"},
@@ -75,10 +75,10 @@ async def test_every_post_comes_once_through_all_that_can_break(
     ]
     cursors = [int(request["query"].get("cursor", 0)) for request in server.requests]
     assert cursors == sorted(cursors)
-    assert "left out what is no event: 'not JSON'" in capsys.readouterr().err
+    assert "skipped a message that is no event: 'not JSON'" in capsys.readouterr().err
 
 
-async def test_a_later_run_goes_on_behind_the_position(
+async def test_a_later_run_resumes_behind_the_position(
     server: Peer, stream: Callable[..., BlueskySource]
 ) -> None:
     """Of two posts of one time, the one that was delivered does not come again."""
@@ -92,12 +92,12 @@ async def test_a_later_run_goes_on_behind_the_position(
     assert [batch.text for batch in [*first, *rest] if batch.lines] == lines(200)
 
 
-async def test_a_server_that_is_none_ends_the_source(
+async def test_a_wrong_server_ends_the_source(
     server: Peer, stream: Callable[..., BlueskySource]
 ) -> None:
-    """Trying on would never help: a wrong path, a message that no memory should hold."""
+    """Retries can't help against a wrong path or a message beyond the memory limit."""
     server.start(10, acts=[{"status": 404}, {"posts": 5, "then": "huge"}])
-    with pytest.raises(SourceError, match=r"refuses: 404.*mend --endpoint"):
+    with pytest.raises(SourceError, match=r"refuses: 404.*fix --endpoint"):
         await take(stream(), 10)
     with pytest.raises(SourceError, match="more than 16777216 bytes"):
         await take(stream(), 10)

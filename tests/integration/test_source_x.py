@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[Peer]:
 
 @pytest.fixture
 def stream(server: Peer) -> Callable[..., XSource]:
-    """Makes a source of that server, for which a second is 20 ms."""
+    """Creates sources of that server; their waits are scaled so that a second takes 20 ms."""
 
     def make(**options: Any) -> XSource:
         options = {"token": TOKEN, "add": ["cats"], "stall_seconds": 1.0, **options}
@@ -40,7 +40,7 @@ def stream(server: Peer) -> Callable[..., XSource]:
 
 
 async def take(source: XSource, number: int, seconds: float = 60) -> list[Batch]:
-    """The first posts of a source; then it is closed."""
+    """Return the first posts of a source, and close it."""
     taken: list[Batch] = []
     try:
         async with asyncio.timeout(seconds):
@@ -67,7 +67,7 @@ def expected(number: int) -> list[bytes]:
     return [b"post %d of many" % n for n in range(number)]
 
 
-async def test_every_post_comes_once_through_all_that_the_documentation_warns_of(
+async def test_every_post_comes_once_through_all_documented_failures(
     server: Peer, stream: Callable[..., XSource], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Closes, breaks, stalls, disconnects, repeats, 5xx and 429: no post is lost or doubled."""
@@ -87,23 +87,23 @@ async def test_every_post_comes_once_through_all_that_the_documentation_warns_of
     batches = await take(stream(), 1000)
     assert [batch.text for batch in batches] == expected(1000)
     err = capsys.readouterr().err
-    assert "connecting again" in err
+    assert "reconnecting" in err
     assert TOKEN not in err
 
 
 async def test_the_time_of_a_post_is_when_it_was_made(
     server: Peer, stream: Callable[..., XSource]
 ) -> None:
-    """By created_at; a post without one gets the time at which it is read."""
+    """The time is created_at; a post without it has no time of its own."""
     server.start(10)
     times = [batch.timestamp_ms for batch in await take(stream(), 10)]
     assert times == [None if n % 10 == 2 else FIRST_MS + 1000 * n for n in range(10)]
 
 
-async def test_a_rate_limit_is_waited_for_as_long_as_the_server_says(
+async def test_the_wait_after_a_rate_limit_is_the_servers(
     server: Peer, stream: Callable[..., XSource]
 ) -> None:
-    """x-rate-limit-reset counts, not a guess."""
+    """The wait follows x-rate-limit-reset, not a guess."""
     server.start(10, acts=[{"status": 429, "reset_in": 2}])
     await take(stream(), 10)
     refused, taken = [r for r in server.requests if r["path"].endswith("/stream")]
@@ -112,19 +112,19 @@ async def test_a_rate_limit_is_waited_for_as_long_as_the_server_says(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409])
-async def test_a_refusal_for_good_ends_the_source_with_xs_own_words(
+async def test_a_permanent_refusal_ends_the_source_with_xs_reason(
     server: Peer, stream: Callable[..., XSource], status: int
 ) -> None:
-    """Trying on would only use up the limit."""
+    """Retries would only use up the limit."""
     server.start(10, acts=[{"status": status, "body": {"detail": "because of that"}}])
-    with pytest.raises(SourceError, match=f"X says {status} because of that"):
+    with pytest.raises(SourceError, match=f"X answers {status} because of that"):
         await take(stream(), 10)
 
 
 async def test_rules_are_added_once_and_deleted(
     server: Peer, stream: Callable[..., XSource]
 ) -> None:
-    """Those that are there stay as they are; a wrong one is named."""
+    """Present rules stay unchanged; the error names a wrong one."""
     server.start(1)
     await opened(stream(add=["cats", "dogs"]))
     await opened(stream(add=["dogs", "birds"], delete=["1"]))
@@ -140,13 +140,13 @@ async def test_rules_are_added_once_and_deleted(
         await opened(stream(delete=["99"]))
 
 
-async def test_wrong_tokens_and_missing_rules_are_said_in_one_line(
+async def test_wrong_tokens_and_missing_rules_are_reported(
     server: Peer, stream: Callable[..., XSource]
 ) -> None:
-    """The token itself is not."""
+    """The error does not contain the token."""
     server.start(1)
     with pytest.raises(UnavailableError, match="401 Unauthorized") as caught:
-        await opened(stream(token="wrong-token"))  # noqa: S106 - that is the point
+        await opened(stream(token="wrong-token"))  # noqa: S106 - a wrong token on purpose
     assert "wrong-token" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="no rules"):
         await opened(stream(add=[]))
@@ -155,7 +155,7 @@ async def test_wrong_tokens_and_missing_rules_are_said_in_one_line(
 async def test_n_posts_are_n_lines_in_kafka_though_the_server_is_killed(
     server: Peer, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """With backfill the posts come again from a server that was away, and are left out."""
+    """With backfill a restarted server sends the posts again, and the source skips them."""
     server.start(4000, rate=1500)
     arguments = ("--rule", "cats", "--backfill", "5", "--json", "--endpoint")
     endpoint = f"http://127.0.0.1:{server.port}"
@@ -165,7 +165,7 @@ async def test_n_posts_are_n_lines_in_kafka_though_the_server_is_killed(
     try:
         await delivered(kafka.address, unique, 1000)
         server.kill()
-        producer.wait_until(lambda: "connecting again" in producer.said)
+        producer.wait_until(lambda: "reconnecting" in producer.said)
         server.start(4000)
         await delivered(kafka.address, unique, 4000)
         figures = producer.stop()
@@ -177,7 +177,7 @@ async def test_n_posts_are_n_lines_in_kafka_though_the_server_is_killed(
 
 
 async def test_rules_can_be_listed_without_kafka(server: Peer, tmp_path: Path) -> None:
-    """`produce x --rules` prints them and ends."""
+    """`produce x --rules` prints the rules and ends."""
     server.start(1)
     endpoint = f"http://127.0.0.1:{server.port}"
     token = tmp_path / "token"

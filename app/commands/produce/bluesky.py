@@ -26,8 +26,8 @@ __all__ = ["bluesky"]
 def bluesky(*, endpoint: str) -> Source:
     """Send the posts of the Bluesky network, of all languages, as they are written.
 
-    Needs no account. Started again, it goes on behind the last post that was delivered, as far
-    back as the server remembers (a day or more).
+    Needs no account. When restarted, it resumes behind the last post that was delivered, as far
+    back as the server keeps posts (a day or more).
     """
     from app.sources.bluesky import BlueskySource
 

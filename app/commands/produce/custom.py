@@ -1,4 +1,4 @@
-"""`faust -A app produce custom`: a source of the user's own."""
+"""`faust -A app produce custom`: a source that the user wrote."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ __all__ = ["custom"]
 def custom(name: str, arguments: tuple[str, ...]) -> Source:
     """Send the lines of a source of your own.
 
-    CLASS is a subclass of app.sources.base.Source, made of the ARGUMENTs, as text; MODULE is looked
-    for here first. See "A source of your own" in docs/sources.md.
+    CLASS is a subclass of app.sources.base.Source; it is created with the ARGUMENTs, as text. The
+    current directory is the first place to search for MODULE. See "A source of your own" in
+    docs/sources.md.
     """
     from app.sources import base
     from app.sources.loading import load_class, make

@@ -1,4 +1,4 @@
-"""`faust -A app produce directory`: files that are moved into a directory."""
+"""`faust -A app produce directory`: files that appear in a directory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["directory"]
 def directory(path: Path) -> Source:
     """Send the lines of the files in DIR, and of those that are moved into it, until Ctrl-C.
 
-    Each file once, the oldest first; .gz, .bz2, .xz and .zst are decompressed. Names that begin
-    with a dot or end in .tmp, .temp, .part, .partial, .swp, .crdownload, ._COPYING_ or ~ are left
-    alone. A last line without a newline is sent once nothing was written to its file for 5 s.
-    Started again, it goes on where it ended.
+    Each file is sent once, the oldest first; .gz, .bz2, .xz and .zst are decompressed. Names that
+    begin with a dot or end in .tmp, .temp, .part, .partial, .swp, .crdownload, ._COPYING_ or ~ are
+    skipped. A last line without a newline is sent once nothing was written to its file for 5 s.
+    When restarted, the producer resumes where it ended.
     """
     from app.sources.files.directory import DirectorySource
 

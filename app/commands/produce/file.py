@@ -1,4 +1,4 @@
-"""`faust -A app produce file`: files, and what is written to them."""
+"""`faust -A app produce file`: files, also growing ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["file"]
 
 @common.source
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
-@click.option("--follow", is_flag=True, help="Wait for what is written to them, as tail -F does.")
+@click.option("--follow", is_flag=True, help="Wait for new lines in them, as tail -F does.")
 @click.option(
     "--repeat",
     type=click.IntRange(min=0),
@@ -26,14 +26,16 @@ __all__ = ["file"]
     help="Send them N times; 0: without end.",
     metavar="N",
 )
-@click.option("--resume", is_flag=True, help="Leave out what an earlier --resume run delivered.")
+@click.option(
+    "--resume", is_flag=True, help="Skip the lines that an earlier --resume run delivered."
+)
 @common.rate
 def file(paths: tuple[Path, ...], *, follow: bool, repeat: int, resume: bool) -> Source:
     """Send the lines of files, one file after the other.
 
     Files that end in .gz, .bz2, .xz or .zst are decompressed; named pipes are read to their end.
-    --follow goes on where it ended when it is started again; so does --resume, even in files that
-    have grown since. Both deliver each line exactly once, whatever is killed. A last line without a
+    When restarted, --follow resumes where it ended; so does --resume, also in files that have grown
+    since. Both deliver each line exactly once, whichever process is killed. A last line without a
     newline is sent as it is; --resume leaves it for the next run if it was written within 5 s.
     """
     from app.sources.files.file import FileSource
@@ -41,10 +43,8 @@ def file(paths: tuple[Path, ...], *, follow: bool, repeat: int, resume: bool) ->
 
     if not follow:
         if resume and repeat != 1:
-            raise click.UsageError(
-                "--resume sends every line once, so it does not go with --repeat"
-            )
+            raise click.UsageError("--resume sends every line once; leave out --repeat or --resume")
         return FileSource(paths, repeat, resume=resume)
     if repeat != 1:
-        raise click.UsageError("--follow has no end, so it does not go with --repeat")
+        raise click.UsageError("--follow has no end; leave out --repeat or --follow")
     return FollowSource(paths)

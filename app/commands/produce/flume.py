@@ -1,4 +1,4 @@
-"""`faust -A app produce flume`: what Flume's Thrift sinks send."""
+"""`faust -A app produce flume`: events of Flume's Thrift sinks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PORT = 4141
     type=Parsed("HOST:PORT", parsers.address(_PORT)),
     default=f"127.0.0.1:{_PORT}",
     show_default=True,
-    help="Where Flume's Thrift sinks connect to.",
+    help="Address for Flume's Thrift sinks to connect to.",
 )
 @click.option(
     "--connections",
@@ -32,21 +32,21 @@ _PORT = 4141
     default=100,
     show_default=True,
     metavar="N",
-    help="Most connections at once; more are refused.",
+    help="Most connections at once; further ones are refused.",
 )
 @click.option(
     "--max-frame",
     type=Parsed("SIZE", parsers.size),
     default="16MiB",
     show_default=True,
-    help="Longest call; a peer that sends a longer one is cut off.",
+    help="Longest call; a longer one closes its connection.",
 )
 def flume(*, listen: tuple[str, int], connections: int, max_frame: int) -> Source:
-    """Receive events of Apache Flume: be the Thrift source that its Thrift sinks talk to.
+    """Receive events of Apache Flume, as the Thrift source for its Thrift sinks.
 
     A body is a line (or several), headers become Kafka headers, the header timestamp is the event
-    time. Flume is told OK when Kafka has its events and sends them again until then: none is
-    lost, and after a failure some can come twice.
+    time. The answer to a call is OK once Kafka has its events. Without it, Flume sends them again:
+    none is lost, and after a failure some can come twice.
     """
     from app.sources.flume.source import FlumeSource
 

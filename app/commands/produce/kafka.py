@@ -1,4 +1,4 @@
-"""`faust -A app produce kafka`: the lines of another topic, or another cluster's."""
+"""`faust -A app produce kafka`: the lines of another topic, of this cluster or another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`faust -A app produce sample`: text that is always at hand."""
+"""`faust -A app produce sample`: text that is always available."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["sample"]
     default=200,
     show_default=True,
     metavar="LINES_PER_S",
-    help="Lines a second; 0: as fast as Kafka takes them.",
+    help="Lines a second; 0: as fast as Kafka accepts them.",
 )
 def sample(*, repeat: int) -> Source:
     """Send the Python documentation that ships with the interpreter, again and again."""

@@ -28,7 +28,7 @@ _VARIABLE = "X_BEARER_TOKEN"
     "rules",
     multiple=True,
     metavar="RULE",
-    help="Bring posts that match this; added to the stream's rules. May be given again.",
+    help="Send posts that match this; added to the stream's rules. May be given again.",
 )
 @click.option(
     "--delete-rule",
@@ -37,14 +37,14 @@ _VARIABLE = "X_BEARER_TOKEN"
     metavar="ID",
     help="Delete a rule of the stream. May be given again.",
 )
-@click.option("--rules", "listing", is_flag=True, help="Print the stream's rules, and end.")
+@click.option("--rules", "listing", is_flag=True, help="Print the stream's rules and end.")
 @click.option(
     "--backfill",
     type=click.IntRange(0, 5),
     default=0,
     show_default=True,
     metavar="MINUTES",
-    help="On connecting, bring what was missed in the last minutes, where the account may.",
+    help="On each connection, fetch the missed posts of the last minutes, if the account may.",
 )
 @click.option(
     "--token-file",
@@ -70,8 +70,8 @@ def x(
 ) -> Source:
     """Send the posts of X that match the rules of your filtered stream.
 
-    Needs a bearer token of X's API v2, in X_BEARER_TOKEN or a file. Rules stay with the token
-    from run to run.
+    Needs a bearer token of X's API v2, in X_BEARER_TOKEN or a file. X keeps the rules with the
+    token from run to run.
     """
     from app.sources.x.source import XSource
 
@@ -87,7 +87,7 @@ def _token(path: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         text = ""
     token = text.strip()
-    # Not shown, whatever it is.
+    # The error never shows the text: it may be a token with a typing error.
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         place = str(path) if path else _VARIABLE
         raise ConfigurationError(f"{place} holds no bearer token; get one at developer.x.com")
@@ -95,7 +95,7 @@ def _token(path: Path | None) -> str:
 
 
 class _Listing(Source):
-    """Prints the rules instead of sending anything."""
+    """Prints the rules instead of sending lines."""
 
     def __init__(
         self, token: str, endpoint: str, add: Sequence[str], delete: Sequence[str]
@@ -105,12 +105,12 @@ class _Listing(Source):
         self._add, self._delete = add, delete
 
     async def open(self) -> None:
-        """Change, then print the rules, and end the command."""
+        """Change and print the rules, then end the command."""
         from app.sources.x.rules import Rules
         from app.sources.x.source import session
 
-        async with session(self._token, self._endpoint) as asked:
-            rules = Rules(asked)
+        async with session(self._token, self._endpoint) as opened:
+            rules = Rules(opened)
             await rules.delete(self._delete)
             await rules.add(self._add)
             for rule in await rules.all():
@@ -119,7 +119,7 @@ class _Listing(Source):
         raise click.exceptions.Exit(0)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Nothing: `open` has ended the command."""
+        """Yield nothing: `open` has ended the command."""
         nothing: list[Batch] = []
         for batch in nothing:
             yield batch

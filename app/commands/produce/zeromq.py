@@ -19,12 +19,17 @@ _FILE = click.Path(path_type=Path)
 
 @common.source
 @click.argument("endpoint")
-@click.option("--pull", is_flag=True, help="Take from a PUSH socket [default: subscribe to a PUB].")
+@click.option(
+    "--pull", is_flag=True, help="Receive from a PUSH socket [default: subscribe to a PUB]."
+)
 @click.option(
     "--bind", is_flag=True, help="Let peers connect to ENDPOINT [default: connect to it]."
 )
 @click.option(
-    "--subscribe", multiple=True, metavar="PREFIX", help="Messages that begin so; may be repeated."
+    "--subscribe",
+    multiple=True,
+    metavar="PREFIX",
+    help="Messages to receive, by prefix; may be repeated.",
 )
 @click.option(
     "--skip",
@@ -32,11 +37,11 @@ _FILE = click.Path(path_type=Path)
     default=0,
     show_default=True,
     metavar="N",
-    help="Leave out the first N frames of each message.",
+    help="Skip the first N frames of each message.",
 )
 @click.option("--key", type=_FILE, help="Our CURVE keys: a .key_secret file of zmq.auth.")
-@click.option("--server-key", type=_FILE, help="The server's public CURVE key, where we connect.")
-@click.option("--clients", type=_FILE, help="Directory of clients' public keys, where we bind.")
+@click.option("--server-key", type=_FILE, help="The server's public CURVE key, to connect.")
+@click.option("--clients", type=_FILE, help="Directory of clients' public keys, with --bind.")
 @common.buffered("endpoint")
 @common.rate
 def zeromq(
@@ -57,11 +62,11 @@ def zeromq(
     from app.sources.zeromq import Keys, ZeroMQSource
 
     if pull and subscribe:
-        raise click.UsageError("--subscribe goes with publishers, not with --pull")
+        raise click.UsageError("--subscribe is for publishers; leave out --pull or --subscribe")
     if (server_key or clients) and not key:
         raise click.UsageError("--server-key and --clients need --key")
     if key and bind == bool(server_key):
-        raise click.UsageError("--key needs --server-key to connect, and goes without it to --bind")
+        raise click.UsageError("to connect, --key needs --server-key; to --bind, leave it out")
     return ZeroMQSource(
         endpoint,
         pull=pull,

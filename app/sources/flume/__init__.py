@@ -1,1 +1,1 @@
-"""A Thrift source for Flume agents."""
+"""The source of `produce flume`: events of Flume's Thrift sinks."""

@@ -1,45 +1,51 @@
-"""A Thrift source for Flume's Thrift sink: what it is told is OK, Kafka has."""
+"""The source of `produce flume`: a server that answers OK once Kafka has the events."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.errors import ConfigurationError
-from app.sources.base import Batch, Headers, Source
-from app.sources.event_time import sane
-from app.sources.flume.thrift import Call, Event, MalformedError, Status, decode, refuse, reply
+from app.sources.base import Batch, Source
+from app.sources.flume.events import batches_of
+from app.sources.flume.frames import FrameMemory, read_frame, read_size
+from app.sources.flume.thrift import (
+    Call,
+    Event,
+    MalformedError,
+    ReplyStatus,
+    decode,
+    refuse,
+    reply,
+)
 from app.sources.tcp.connection import enable_keepalive
 from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 __all__ = ["FlumeSource"]
 
-FRAME_BYTES = 16 << 20
-CONNECTIONS = 100
+_FRAME_BYTES = 16 << 20
+_CONNECTIONS = 100
 
-_ROOM_BYTES = 64 << 20
-"""Bytes of frames that are taken in and not yet handed on; then peers have to wait."""
+_MEMORY_BYTES = 64 << 20
+"""Most bytes of frames that are not answered yet; then peers wait."""
 
-_SECONDS_TO_WAIT = 5.0
-"""Kafka is away when it has not acknowledged events for so long: then Flume keeps its own."""
+_AWAY_SECONDS = 5.0
+"""Kafka counts as away if it acknowledged no events for so long; then Flume keeps its events."""
 
-_SECONDS_FOR_A_FRAME = 60.0
-_SECONDS_TO_REPLY = 2.0
-_MOST_DIGITS = 15
+_REPLY_TIMEOUT_SECONDS = 2.0
 
 
 class FlumeSource(Source):
-    """Listens for Flume's calls append and appendBatch, framed, compact or binary.
+    """Serves Flume's calls append and appendBatch, framed, compact or binary.
 
-    A call is answered with OK once Kafka has all of its events, with FAILED while Kafka is away:
-    Flume sends the events again then. So none is lost, and one can be there twice.
+    The answer to a call is OK once Kafka has all of its events, and FAILED while Kafka is away.
+    After FAILED, Flume sends the events again. So no event is lost, and some can come twice.
     """
 
     lingers = False
@@ -49,23 +55,23 @@ class FlumeSource(Source):
         host: str,
         port: int,
         *,
-        connections: int = CONNECTIONS,
-        frame_bytes: int = FRAME_BYTES,
+        connections: int = _CONNECTIONS,
+        frame_bytes: int = _FRAME_BYTES,
     ) -> None:
         super().__init__()
         self._address = (host, port)
-        self._limit = connections
+        self._connections = connections
         self._frame_bytes = frame_bytes
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self._taken: asyncio.Queue[_Request] = asyncio.Queue()
+        self._received: asyncio.Queue[_Request] = asyncio.Queue()
         self._unanswered: deque[_Request] = deque()
-        self._room = _Room(_ROOM_BYTES)
-        self._notices = ThrottledOutput()
+        self._memory = FrameMemory(_MEMORY_BYTES)
+        self._output = ThrottledOutput()
         self._numbers = itertools.count(1)
 
     async def open(self) -> None:
-        """Listen. Raises ConfigurationError for an address that can't be had."""
+        """Listen. Raises ConfigurationError for an address that is not available."""
         host, port = self._address
         try:
             self._server = await asyncio.start_server(self._serve, host, port)
@@ -75,47 +81,48 @@ class FlumeSource(Source):
                 "choose another --listen HOST:PORT"
             ) from None
         host, port = self._server.sockets[0].getsockname()[:2]
-        self._notices.say("listening", f"listening for Flume's Thrift sinks on {host}:{port}")
+        self._output.say("listening", f"listening for Flume's Thrift sinks on {host}:{port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield the events of each call, the last of them with the call as its position."""
+        """Yield the events of each call; the last batch has the number of the call as position."""
         stopping = asyncio.create_task(self.stopping.wait())
         try:
             while (request := await self._next(stopping)) is not None:
-                for batch in _batches(request):
+                for batch in batches_of(request.events, request.number):
                     yield batch
         finally:
             stopping.cancel()
 
     async def _next(self, stopping: asyncio.Task[bool]) -> _Request | None:
-        if self._taken.empty() and not stopping.done():
-            getting = asyncio.create_task(self._taken.get())
+        """Wait for a request; once stopped, return those received before, then None."""
+        if self._received.empty() and not stopping.done():
+            getting = asyncio.create_task(self._received.get())
             try:
                 await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if getting.done():
                     return getting.result()
             finally:
                 getting.cancel()
-        return None if self._taken.empty() else self._taken.get_nowait()
+        return None if self._received.empty() else self._received.get_nowait()
 
     async def acknowledge(self, position: object) -> None:
         """Answer the calls up to the one with this number."""
         assert isinstance(position, int)  # noqa: S101 - for mypy
         while self._unanswered and self._unanswered[0].number <= position:
-            self._unanswered.popleft().answered.set()
+            self._unanswered.popleft().acknowledged.set()
 
     def stop(self) -> None:
-        """Take no more connections, nor calls on those that are there."""
+        """Accept no more connections, and no more calls on the open ones."""
         super().stop()
         if self._server is not None:
             self._server.close()
 
     async def close(self) -> None:
-        """Send the answers that are due, and close all connections."""
+        """Send the answers that are due, then close all connections."""
         self.stop()
         due = {task for task in self._serving if not task.done()}
         if due and not self._unanswered:
-            await asyncio.wait(due, timeout=_SECONDS_TO_REPLY)
+            await asyncio.wait(due, timeout=_REPLY_TIMEOUT_SECONDS)
         for task in due:
             task.cancel()
         await asyncio.gather(*due, return_exceptions=True)
@@ -124,120 +131,61 @@ class FlumeSource(Source):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for mypy
         peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
-        if len(self._serving) >= self._limit:
-            self._notices.say("full", f"{self._limit} connections are open, refused {peer}")
+        if len(self._serving) >= self._connections:
+            self._output.say("full", f"{self._connections} connections are open, refused {peer}")
             writer.close()
             return
         self._serving.add(task)
         try:
-            await self._converse(reader, writer)
+            await self._answer_calls(reader, writer)
         except MalformedError as error:
-            self._notices.say("malformed", f"closed the connection of {peer}: {error}")
+            self._output.say("malformed", f"closed the connection of {peer}: {error}")
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the peer is gone: what it got no answer for it sends again
+            pass  # the peer is gone, and will send its unanswered events again
         except asyncio.CancelledError:
-            if not self.stopping.is_set():  # else `close` did it, and asyncio's own callback fails
+            # After a cancellation by `close`, asyncio's own callback would fail on the exception.
+            if not self.stopping.is_set():
                 raise
         finally:
             self._serving.discard(task)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer_calls(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         enable_keepalive(writer.get_extra_info("socket"))
         while not self.stopping.is_set():
-            size = int.from_bytes(await reader.readexactly(4), "big")
-            if size > self._frame_bytes:
-                raise MalformedError(
-                    f"a frame of {size} bytes is longer than {self._frame_bytes} (or not framed); "
-                    "raise --max-frame if it is Flume's"
-                )
-            async with self._room.held(size):
-                answer = await self._answer(decode(await _frame(reader, size)))
+            size = await read_size(reader, self._frame_bytes)
+            # Until the call is answered: its events stay in memory so long.
+            async with self._memory.reserve(size):
+                answer = await self._answer(decode(await read_frame(reader, size)))
                 if answer is None:
                     return
                 writer.write(answer)
                 await writer.drain()
 
     async def _answer(self, call: Call) -> bytes | None:
-        """The reply to a call once it is known; None when this source is about to end."""
+        """Wait until the reply to a call is known; None if this source is about to end."""
         if call.events is None:
             return refuse(call)
         if not call.events:
-            return reply(call, Status.OK)
+            return reply(call, ReplyStatus.OK)
         if self.stopping.is_set():
             return None
-        if self._unanswered and time.monotonic() > self._unanswered[0].since + _SECONDS_TO_WAIT:
-            return reply(call, Status.FAILED)
+        # Events that waited would fill memory, since Flume sends them again and again meanwhile.
+        if self._unanswered and time.monotonic() > self._unanswered[0].since + _AWAY_SECONDS:
+            return reply(call, ReplyStatus.FAILED)
         request = _Request(next(self._numbers), call.events, time.monotonic(), asyncio.Event())
         self._unanswered.append(request)
-        self._taken.put_nowait(request)
-        await request.answered.wait()
-        return reply(call, Status.OK)
+        self._received.put_nowait(request)
+        await request.acknowledged.wait()
+        return reply(call, ReplyStatus.OK)
 
 
 class _Request(NamedTuple):
-    """Events that wait for Kafka, and their peer for an answer."""
+    """The events of a call that waits for its answer."""
 
     number: int
     events: list[Event]
     since: float
-    answered: asyncio.Event
-
-
-class _Room:
-    """Memory for frames: who finds none free waits."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._used = 0
-        self._change = asyncio.Condition()
-
-    @contextlib.asynccontextmanager
-    async def held(self, size: int) -> AsyncIterator[None]:
-        """Hold `size` bytes during the body; a frame larger than the room has it alone."""
-        async with self._change:
-            await self._change.wait_for(lambda: not self._used or self._used + size <= self._size)
-            self._used += size
-        try:
-            yield
-        finally:
-            self._used -= size
-            async with self._change:
-                self._change.notify_all()
-
-
-async def _frame(reader: asyncio.StreamReader, size: int) -> bytes:
-    try:
-        async with asyncio.timeout(_SECONDS_FOR_A_FRAME):
-            return await reader.readexactly(size)
-    except TimeoutError:
-        raise MalformedError("a frame stalled half-way") from None
-
-
-def _batches(request: _Request) -> Iterator[Batch]:
-    """A call's events, those together that follow each other with the same time and headers."""
-    groups = [(key, list(events)) for key, events in itertools.groupby(request.events, _key)]
-    for number, ((timestamp_ms, headers), events) in enumerate(groups, 1):
-        text = b"\n".join([(event.body or b"").removesuffix(b"\n") for event in events])
-        yield Batch(
-            text,
-            text.count(b"\n") + 1,
-            timestamp_ms,
-            request.number if number == len(groups) else None,
-            headers=headers,
-        )
-
-
-def _key(event: Event) -> tuple[int | None, Headers]:
-    if not event.headers:
-        return None, ()
-    # The order in which Java's hash map sends them is nobody's.
-    headers = tuple(
-        (name.decode("utf-8", "replace"), value) for name, value in sorted(event.headers.items())
-    )
-    return _event_time(event.headers.get(b"timestamp", b"")), headers
-
-
-def _event_time(text: bytes) -> int | None:
-    """Milliseconds since 1970 of a timestamp header; None where it can't be meant."""
-    return sane(int(text)) if text.isdigit() and len(text) <= _MOST_DIGITS else None
+    acknowledged: asyncio.Event

@@ -1,8 +1,8 @@
-"""Flume's Thrift protocol: calls of ThriftSourceProtocol out of frames, replies into frames.
+"""Flume's Thrift protocol: decodes calls of ThriftSourceProtocol and encodes the replies.
 
-The structures are those of flume-ng-sdk's flume.thrift, described as the Thrift compiler would do
-it, so that the library's C decoder reads a whole call at once. Names and values of headers are kept
-as bytes: nothing says that they are UTF-8.
+The structures are those of flume-ng-sdk's flume.thrift, described as the Thrift compiler would
+describe them, so that the library's C decoder reads a whole call at once. Names and values of
+headers stay bytes: they need not be UTF-8.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ with extra("flume"):
     from thrift.Thrift import TApplicationException, TMessageType, TType
     from thrift.transport.TTransport import TMemoryBuffer
 
-__all__ = ["Call", "Event", "MalformedError", "Status", "decode", "refuse", "reply"]
+__all__ = ["Call", "Event", "MalformedError", "ReplyStatus", "decode", "refuse", "reply"]
 
 _PROTOCOLS = {b"\x82": TCompactProtocolAccelerated, b"\x80": TBinaryProtocolAccelerated}
-"""By the first byte of a frame."""
+"""The protocols, by the first byte of a frame."""
 
 
 class MalformedError(Exception):
-    """A frame that holds no call of Flume's."""
+    """A frame does not hold a call of Flume."""
 
 
-class Status(enum.IntEnum):
-    """What Flume is told of its events: anything but OK, and it sends them again."""
+class ReplyStatus(enum.IntEnum):
+    """The result of a call; after any other than OK, Flume sends the events again."""
 
     OK = 0
     FAILED = 1
@@ -49,7 +49,7 @@ class _Struct(TBase):
 
 
 class Event(_Struct):
-    """One event: its headers and its body, as bytes."""
+    """An event: its headers and its body, as bytes."""
 
     __slots__ = ("body", "headers")
     headers: dict[bytes, bytes] | None
@@ -91,7 +91,7 @@ _ARGUMENTS = {"append": _Append, "appendBatch": _AppendBatch}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a peer asks for; `events` is None where Flume's sources have no such method."""
+    """A call of a peer; `events` is None if Flume's sources have no such method."""
 
     protocol: type[Any]
     method: str
@@ -100,11 +100,11 @@ class Call:
 
 
 def decode(frame: bytes) -> Call:
-    """Read a frame, in the compact or the binary protocol. Raises MalformedError."""
+    """Decode a frame in the compact or the binary protocol. Raises MalformedError."""
     kind = _PROTOCOLS.get(frame[:1])
     if kind is None:
-        raise MalformedError("it is neither the compact nor the binary protocol")
-    # No length in a frame is larger than the frame: a wrong one fails before memory is asked for.
+        raise MalformedError("the frame is neither in the compact nor in the binary protocol")
+    # No length in a frame exceeds the frame: a wrong one fails before memory is allocated.
     protocol = kind(
         TMemoryBuffer(frame),
         string_length_limit=len(frame),
@@ -116,9 +116,9 @@ def decode(frame: bytes) -> Call:
         arguments.read(protocol)
     except Exception as error:
         # The decoder raises EOFError, TypeError, OverflowError, UnicodeDecodeError and its own.
-        raise MalformedError(str(error) or "it ends too early") from None
+        raise MalformedError(str(error) or "the frame ends too early") from None
     if message != TMessageType.CALL:
-        raise MalformedError("it is no call")
+        raise MalformedError("the message is not a call")
     return Call(kind, method, number, _events(method, arguments))
 
 
@@ -127,17 +127,17 @@ def _events(method: str, arguments: Any) -> list[Event] | None:
         return None
     given = [arguments.event] if method == "append" else arguments.events
     if given is None or None in given:
-        raise MalformedError(f"{method} brings no event")
+        raise MalformedError(f"{method} carries no event")
     return list(given)
 
 
-def reply(call: Call, status: Status) -> bytes:
-    """The frame that answers a call."""
+def reply(call: Call, status: ReplyStatus) -> bytes:
+    """Encode the answer to a call."""
     return _frame(call, TMessageType.REPLY, _Result(success=int(status)))
 
 
 def refuse(call: Call) -> bytes:
-    """The frame that says that there is no such method."""
+    """Encode the exception for an unknown method."""
     error = TApplicationException(
         TApplicationException.UNKNOWN_METHOD, f"Flume's Thrift sources have no {call.method}"
     )

@@ -1,1 +1,1 @@
-"""Posts of X by its filtered stream."""
+"""The source of `produce x`: posts of X, by its filtered stream."""

@@ -1,4 +1,4 @@
-"""Rules of X's filtered stream: which posts it brings."""
+"""Rules of X's filtered stream; they select the posts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES_PATH = "/2/tweets/search/stream/rules"
 
 
 class Rule(NamedTuple):
-    """A rule that the stream has."""
+    """A rule of the stream."""
 
     id: str
     value: str
@@ -25,41 +25,41 @@ class Rule(NamedTuple):
 
 
 class Rules:
-    """The rules of the stream that a session's token belongs to."""
+    """Lists, adds and deletes the rules of the stream of a session's token."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def all(self) -> list[Rule]:
-        """The rules that there are. Raises UnavailableError, ConfigurationError."""
-        answer = await self._ask("GET")
+        """List the rules. Raises UnavailableError."""
+        answer = await self._request("GET")
         return [
             Rule(str(rule.get("id")), str(rule.get("value")), str(rule.get("tag") or ""))
             for rule in answer.get("data") or ()
         ]
 
     async def add(self, values: Sequence[str]) -> None:
-        """Add those that are missing. Raises ConfigurationError for one that X does not take."""
-        there = {rule.value for rule in await self.all()}
-        missing = [{"value": value} for value in dict.fromkeys(values) if value not in there]
+        """Add the missing rules. Raises ConfigurationError for a rule that X refuses."""
+        present = {rule.value for rule in await self.all()}
+        missing = [{"value": value} for value in dict.fromkeys(values) if value not in present]
         if not missing:
             return
-        answer = await self._ask("POST", {"add": missing})
+        answer = await self._request("POST", {"add": missing})
         wrong = [e for e in answer.get("errors") or () if e.get("title") != "DuplicateRule"]
         if wrong:
             raise ConfigurationError(
-                f"X does not take the rule {wrong[0].get('value')!r}: {explanation(answer)}"
+                f"X refuses the rule {wrong[0].get('value')!r}: {explanation(answer)}"
             )
 
     async def delete(self, ids: Sequence[str]) -> None:
-        """Delete rules by their ids. Raises ConfigurationError for one that is not there."""
+        """Delete rules by their ids. Raises ConfigurationError for an unknown one."""
         unknown = sorted({*ids} - {rule.id for rule in await self.all()})
         if unknown:
             raise ConfigurationError(f"there is no rule {unknown[0]}; see --rules")
         if ids:
-            await self._ask("POST", {"delete": {"ids": list(ids)}})
+            await self._request("POST", {"delete": {"ids": list(ids)}})
 
-    async def _ask(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         import aiohttp
 
         try:
@@ -69,22 +69,22 @@ class Rules:
                 answer = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise UnavailableError(
-                f"X does not answer ({str(error) or type(error).__name__}); try again later"
+                f"X does not answer ({str(error) or type(error).__name__}); retry later"
             ) from None
         if not isinstance(answer, dict):
             answer = {}
         if response.status >= 400 and not (body and "add" in body and answer.get("errors")):
-            refusal = f"X refuses to {'change' if body else 'tell'} the rules: {response.status}"
+            refusal = f"X refuses to {'change' if body else 'list'} the rules: {response.status}"
             raise UnavailableError(f"{refusal} {explanation(answer)}".rstrip())
         return answer
 
 
 def explanation(answer: dict[str, Any]) -> str:
-    """What an answer of X says is wrong, in one line."""
+    """Extract the reason of a refusal from an answer of X, in one line."""
     errors = [error for error in answer.get("errors") or () if isinstance(error, dict)]
-    for said in (*errors, answer):
-        details = said.get("details") or [said.get("detail") or said.get("message") or ""]
+    for error in (*errors, answer):
+        details = error.get("details") or [error.get("detail") or error.get("message") or ""]
         text = " ".join(str(details[0] if isinstance(details, list) else details).split())
-        if text or said.get("title"):
-            return text[:300] or str(said["title"])
+        if text or error.get("title"):
+            return text[:300] or str(error["title"])
     return ""

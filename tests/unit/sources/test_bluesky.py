@@ -1,4 +1,4 @@
-"""Jetstream's events are read as posts, with the cursor that brings the next."""
+"""A Bluesky source reads Jetstream's events as posts, each with a cursor."""
 
 import json
 
@@ -11,11 +11,11 @@ URL = "wss://jetstream.example/subscribe"
 
 
 def event(time_us: int = 1_750_000_000_123_456, **commit: object) -> str:
-    """An event with a commit of one new post, changed by `commit`."""
+    """Return an event with a commit of one new post, changed by `commit`."""
     post = {"operation": "create", "collection": "app.bsky.feed.post", "rkey": "r", "cid": "c"}
     record = {"text": "a post", "createdAt": "1970-01-01T00:00:00Z"}
-    told = {"did": "did:plc:a", "time_us": time_us, "kind": "commit"}
-    return json.dumps({**told, "commit": {**post, "record": record, **commit}})
+    envelope = {"did": "did:plc:a", "time_us": time_us, "kind": "commit"}
+    return json.dumps({**envelope, "commit": {**post, "record": record, **commit}})
 
 
 def batch(source: BlueskySource, data: str) -> Batch | None:
@@ -24,7 +24,7 @@ def batch(source: BlueskySource, data: str) -> Batch | None:
 
 
 def test_a_post_carries_the_servers_time_and_its_cursor() -> None:
-    """Posts of one µs are told apart by their names."""
+    """The names distinguish posts of the same µs."""
     source = BlueskySource(URL)
     names = [f"did:plc:a app.bsky.feed.post {key} create" for key in "rs"]
     key = f"bluesky {URL}"
@@ -53,7 +53,7 @@ def test_a_post_carries_the_servers_time_and_its_cursor() -> None:
     ],
 )
 def test_other_events_only_move_the_cursor(data: str) -> None:
-    """They have no line."""
+    """Such an event has a position but no line."""
     found = batch(BlueskySource(URL), data)
     assert found is not None
     assert (found.lines, found.text) == (0, b"")
@@ -63,16 +63,16 @@ def test_other_events_only_move_the_cursor(data: str) -> None:
 @pytest.mark.parametrize(
     "data", ["", "[]", "{}", '{"time_us": "x"}', event(record=[]), "[" * 10**5]
 )
-def test_what_is_no_event_is_left_out_and_said(
+def test_a_message_without_an_event_is_skipped_and_reported(
     data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing else is lost by it."""
+    """The message ends neither the source nor the connection."""
     assert batch(BlueskySource(URL), data) is None
-    assert "left out what is no event" in capsys.readouterr().err
+    assert "skipped a message that is no event" in capsys.readouterr().err
 
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
-    """JSON can hold it, UTF-8 can't."""
+    """JSON can hold it, UTF-8 can't encode it."""
     found = batch(BlueskySource(URL), event(record={"text": "a\ud800\0b"}))
     assert found is not None
     assert found.text == b"a?\x00b"

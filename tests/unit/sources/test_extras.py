@@ -1,4 +1,4 @@
-"""A package that is not installed is named together with the extra that brings it."""
+"""The error for a missing package names the package and its extra."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.sources.extras import extra
 
 
 def test_a_missing_package_names_its_extra() -> None:
-    """The line can be pasted into a shell."""
+    """The error contains the command that installs it."""
     with (
         pytest.raises(
             UnavailableError,

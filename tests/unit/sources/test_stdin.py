@@ -1,4 +1,4 @@
-"""Standard input is read without blocking, be it a pipe or a file."""
+"""Standard input, a pipe or a file, is read without blocking; the sample is the documentation."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 async def test_a_pipe_is_read_line_by_line_until_its_end(pipe: tuple[int, int]) -> None:
-    """Lines come as soon as they are whole, and the loop goes on meanwhile."""
+    """A line comes once it is complete; the event loop is not blocked meanwhile."""
     source = StdinSource(pipe[0])
     await source.open()
     batches = source.batches()
@@ -46,7 +46,7 @@ async def test_a_pipe_is_read_line_by_line_until_its_end(pipe: tuple[int, int]) 
 
 
 async def test_bytes_of_any_kind_and_a_line_of_100_mb_pass(tmp_path: Path) -> None:
-    """What is not UTF-8, NUL, empty lines, and a line that fits no message: no word is lost."""
+    """Invalid UTF-8, NUL, empty lines, and a line that fits no message: no word is lost."""
     odd, words = b"\xff\xfe\n\0\n\n", b"0123456789abcde " * 6_250_000
     (tmp_path / "file").write_bytes(odd + words + b"\nend")
     with (tmp_path / "file").open("rb") as file:
@@ -59,8 +59,8 @@ async def test_bytes_of_any_kind_and_a_line_of_100_mb_pass(tmp_path: Path) -> No
     assert batches[-1].text.endswith(b"end")
 
 
-async def test_a_stopped_pipe_yields_the_line_that_has_begun(pipe: tuple[int, int]) -> None:
-    """What was read can't be read again, so it is delivered as it is."""
+async def test_a_stopped_pipe_yields_the_incomplete_line(pipe: tuple[int, int]) -> None:
+    """Bytes that were read can't be read again, so the line is delivered as it is."""
     source = StdinSource(pipe[0])
     os.write(pipe[1], b"a\nb")
     reading = asyncio.create_task(read(source))
@@ -71,7 +71,7 @@ async def test_a_stopped_pipe_yields_the_line_that_has_begun(pipe: tuple[int, in
 
 
 async def test_a_file_as_standard_input(tmp_path: Path) -> None:
-    """Redirected files can't be waited for and need not be."""
+    """A redirected file is read to its end, though epoll refuses it."""
     path = tmp_path / "file"
     path.write_bytes(b"a\nb\n" * 200_000)
     with path.open("rb") as file:
@@ -80,14 +80,14 @@ async def test_a_file_as_standard_input(tmp_path: Path) -> None:
 
 
 async def test_closed_standard_input_is_a_wrong_argument(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without standard input there is nothing to read."""
+    """The error names stdin."""
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(ConfigurationError, match="stdin is closed"):
         await StdinSource().open()
 
 
 async def test_the_sample_is_the_documentation() -> None:
-    """The text comes whole, so many times as asked, and its size is known."""
+    """The complete text comes `repeat` times, and its size is known."""
     source = SampleSource(repeat=2)
     batches = [batch async for batch in source.batches()]
     text = sample_text().encode()
@@ -97,7 +97,7 @@ async def test_the_sample_is_the_documentation() -> None:
 
 
 async def test_the_sample_has_no_end_unless_it_is_stopped() -> None:
-    """By default it goes on until it is told to stop."""
+    """By default the text repeats until the source is stopped."""
     source = SampleSource()
     rounds = 0
     async for batch in source.batches():

@@ -1,4 +1,4 @@
-"""ZeroMQ messages of real peers, in processes of their own where they are to die."""
+"""A ZeroMQ source reads messages of real peers; peers that a test kills are processes."""
 
 import asyncio
 import functools
@@ -20,19 +20,19 @@ from tests.collecting import Collected, collecting
 
 
 class Peers:
-    """Sockets of this process; they live until the test is over."""
+    """Sockets of this process; they stay open until the test ends."""
 
     def __init__(self) -> None:
         self._context: Any = zmq.Context()
         self._sockets: list[Any] = []
 
     def socket(self, kind: int) -> Any:
-        """A new one."""
+        """Create a socket."""
         self._sockets.append(self._context.socket(kind))
         return self._sockets[-1]
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all sockets."""
         for made in self._sockets:
             made.close(0)
         self._context.term()
@@ -40,31 +40,31 @@ class Peers:
 
 @pytest.fixture
 def context() -> Iterator[Peers]:
-    """Makes the sockets of peers in this process."""
+    """Creates sockets for peers in this process."""
     made = Peers()
     yield made
     made.close()
 
 
 def bound(context: Any, kind: int) -> tuple[Any, str]:
-    """A socket of a peer and where it is to be found."""
+    """Return a bound socket of a peer and its endpoint."""
     peer = context.socket(kind)
     port = peer.bind_to_random_port("tcp://127.0.0.1")
     return peer, f"tcp://127.0.0.1:{port}"
 
 
 async def subscribed(collected: Collected, peer: Any, message: list[bytes]) -> None:
-    """Publish until the subscriber is there: before that, a publisher drops what it sends."""
+    """Publish until the subscriber is connected: before that, a publisher drops messages."""
 
-    def there() -> bool:
+    def connected() -> bool:
         peer.send_multipart(message)
         return bool(collected.lines)
 
-    await collected.until(there)
+    await collected.until(connected)
 
 
 async def test_pushed_messages_come_once(context: Any) -> None:
-    """Each message once, though there are more than ZeroMQ holds."""
+    """Each message arrives once, though there are more than ZeroMQ holds."""
     peer, endpoint = bound(context, zmq.PUSH)
     async with collecting(ZeroMQSource(endpoint, pull=True)) as collected:
         for number in range(500):
@@ -73,8 +73,8 @@ async def test_pushed_messages_come_once(context: Any) -> None:
     assert collected.lines == [b"%d" % number for number in range(500)]
 
 
-async def test_a_subscription_takes_what_begins_so(context: Any) -> None:
-    """Of several prefixes; frames in front of the text can be left out."""
+async def test_a_subscription_selects_messages_by_prefix(context: Any) -> None:
+    """Several prefixes work; frames before the text can be skipped."""
     peer, endpoint = bound(context, zmq.PUB)
     source = ZeroMQSource(endpoint, prefixes=("a", "b"), skip=1)
     async with collecting(source) as collected:
@@ -88,7 +88,7 @@ async def test_a_subscription_takes_what_begins_so(context: Any) -> None:
 
 
 async def test_peers_may_connect_to_us(context: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Several at once; where we listen is said."""
+    """Several peers can connect; stderr has the endpoint."""
     source = ZeroMQSource("tcp://127.0.0.1:*", pull=True, bind=True)
     async with collecting(source) as collected:
         endpoint = capsys.readouterr().err.split()[-1]
@@ -100,7 +100,7 @@ async def test_peers_may_connect_to_us(context: Any, capsys: pytest.CaptureFixtu
 
 
 async def test_odd_messages_pass(context: Any) -> None:
-    """Empty ones, NUL, what is not UTF-8, and 100 MB at once."""
+    """Empty messages, NUL, invalid UTF-8, and 100 MB at once arrive unchanged."""
     peer, endpoint = bound(context, zmq.PUSH)
     async with collecting(ZeroMQSource(endpoint, pull=True)) as collected:
         for message in (b"", b"\0", b"\xff\xfe", b"word " * 20_000_000, b"end"):
@@ -115,10 +115,10 @@ def has(collected: Collected, lines: int) -> bool:
     return collected.number == lines
 
 
-async def test_a_publisher_that_is_killed_and_comes_back_is_heard_again(
+async def test_messages_of_a_restarted_pusher_arrive(
     tmp_path: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both pushers' messages come once each; what happens to the connection is said."""
+    """The messages of both pushers arrive once each; stderr reports the connection's states."""
     script = tmp_path / "push.py"
     script.write_text(
         textwrap.dedent("""
@@ -141,13 +141,13 @@ async def test_a_publisher_that_is_killed_and_comes_back_is_heard_again(
     assert collected.lines == [b"%d" % n for n in range(2000)]
     said = capsys.readouterr().err
     assert f"{endpoint}: connected" in said
-    assert "trying again" in said
+    assert "retrying" in said
 
 
-async def test_a_peer_that_is_none_of_zeromq_harms_nothing(
+async def test_a_peer_that_does_not_use_zeromq_harms_nothing(
     context: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Garbage is no message; a real peer is heard beside it."""
+    """Garbage gives no message; messages of a real peer arrive beside it."""
     source = ZeroMQSource("tcp://127.0.0.1:*", pull=True, bind=True)
     async with collecting(source) as collected:
         endpoint = capsys.readouterr().err.split()[-1]
@@ -173,10 +173,10 @@ def keys(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-async def test_curve_lets_those_in_who_have_a_key(
+async def test_curve_accepts_clients_with_a_known_key(
     context: Any, keys: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A client with a key that is known is heard, a stranger is not."""
+    """Messages of a client with a known key arrive, those of a stranger do not."""
     server, client, stranger = keys("server"), keys("client"), keys("stranger")
     own = Keys(server.with_suffix(".key_secret"), clients=client.parent)
     source = ZeroMQSource("tcp://127.0.0.1:*", pull=True, bind=True, keys=own)
@@ -195,7 +195,7 @@ async def test_curve_lets_those_in_who_have_a_key(
 async def test_curve_to_a_server(
     context: Any, keys: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The right server's key is needed; a wrong one is said."""
+    """The client needs the key of the right server; stderr reports a wrong one."""
     server, client, other = keys("server"), keys("client"), keys("other")
     peer = context.socket(zmq.PUSH)
     public, secret = zmq.auth.load_certificate(server.with_suffix(".key_secret"))
@@ -211,10 +211,8 @@ async def test_curve_to_a_server(
         await collected.expect(b"secret")
 
 
-async def test_what_is_wrong_is_said_in_one_line(
-    keys: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Endpoints, ports and key files."""
+async def test_wrong_arguments_are_reported(keys: Callable[[str], Path], tmp_path: Path) -> None:
+    """The errors name endpoints, ports and key files."""
     key = keys("key")
     with pytest.raises(ConfigurationError, match="connect to nowhere: Invalid argument"):
         await opened(ZeroMQSource("nowhere"))

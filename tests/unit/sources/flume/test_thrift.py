@@ -1,4 +1,4 @@
-"""Flume's calls are read in both protocols, and whatever else comes is refused."""
+"""Calls of Flume are decoded in both protocols; other frames are refused."""
 
 from contextlib import suppress
 
@@ -11,7 +11,7 @@ from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from app.sources.flume import thrift as flume_thrift
-from app.sources.flume.thrift import Event, MalformedError, Status, decode, refuse, reply
+from app.sources.flume.thrift import Event, MalformedError, ReplyStatus, decode, refuse, reply
 
 PROTOCOLS = (TCompactProtocol, TBinaryProtocol)
 
@@ -19,7 +19,7 @@ PROTOCOLS = (TCompactProtocol, TBinaryProtocol)
 def frame(
     protocol: type, method: str, arguments: object, kind: int = TMessageType.CALL, number: int = 7
 ) -> bytes:
-    """A call as the library's own Python codec writes it."""
+    """Encode a call with the library's own Python codec."""
     buffer = TMemoryBuffer()
     writer = protocol(buffer)
     writer.writeMessageBegin(method, kind, number)
@@ -34,7 +34,7 @@ def batch(*events: Event) -> object:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_events_are_read_with_their_headers_as_bytes(protocol: type) -> None:
-    """Neither bodies nor headers need be UTF-8."""
+    """Neither bodies nor headers need to be UTF-8."""
     events = [
         Event(headers={b"h\xff": b"v\x00"}, body=b"\xff\x00line"),
         Event(headers={}, body=b""),
@@ -46,9 +46,9 @@ def test_events_are_read_with_their_headers_as_bytes(protocol: type) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("status", list(Status))
-def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: Status) -> None:
-    """It is framed, and says the status."""
+@pytest.mark.parametrize("status", list(ReplyStatus))
+def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: ReplyStatus) -> None:
+    """The reply is framed and carries the status."""
     sent = reply(decode(frame(protocol, "append", flume_thrift._Append(event=Event()))), status)
     assert int.from_bytes(sent[:4], "big") == len(sent) - 4
     reader = protocol(TMemoryBuffer(sent[4:]))
@@ -60,7 +60,7 @@ def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: Statu
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_unknown_method_is_refused_as_thrift_does(protocol: type) -> None:
-    """The peer gets an exception that names it, not silence."""
+    """The peer gets Thrift's exception for unknown methods, with the name."""
     call = decode(frame(protocol, "getStatus", flume_thrift._Struct()))
     assert call.events is None
     reader = protocol(TMemoryBuffer(refuse(call)[4:]))
@@ -82,8 +82,8 @@ def test_an_unknown_method_is_refused_as_thrift_does(protocol: type) -> None:
         frame(TBinaryProtocol, "append", flume_thrift._Append(event=Event()), TMessageType.REPLY),
     ],
 )
-def test_what_is_no_call_is_malformed(garbage: bytes) -> None:
-    """It is said, and nothing else is raised."""
+def test_a_frame_without_a_call_is_malformed(garbage: bytes) -> None:
+    """The error has a message, and no other exception is raised."""
     with pytest.raises(MalformedError) as caught:
         decode(garbage)
     assert str(caught.value)
@@ -94,10 +94,10 @@ def test_what_is_no_call_is_malformed(garbage: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
     st.integers(0, 200),
 )
-def test_damaged_frames_never_do_more_than_that(
+def test_damaged_frames_raise_no_other_error(
     protocol: type, damage: list[tuple[int, int]], length: int
 ) -> None:
-    """Wrong lengths and types are errors of the frame, not of the process."""
+    """Wrong lengths and types only raise MalformedError."""
     events = [Event(headers={b"host": b"a"}, body=b"line %d" % n) for n in range(5)]
     damaged = bytearray(frame(protocol, "appendBatch", batch(*events)))
     for place, value in damage:

@@ -1,4 +1,4 @@
-"""What X sends is read as posts, whatever else comes; the token goes nowhere else."""
+"""An X source reads posts, skips other messages, and keeps the token secret."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ POST = b'{"data": {"id": "1", "text": "a post", "created_at": "2026-01-02T03:04:
 
 
 def test_a_post_comes_once_with_its_time_and_whole_text() -> None:
-    """A long post's text stands apart; a half of a surrogate pair can't be sent as UTF-8."""
+    """The whole text of a long post is used; half a surrogate pair is replaced."""
     source = XSource("token")
     batch = source._post(POST)
     assert batch is not None
@@ -28,8 +28,8 @@ def test_a_post_comes_once_with_its_time_and_whole_text() -> None:
     assert (odd.text, odd.lines) == (b"a?\x00b\nc", 1)
 
 
-def test_only_so_many_posts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest is forgotten first: memory is bounded."""
+def test_the_number_of_remembered_posts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest id is dropped first, so memory is bounded."""
     monkeypatch.setattr("app.sources.x.source._REMEMBERED", 2)
     source = XSource("token")
     for number in b"1", b"2", b"3":
@@ -41,19 +41,19 @@ def test_only_so_many_posts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "line", [b"{", b"1", b"null", b'{"data": []}', b'{"data": {"id": 1}}', b"[" * 100_000]
 )
-def test_what_is_no_post_is_left_out_and_said(
+def test_a_message_without_a_post_is_skipped_and_reported(
     line: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing else is lost by it."""
+    """The message ends neither the source nor the connection."""
     assert XSource("token")._post(line) is None
-    assert "left out what is no post" in capsys.readouterr().err
+    assert "skipped a message that is no post" in capsys.readouterr().err
 
 
-def test_a_disconnect_message_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
-    """X says why it closes a stream."""
+def test_a_disconnect_message_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line on stderr has X's reason for the end of the stream."""
     line = b'{"errors": [{"title": "operational-disconnect", "detail": "for operational reasons"}]}'
     assert XSource("token")._post(line) is None
-    assert capsys.readouterr().err == "X says: for operational reasons\n"
+    assert capsys.readouterr().err == "X reports: for operational reasons\n"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_disconnect_message_is_passed_on(capsys: pytest.CaptureFixture[str]) -
         ("0001-01-01T00:00:00+23:59", None),
     ],
 )
-def test_only_sane_times_count(text: object, expected: int | None) -> None:
-    """Others are left to the clock of the reader."""
+def test_only_plausible_times_count(text: object, expected: int | None) -> None:
+    """A post with any other time has no event time."""
     assert _event_time(text) == expected
     assert time.time() > 1.7e9
 
@@ -83,21 +83,21 @@ def test_only_sane_times_count(text: object, expected: int | None) -> None:
         ({}, ""),
     ],
 )
-def test_what_x_says_is_one_line(answer: dict[str, object], expected: str) -> None:
-    """Wherever it stands in its answer."""
+def test_the_reason_in_an_answer_is_one_line(answer: dict[str, object], expected: str) -> None:
+    """The reason is found in every place that X uses."""
     assert explanation(answer) == expected
 
 
 @pytest.mark.parametrize("endpoint", ["http://example.com", "ftp://example.com", "example.com"])
 def test_a_token_is_not_sent_in_clear(endpoint: str) -> None:
-    """Only to this very machine."""
+    """A plain http endpoint on another machine is refused."""
     with pytest.raises(ConfigurationError, match="no https URL"):
         session("token", endpoint)
 
 
 @pytest.mark.parametrize("content", ["", " \n", "two words", "ümlaut", "a\nb"])
-def test_what_is_no_token_is_refused_without_being_shown(tmp_path: Path, content: str) -> None:
-    """The file is named instead."""
+def test_a_wrong_token_is_refused_without_being_shown(tmp_path: Path, content: str) -> None:
+    """The error names the file, not its content."""
     path = tmp_path / "token"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="token holds no bearer token") as caught:
