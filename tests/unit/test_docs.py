@@ -19,7 +19,10 @@ CODE = ("app", "agents", "tables")
 INVENTED = {
     "app/commands/NAME.py",
     "app/commands/produce/NAME.py",
-    "app/commands/produce/countdown.py",  # the example of a source of one's own
+    # The example of a source of one's own.
+    "app/commands/produce/countdown.py",
+    "app/sources/countdown.py",
+    "tests/unit/sources/test_countdown.py",
 }
 
 PLACEHOLDER = re.compile(r"…|\b[A-Z]\b|WORDCOUNT_X|\d+(?= s\b)")

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,6 +186,16 @@ async def test_garbage_over_tcp_counts_as_a_message_and_harms_no_other(
             while int(await asyncio.to_thread(answers.readline)) < len(odd):
                 pass
     assert source.failures == 4
+
+
+def test_the_client_imports_no_optional_package() -> None:
+    """A process that only sends messages needs neither Pykka nor the producer's packages."""
+    script = "import sys; import app.sources.actor_client; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "app.sources.actor.client" in modules
+    assert {"pykka", "aiokafka", "click", "faust"}.isdisjoint(modules)
 
 
 class Answering:
