@@ -36,7 +36,7 @@ class Keys:
     server: Path | None = None
     """The server's public key; None: we are the server."""
     clients: Path | None = None
-    """A directory with the public keys of allowed clients; None: all that know our public key."""
+    """A directory with the public keys of allowed clients; None: all with our public key."""
 
 
 class ZeroMQSource(Source):

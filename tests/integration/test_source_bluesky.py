@@ -1,4 +1,4 @@
-"""Posts of Bluesky, from a server in another process that speaks Jetstream's protocol."""
+"""Posts of Bluesky arrive from a server of Jetstream's protocol, in another process."""
 
 import asyncio
 from collections import Counter
@@ -81,7 +81,7 @@ async def test_every_post_comes_once_through_all_failures(
 async def test_a_later_run_resumes_behind_the_position(
     server: Peer, stream: Callable[..., BlueskySource]
 ) -> None:
-    """Of two posts of one time, the one that was delivered does not come again."""
+    """Of two posts of the same time, the delivered one does not come again."""
     server.start(200)
     first = await take(stream(), len(lines(99)))
     position = first[-1].position
@@ -108,7 +108,7 @@ async def test_a_wrong_server_ends_the_source(
 async def test_n_posts_are_n_lines_in_kafka_though_both_ends_are_killed(
     server: Peer, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """Cursor and lines share a transaction: exact when server and producer die in turn."""
+    """Cursor and lines share a transaction, so they stay exact when server and producer die."""
     events, posts = 12_000, lines(12_000)
     server.start(events, rate=3000)
     endpoint = f"ws://127.0.0.1:{server.port}/subscribe"

@@ -1,4 +1,4 @@
-"""Events of a real Apache Flume agent: none is lost, whoever is killed."""
+"""No event of a real Apache Flume agent is lost, whichever process is killed."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ def agent(tmp_path: Path, port: int) -> Iterator[FlumeAgent]:
 def producer(
     kafka: EmbeddedKafka, unique: str, tmp_path: Path, port: int
 ) -> Iterator[Callable[..., Producer]]:
-    """Makes a producer that listens for the agent."""
+    """Creates producers that listen for the agent."""
     made = []
 
     def make(*arguments: str, broker: str = kafka.address) -> Producer:
@@ -52,7 +52,7 @@ def numbered(first: int, last: int) -> bytes:
 async def test_no_line_is_lost_though_all_are_killed_in_turn(
     kafka: EmbeddedKafka, unique: str, agent: FlumeAgent, producer: Callable[..., Producer]
 ) -> None:
-    """Agent and producer die by kill -9 and come back: each line is there; some can be there twice.
+    """Agent and producer are killed and restarted: each line arrives, and some can arrive twice.
 
     First all goes well: then each is there once, with Flume's headers.
     """
@@ -77,25 +77,25 @@ async def test_no_line_is_lost_though_all_are_killed_in_turn(
     deadline = time.monotonic() + 240
     found: Counter[bytes] = Counter()
     while len(found) < 60_000:
-        assert time.monotonic() < deadline, f"{len(found)} lines; {agent.said[-2000:]}"
+        assert time.monotonic() < deadline, f"{len(found)} lines; {agent.log[-2000:]}"
         await asyncio.sleep(0.1)
         found = Counter(await lines_in(kafka.address, unique))
     assert {*found} == {*numbered(0, 60_000).splitlines()}
     doubled = sum(found.values()) - len(found)
     print(f"{doubled} lines came twice")  # noqa: T201 - shown by pytest -s
-    # At most what was under way at each of the three kills: a batch of 500, or a file's part.
+    # At most the unanswered lines at each of the three kills: a batch of 500, or a part of a file.
     assert doubled <= 10_000
     assert receiver.stop()["status"] == 0
 
 
-async def test_garbage_stalls_and_crowds_harm_nobody_else(
+async def test_garbage_stalls_and_too_many_peers_harm_no_other(
     kafka: EmbeddedKafka,
     unique: str,
     agent: FlumeAgent,
     producer: Callable[..., Producer],
     port: int,
 ) -> None:
-    """Peers that are none, that stop half-way or are too many are cut off; Flume's lines come."""
+    """Connections of wrong, stalled or too many peers are closed; Flume's lines arrive."""
     receiver = producer("--connections", "6").start()
     receiver.wait_until(lambda: "listening" in receiver.said)
     garbage = [
@@ -138,10 +138,10 @@ def _ended(peer: socket.socket) -> bool:
         return True
 
 
-async def test_odd_lines_arrive_and_ports_in_use_are_said(
+async def test_odd_lines_arrive_and_ports_in_use_are_reported(
     kafka: EmbeddedKafka, unique: str, agent: FlumeAgent, producer: Callable[..., Producer]
 ) -> None:
-    """NULs, empty lines and a line of 3 MB, in several messages, the binary protocol as well."""
+    """NULs, empty lines and a line of 3 MB arrive, in the binary protocol as well."""
     receiver = producer().start()
     receiver.wait_until(lambda: "listening" in receiver.said)
     second = producer().start()

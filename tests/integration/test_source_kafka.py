@@ -1,4 +1,4 @@
-"""Copies of topics, within a cluster and between two: every line once, whoever is killed."""
+"""A copy of a topic has every line once, whichever process is killed."""
 
 import asyncio
 import time
@@ -15,12 +15,12 @@ from tests.delivered import administrator, consume, delivered, lines_in
 from tests.producers import Producer
 
 FIRST_MS = (int(time.time()) - 3600) * 1000
-"""Not long ago: Kafka deletes what is older than its retention."""
+"""An hour ago: Kafka deletes messages older than its retention."""
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[EmbeddedKafka]:
-    """A second cluster, to copy from; it may be ill-treated."""
+    """A second cluster, to copy from; a test may kill it."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
@@ -36,7 +36,7 @@ async def topics(other: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
 def fill(
     other: EmbeddedKafka, topics: AIOKafkaAdminClient, unique: str
 ) -> Callable[..., Awaitable[None]]:
-    """`fill(partitions, lines)` makes this test's topic there, of numbered lines."""
+    """`fill(partitions, lines)` creates this test's topic there, with numbered lines."""
 
     async def fill(partitions: int, lines: int) -> None:
         await topics.create_topics([NewTopic(unique, partitions, 1)])
@@ -49,7 +49,7 @@ def fill(
 def copy(
     other: EmbeddedKafka, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> Iterator[Callable[..., Producer]]:
-    """Makes a producer that copies this test's topic of the other cluster."""
+    """Creates producers that copy this test's topic of the other cluster."""
     made = []
 
     def make(*arguments: str) -> Producer:
@@ -91,7 +91,7 @@ async def by_partition(broker: str, topic: str) -> dict[int, list[tuple[Any, ...
     return found
 
 
-async def test_a_copy_between_clusters_is_exact_whoever_is_killed(
+async def test_a_copy_between_clusters_is_exact_through_kills(
     fill: Callable[..., Awaitable[None]],
     other: EmbeddedKafka,
     kafka: EmbeddedKafka,
@@ -116,14 +116,14 @@ async def test_a_copy_between_clusters_is_exact_whoever_is_killed(
     assert await by_partition(kafka.address, unique) == await by_partition(other.address, unique)
 
 
-async def test_what_is_not_committed_or_has_no_value_is_not_copied(
+async def test_aborted_records_and_records_without_a_value_are_not_copied(
     topics: AIOKafkaAdminClient,
     other: EmbeddedKafka,
     kafka: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
-    """An aborted transaction is passed by, a tombstone too; odd bytes and huge lines are not."""
+    """Aborted transactions and tombstones are skipped; odd bytes and huge lines are copied."""
     await topics.create_topics(
         [NewTopic(unique, 1, 1, topic_configs={"max.message.bytes": "9000000"})]
     )
@@ -153,13 +153,13 @@ async def test_what_is_not_committed_or_has_no_value_is_not_copied(
     assert copy("--to-end").start().end()["lines"] == 0
 
 
-async def test_a_copy_begins_where_the_group_was_and_tells_it_how_far_it_is(
+async def test_a_copy_starts_at_the_groups_offsets_and_commits_its_own(
     fill: Callable[..., Awaitable[None]],
     other: EmbeddedKafka,
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
-    """So a copy takes over from another consumer, and tools show its lag."""
+    """A copy can take over from another consumer, and tools show its lag."""
     await fill(1, 100)
     partition = TopicPartition(unique, 0)
     group = AIOKafkaConsumer(bootstrap_servers=other.address, group_id=unique)
@@ -180,7 +180,7 @@ async def test_a_second_copy_of_one_name_takes_over(
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
-    """The first ends with status 1 and says why; together they copy each line once."""
+    """The first ends with status 1 and the reason; together they copy each line once."""
     await fill(2, 60_000)
     first, second = copy("--rate", "1000").start(), copy()
     await delivered(kafka.address, unique, 2_000)
@@ -192,13 +192,13 @@ async def test_a_second_copy_of_one_name_takes_over(
     assert await by_partition(kafka.address, unique) == await by_partition(other.address, unique)
 
 
-async def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
+async def test_a_recreated_topic_is_refused(
     topics: AIOKafkaAdminClient,
     fill: Callable[..., Awaitable[None]],
     unique: str,
     copy: Callable[..., Producer],
 ) -> None:
-    """Its offsets mean other lines: the copy stops and says what to do."""
+    """Its offsets mean other lines: the copy ends, and the error names the remedy."""
     await fill(1, 100)
     assert copy("--to-end").start().end()["lines"] == 100
     await topics.delete_topics([unique])

@@ -1,4 +1,4 @@
-"""Posts of X, from a server in another process that speaks the documented protocol."""
+"""Posts of X arrive from a server of the documented protocol, in another process."""
 
 import asyncio
 from collections import Counter

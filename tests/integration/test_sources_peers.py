@@ -1,4 +1,4 @@
-"""`produce zeromq`, `actor` and `custom` from end to end, with peers and producers that die."""
+"""`produce zeromq`, `actor` and `custom` deliver lines of peers, through kills."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TELL = textwrap.dedent("""
 
 @pytest.fixture
 def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """`python(script, …)` runs a script; what still runs is killed after the test."""
+    """`python(script, …)` runs a script; running processes are killed after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(script: str, *arguments: object) -> subprocess.Popen[str]:
@@ -66,7 +66,7 @@ async def test_messages_of_zeromq_arrive_once(
     python: Callable[..., subprocess.Popen[str]],
     unused_port: int,
 ) -> None:
-    """After the pusher was killed and restarted, and after the producer was."""
+    """Messages arrive after the pusher, and after the producer, was killed and restarted."""
     endpoint = f"tcp://127.0.0.1:{unused_port}"
     arguments = ("zeromq", endpoint, "--pull", "--write-ahead")
     run = produce.watch(*arguments)
@@ -90,7 +90,7 @@ ACTOR = textwrap.dedent("""
     class Reader(StreamingActor[str]):
         def receive(self, message):
             if message == "crash":
-                raise ValueError("as told")
+                raise ValueError("as sent")
             self.store(message)
 """)
 
@@ -103,7 +103,7 @@ async def test_messages_to_an_actor_arrive_from_other_processes(
     unused_port: int,
     tmp_path: Path,
 ) -> None:
-    """Senders that are killed, an actor that crashes, a producer that is: nothing told is lost."""
+    """No message is lost when senders and producer are killed and the actor crashes."""
     (tmp_path / "own_actor.py").write_text(ACTOR)
     arguments = ("actor", "own_actor:Reader", "--listen", f"127.0.0.1:{unused_port}")
     produce._environ["PYTHONPATH"] = str(tmp_path)
@@ -126,7 +126,7 @@ async def test_messages_to_an_actor_arrive_from_other_processes(
 
 
 def _documented(title: str) -> str:
-    """The first Python code below a title of the documentation."""
+    """Return the first Python code below a title of the documentation."""
     section = DOCS.read_text().split(f"\n## {title}\n", 1)[1]
     found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert found is not None
@@ -136,7 +136,7 @@ def _documented(title: str) -> str:
 async def test_the_documented_source_works_as_written(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """Copied from docs/sources.md into a file, named on the command line."""
+    """The code of docs/sources.md runs when its file is named on the command line."""
     code = _documented("A source of your own")
     assert code.count("\n") <= 20
     (tmp_path / "countdown.py").write_text(code)
@@ -149,7 +149,7 @@ async def test_the_documented_source_works_as_written(
 async def test_the_documented_actor_works_as_written(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, unused_port: int
 ) -> None:
-    """Copied from docs/sources.md; told by the client that the documentation shows."""
+    """The code of docs/sources.md receives messages of the documented client."""
     (tmp_path / "readings.py").write_text(_documented("Actors"))
     produce._environ["PYTHONPATH"] = str(tmp_path)
     address = f"127.0.0.1:{unused_port}"

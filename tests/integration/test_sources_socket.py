@@ -1,4 +1,4 @@
-"""`produce socket` with real peers: netcat and Pekko Streams, killed, restarted, many at once."""
+"""`produce socket` works with netcat and Pekko Streams: killed, restarted, many at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def peers() -> Iterator[list[subprocess.Popen[Any]]]:
 
 @pytest.fixture
 def netcat(peers: list[subprocess.Popen[Any]]) -> Callable[..., subprocess.Popen[Any]]:
-    """`netcat("-l", …)` starts it; what it sends is written to its stdin."""
+    """`netcat("-l", …)` starts a netcat, which sends the text written to its stdin."""
     program = debian.program("nc.openbsd", "netcat-openbsd")
 
     def start(*arguments: str, stdin: Any = subprocess.PIPE) -> subprocess.Popen[Any]:
@@ -58,7 +58,7 @@ async def test_every_line_of_netcat_arrives_once(
     netcat: Callable[..., subprocess.Popen[Any]],
     unused_port: int,
 ) -> None:
-    """Also after it was killed and started again; half a line at its end counts."""
+    """Lines arrive after a kill and a restart, too; an incomplete last line counts."""
     run = produce.watch("socket", "127.0.0.1", str(unused_port))
     for start in (0, 50_000):
         peer = netcat("-l", "127.0.0.1", str(unused_port))
@@ -82,7 +82,7 @@ async def test_every_line_of_pekko_arrives_once(
     peers: list[subprocess.Popen[Any]],
     unused_port: int,
 ) -> None:
-    """Also after it was killed and started again."""
+    """Lines arrive after a kill and a restart, too."""
     run = produce.watch("socket", "127.0.0.1", str(unused_port))
     for start in (0, 100_000):
         command = await asyncio.to_thread(pekko.command, unused_port, start, start + 100_000)
@@ -103,7 +103,7 @@ async def test_many_netcats_at_once(
     tmp_path: Path,
     wait_until: Callable[..., Any],
 ) -> None:
-    """More than are read at a time: each line once, none torn."""
+    """Of more clients than are read at a time, each line arrives once and whole."""
     run = produce.watch("socket", "127.0.0.1", "0", "--listen", "--connections", "2")
     port = wait_until(lambda: run.port, 30)
     for number in range(5):

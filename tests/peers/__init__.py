@@ -1,1 +1,1 @@
-"""What the sources talk to in tests, each in a process of its own, so that it can be killed."""
+"""Peers of the sources in tests, each in a process of its own, so that a test can kill it."""

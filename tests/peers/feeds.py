@@ -1,4 +1,4 @@
-"""Every source with somebody who feeds it numbered lines, a few at a time."""
+"""A feed for each source: a peer that sends numbered lines, a few at a time."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ class Echo(StreamingActor[str]):
 
 
 class Feed(ABC):
-    """A peer, which stays while the producer that it feeds comes and goes."""
+    """A peer that keeps running while its producer is killed and restarted."""
 
     twice = False
-    """Whether a line may come twice when somebody dies, by what docs/sources.md says."""
+    """Whether a line may come twice when a process dies, as docs/sources.md states."""
     stdin: Any = None
-    """What the producer has as standard input."""
+    """Standard input of the producer."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environ: dict[str, str] = {}
-        """What the producer needs besides."""
+        """Further environment variables of the producer."""
         self.port = free_port()
 
     @property
     @abstractmethod
     def arguments(self) -> list[str]:
-        """Of `faust -A app produce`."""
+        """The arguments of `faust -A app produce`."""
 
     @abstractmethod
     def send(self, first: int, last: int) -> None:
-        """Send the lines from `first` on, before `last`; may wait until they are read."""
+        """Send the lines from `first` up to and without `last`; may wait until they are read."""
 
     def lines(self, number: int) -> list[bytes]:
-        """The first so many lines."""
+        """Return the first `number` lines."""
         return [b"%s line %d" % (type(self).__name__.encode(), n) for n in range(number)]
 
     def close(self) -> None:  # noqa: B027 - a file has no peer
-        """End the peer."""
+        """Stop the peer."""
 
     def _text(self, first: int, last: int) -> bytes:
         return b"".join(line + b"\n" for line in self.lines(last)[first:])
@@ -82,7 +82,7 @@ class File(Feed):
 
 
 class Directory(Feed):
-    """A file for each call."""
+    """A directory that gets a file for each call."""
 
     @property
     def arguments(self) -> list[str]:
@@ -95,7 +95,7 @@ class Directory(Feed):
 
 
 class Stdin(Feed):
-    """A pipe, which is there after the producer's end, as in a shell's `… | while produce`."""
+    """A pipe that outlives the producer, as in a shell's `… | while produce`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -131,11 +131,11 @@ class Tcp(Feed):
         self._peer = self._peer or self._server.accept()[0]
         try:
             self._peer.sendall(self._text(first, last))
-        except OSError:  # TCP does not say how much of it was read
+        except OSError:  # TCP does not report how much of it was read
             self.reconnect()
 
     def reconnect(self) -> None:
-        """Forget the client that is gone."""
+        """Close the connection of a client that is gone."""
         if self._peer is not None:
             self._peer.close()
             self._peer = None
@@ -186,7 +186,7 @@ class Actor(Feed):
             self._client.tell(line.decode())
 
     def flush(self) -> None:
-        """Send again what was not acknowledged to a producer that is gone."""
+        """Send the messages again that a killed producer did not acknowledge."""
         self._client.flush()
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class Actor(Feed):
 
 
 class X(Feed):
-    """A server that speaks X's protocol."""
+    """A server of X's protocol."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -217,7 +217,7 @@ class X(Feed):
 
 
 class Bluesky(X):
-    """A server that speaks Jetstream's protocol."""
+    """A server of Jetstream's protocol."""
 
     def __init__(self, folder: Path) -> None:
         Feed.__init__(self, folder)
@@ -256,7 +256,7 @@ class Kafka(Feed):
     """A topic of another cluster."""
 
     broker = ""
-    """Of that cluster; to be set before one is made."""
+    """The broker of that cluster; set it before creating a feed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

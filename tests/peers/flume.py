@@ -19,9 +19,9 @@ _FLAGS = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 class FlumeAgent:
-    """An agent that sends the lines of files put into its directory to a port of this machine.
+    """An agent that sends the lines of the files in its directory to a port of this machine.
 
-    Its events carry the headers file and basename; its channel survives kill -9.
+    Its events carry the headers file and basename. Its channel survives kill -9.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class FlumeAgent:
         self._process: Process | None = None
 
     def start(self, **settings: str) -> FlumeAgent:
-        """Start it, with other settings by their names with `_` for `.`, and go on."""
+        """Start the agent; `settings` replace its settings, with `_` for `.` in their names."""
         changed = {name.replace("__", "-").replace("_", "."): v for name, v in settings.items()}
         configuration = self.folder / "agent.properties"
         configuration.write_text(
@@ -71,32 +71,32 @@ class FlumeAgent:
         return self
 
     def put(self, name: str, text: bytes) -> None:
-        """Give it a file to send, whole at once."""
+        """Move a complete file into the agent's directory."""
         written = self.folder / name
         written.write_bytes(text)
         written.rename(self.spool / name)
 
     @property
     def sent(self) -> list[str]:
-        """Names of the files that are in its channel to the last line."""
+        """The names of the files that the agent has read to the last line."""
         return sorted(
             path.name.removesuffix(".COMPLETED") for path in self.spool.glob("*.COMPLETED")
         )
 
     @property
-    def said(self) -> str:
-        """Its log."""
-        log = self.folder / "agent.log"
-        return log.read_text() if log.exists() else ""
+    def log(self) -> str:
+        """The log of the agent."""
+        path = self.folder / "agent.log"
+        return path.read_text() if path.exists() else ""
 
-    def wait_until_taken(self, *names: str, seconds: float = 240) -> None:
-        """Wait until it has taken these files in."""
+    def wait_until_sent(self, *names: str, seconds: float = 240) -> None:
+        """Wait until the agent has read these files."""
         deadline = time.monotonic() + seconds
         while not {*names} <= {*self.sent}:
-            assert time.monotonic() < deadline, self.said[-3000:]
+            assert time.monotonic() < deadline, self.log[-3000:]
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once, if it lives (SIGKILL)."""
+        """Kill the agent if it is running (SIGKILL)."""
         if self._process is not None and self._process.running:
             self._process.kill()

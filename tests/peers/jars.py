@@ -1,6 +1,6 @@
-"""Jars of the peers that run on Java, fetched once and checked.
+"""Jars of the peers that run on Java, downloaded once and checked.
 
-`python -m tests.peers.jars` makes the lock file anew, after a change of the versions below.
+`python -m tests.peers.jars` recreates the lock file after a change of the versions below.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ ROOTS = (
     (FLUME, ("org.slf4j", "slf4j-simple", "1.7.32")),
 )
 
-# Of the 130 jars that Flume's node depends on (Hadoop, Derby, Tomcat, Netty, …) those that an agent
-# loads with a spooling directory, a file channel and a Thrift sink.
+# Flume's node depends on 130 jars (Hadoop, Derby, Tomcat, Netty, …). An agent with a spooling
+# directory, a file channel and a Thrift sink loads only these.
 NEEDED = {
     "avro",
     "commons-cli",
@@ -53,12 +53,12 @@ NEEDED = {
 
 
 def jars_of(name: str) -> list[Path]:
-    """Paths of a set's jars. Raises UnavailableError when one can't be had."""
+    """Paths of a set's jars. Raises UnavailableError if one can't be downloaded."""
     return JarCache(lock=read_lock(LOCK)).paths(name)[name]
 
 
 def make_lock() -> str:
-    """The text of the lock file."""
+    """Build the text of the lock file."""
     with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
         maven = lock.MavenContext(repo_cache=Path(directory), timeout=60)
         needed = {

@@ -1,15 +1,15 @@
-"""Jetstream's WebSocket as its documentation describes it: JSON events from a cursor on.
+"""Jetstream's WebSocket as its documentation describes it: JSON events, starting at a cursor.
 
     jetstream_server.py PORT LOG POSTS RATE ACTS
 
-Serves numbered events, as many as the file POSTS says at the time, RATE a second (0: as fast as
-they are read), those at the cursor and later, or all without one. ACTS is a JSON list of what each
-connection in turn is treated to; those after the last get all that is left. LOG gets a line of JSON
-for each request. An act's keys:
+Serves numbered events, RATE a second (0: as fast as they are read): those at the cursor and later,
+or all without one. The file POSTS holds their number, which may grow. ACTS is a JSON list with the
+treatment of each connection in turn; connections after the last one get all remaining events. LOG
+gets a line of JSON for each request. The keys of an act:
 
     status    an answer instead of the stream
-    posts     how many events come before what `then` says
-    then      close, abort, stall, huge (a message of 100 MB), strange (what is no event, then all)
+    posts     number of events before the action `then`
+    then      close, abort, stall, huge (a message of 100 MB), strange (no events, then all)
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ STRANGE = (
 
 
 def time_us(number: int) -> int:
-    """When event `number` was seen; every tenth is seen together with the one before it."""
+    """The time of event `number`; every tenth has the time of the event before it."""
     return FIRST_US + (number - (number % 10 == 9)) * 1000
 
 
 def event(number: int) -> str:
-    """Event `number`: a new post, but for a few that are likes, deletions or changes of names."""
+    """Event `number`: a new post; a few are likes, deletions or changes of names."""
     base: dict[str, Any] = {"did": f"did:plc:{number % 97}", "time_us": time_us(number)}
     if number % 50 == 7:
         return json.dumps({**base, "kind": "identity", "identity": {"handle": "a.test"}})
@@ -88,7 +88,7 @@ class Server:
         return int(self._file.read_text())
 
     async def subscribe(self, request: web.Request) -> web.StreamResponse:
-        """The stream, or what an act has instead."""
+        """Serve the stream, or the answer of an act."""
         act = self._acts.pop(0) if self._acts else {}
         with open(self._log, "a", encoding="utf-8") as file:  # noqa: PTH123, ASYNC230
             file.write(json.dumps({"at": time.time(), "query": dict(request.query)}) + "\n")

@@ -1,4 +1,4 @@
-"""A peer's process: started, killed, started again on its port; what it was asked is in its log."""
+"""The process of a peer: it can be killed and restarted on its port, and logs its requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Peer:
     def start(
         self, number: int, *, rate: float = 0, acts: list[dict[str, Any]] | None = None
     ) -> None:
-        """Serve `number` posts, more after `serve`; returns once it listens."""
+        """Serve `number` posts, more after `serve`; return once the server listens."""
         self.serve(number)
         files = [str(self._folder / name) for name in ("requests", "posts")]
         arguments = [str(self.port), *files, str(rate), json.dumps(acts or [])]
@@ -49,18 +49,18 @@ class Peer:
                 return
 
     def serve(self, number: int) -> None:
-        """Let there be so many posts from now on."""
+        """Raise the number of posts to `number`."""
         written = self._folder / "posts.new"
         written.write_text(str(number))
         written.replace(self._folder / "posts")
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """What it was asked, in order."""
+        """The requests that the server received, in order."""
         log = self._folder / "requests"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def kill(self) -> None:
-        """End it at once, if it lives (SIGKILL)."""
+        """Kill the process if it is running (SIGKILL)."""
         if self._process is not None and self._process.running:
             self._process.kill()

@@ -1,16 +1,17 @@
-"""X's filtered stream as its documentation describes it, with every misfortune that it lists.
+"""X's filtered stream as its documentation describes it, with every failure that it lists.
 
     x_server.py PORT LOG POSTS RATE ACTS
 
-Serves numbered posts, as many as the file POSTS says at the time, RATE a second (0: as fast as they
-are read). ACTS is a JSON list of what each connection in turn is treated to; those after the last
-get all that is left, and keep-alives then. LOG gets a line of JSON for each request. An act's keys:
+Serves numbered posts, RATE a second (0: as fast as they are read). The file POSTS holds their
+number, which may grow. ACTS is a JSON list with the treatment of each connection in turn.
+Connections after the last one get all remaining posts, and then keep-alives. LOG gets a line of
+JSON for each request. The keys of an act:
 
     status, headers, body   an answer instead of the stream
-    posts                   how many posts come before what `then` says
+    posts                   number of posts before the action `then`
     then                    close, abort, half (a post's first half, then abort), stall, disconnect,
-                            huge (a message of 100 MB), strange (what is no post, then the rest)
-    again                   so many posts that came before come once more first
+                            huge (a message of 100 MB), strange (no posts, then the rest)
+    again                   number of earlier posts that are sent again first
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def post(number: int) -> bytes:
 
 
 class Server:
-    """The endpoints, and how far the stream is."""
+    """The endpoints and the position of the stream."""
 
     def __init__(self, log: str, posts: str, rate: float, acts: list[dict[str, Any]]) -> None:
         self._log = log
@@ -73,14 +74,14 @@ class Server:
 
     @web.middleware
     async def authorized(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Refuse every token but that of the tests."""
+        """Refuse every token except that of the tests."""
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._note(path=request.path, status=401)
             return web.json_response({"title": "Unauthorized", "status": 401}, status=401)
         return await handler(request)
 
     async def rules(self, request: web.Request) -> web.Response:
-        """Tell, add or delete rules."""
+        """List, add or delete rules."""
         errors = []
         if request.method == "POST":
             body = await request.json()
@@ -100,7 +101,7 @@ class Server:
         return web.json_response({key: value for key, value in answer.items() if value})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """The stream, or what an act has instead."""
+        """Serve the stream, or the answer of an act."""
         act = self._acts.pop(0) if self._acts else {}
         self._note(path=request.path, query=dict(request.query), status=act.get("status", 200))
         if "status" in act:
@@ -135,7 +136,7 @@ class Server:
         await response.write_eof()
 
     async def _abort(self, request: web.Request, response: web.StreamResponse) -> None:
-        await asyncio.sleep(0.1)  # else what was sent is lost with the connection
+        await asyncio.sleep(0.1)  # otherwise a reset drops the bytes that were just sent
         assert request.transport is not None
         request.transport.abort()
 

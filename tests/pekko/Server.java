@@ -8,7 +8,7 @@ import org.apache.pekko.stream.javadsl.Source;
 import org.apache.pekko.stream.javadsl.Tcp;
 import org.apache.pekko.util.ByteString;
 
-/** Serves the lines "pekko START" to "pekko END - 1" on a port to whoever connects, then waits. */
+/** Serves the lines "pekko START" to "pekko END - 1" on a port to each client, then waits. */
 public final class Server {
     public static void main(String[] arguments) throws Exception {
         int port = Integer.parseInt(arguments[0]);

@@ -1,6 +1,6 @@
-"""Apache Pekko Streams' Tcp as a peer: a small Java program, compiled here.
+"""A peer with the Tcp of Apache Pekko Streams: a small Java program, compiled on first use.
 
-`python -m tests.pekko` makes the lock file of its jars anew, after a change of the versions below.
+`python -m tests.pekko` recreates the lock file of its jars after a change of the versions below.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOCK = Path(__file__).with_name("jars.lock")
 PEKKO = "pekko"
 COMPILER = "ecj"
 
-# The compiler is Eclipse's, since a machine that has a Java need not have a JDK.
+# Eclipse's compiler, since a machine with a Java may lack a JDK.
 ROOTS = (
     (PEKKO, ("org.apache.pekko", "pekko-stream_2.13", "1.1.5")),
     (COMPILER, ("org.eclipse.jdt", "ecj", "3.40.0")),
@@ -55,9 +55,9 @@ def _classpath() -> str:
 
 
 def command(port: int, start: int, end: int) -> list[str]:
-    """The command that serves the lines `pekko start` to `pekko end - 1` on a port (0: a free one).
+    """Return the command that serves the lines `pekko start` to `pekko end - 1` on a port.
 
-    It prints `port N` once it listens.
+    Port 0 selects a free one. The command prints `port N` once it listens.
     """
     java = [str(find_java()), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
     return [*java, "-cp", _classpath(), "Server", str(port), str(start), str(end)]

@@ -1,4 +1,4 @@
-"""Makes the lock file of Pekko's jars anew."""
+"""Recreates the lock file of Pekko's jars."""
 
 from __future__ import annotations
 

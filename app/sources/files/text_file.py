@@ -47,9 +47,9 @@ SETTLED_SECONDS = 5.0
 class TextFile:
     """An open file, the offset of the reader, and the line that is not complete yet.
 
-    A `state` of an earlier run says where to resume. `resumed` is False if the state belongs to
-    another text; the file is then read from its beginning. All methods may block, and raise the
-    exceptions in DAMAGED.
+    A `state` of an earlier run holds the offset to resume at. `resumed` is False if the state
+    belongs to another text; the file is then read from its beginning. All methods may block, and
+    raise the exceptions in DAMAGED.
     """
 
     def __init__(

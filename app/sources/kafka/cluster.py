@@ -1,4 +1,4 @@
-"""What a copy reads about clusters and partitions before it starts."""
+"""Facts about clusters and partitions that a copy reads before it starts."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class KafkaSource(Source):
         """Offsets of earlier runs, by the keys of positions."""
         self._next_offsets: dict[TopicPartition, int] = {}
         self._end_offsets: dict[TopicPartition, int] = {}
-        """Where to end, with `to_end`."""
+        """The offsets to end at, with `to_end`."""
         self._listed_at = 0.0
         self._output = ThrottledOutput(_SECONDS_BETWEEN_LISTINGS)
         self._consumer: AIOKafkaConsumer | None = None

@@ -152,7 +152,7 @@ async def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, compress: Co
     path.write_bytes(compress(os.urandom(100_000))[:-9])
     with pytest.raises(SourceError, match=f"file{suffix} can't be read to its end"):
         await read(FileSource([path]))
-    path.write_bytes(b"this is not compressed, and long enough to tell")
+    path.write_bytes(b"this is not compressed, and long enough to be sure")
     with pytest.raises(SourceError, match=f"file{suffix} can't be read to its end"):
         await read(FileSource([path]))
 
