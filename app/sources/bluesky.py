@@ -167,6 +167,7 @@ class BlueskySource(Source):
         """Move the cursor to the event, and return its line, if any, with the position."""
         if time_us > self._cursor:
             self._cursor, self._seen = time_us, set()
+        # The server sends the cursor's time again, so the position has the names that were yielded.
         if time_us == self._cursor:
             self._seen.add(name)
         position = Position(self.name, {"cursor": self._cursor, "seen": sorted(self._seen)})

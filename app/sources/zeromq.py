@@ -78,6 +78,8 @@ class ZeroMQSource(Source):
     async def open(self) -> None:
         """Connect or bind."""
         zmq, socket = self._zmq, self._socket
+        # Nothing is sent, so a close need not wait. The other options bound memory and waits, and
+        # detect dead peers.
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, _LONGEST_MESSAGE)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 15_000)
@@ -114,6 +116,8 @@ class ZeroMQSource(Source):
             elif self.stopping.is_set():
                 return
             else:
+                # Wait only after an empty receive: ZeroMQ's descriptor signals changes, not that
+                # messages remain.
                 self._report_connection()
                 await readable(self._socket.FD, self.stopping, _MONITOR_SECONDS)
 

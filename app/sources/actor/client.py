@@ -49,6 +49,7 @@ class RemoteActor:
             self._drain_answers()
         while len(self._unacknowledged) >= _MAX_UNACKNOWLEDGED:
             self._wait_for_answer()
+        # Append before sending: if the connection breaks meanwhile, `_connect` sends it again.
         self._unacknowledged.append(line)
         with suppress(OSError):
             if self._peer is not None:

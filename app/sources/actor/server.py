@@ -106,6 +106,8 @@ class ActorServer:
             enable_keepalive(peer)
             with peer.makefile("rb") as lines:
                 while line := _line(lines):
+                    # Acknowledge after `received`: Kafka may have the store already, and its
+                    # acknowledgement came before the connection had the number.
                     connection.received(self._deliver(line, name))
                     connection.acknowledge(self._acknowledged)
             connection.wait_until_acknowledged(self._stopped.is_set)
@@ -123,6 +125,7 @@ class ActorServer:
         except (ValueError, TypeError, RecursionError) as error:
             self._source.refuse(f"{name} sent {line!r:.60}: {error}")
             return self._source.newest
+        # `ask` waits for the actor, so a fast peer can't fill the mailbox for the others.
         number: Any = self._source.ref.ask(message)
         return int(number)
 

@@ -62,6 +62,7 @@ class DirectorySource(Source):
                 found = await asyncio.to_thread(self._list)
             except OSError as error:
                 raise SourceError(f"{self._path} can't be listed: {error.strerror}") from None
+            # A batch without a line carries the deletion of the position into a transaction.
             for name in self._states.keys() - found.keys():
                 del self._states[name]
                 yield Batch(b"", 0, position=Position(self._key(name), None))

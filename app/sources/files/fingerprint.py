@@ -29,6 +29,7 @@ class Fingerprint:
         """Add the next chunk; `digest` works for offsets up to `pending` bytes before its end."""
         if len(self.head) < HEAD:
             self.head += chunk[: HEAD - len(self.head)]
+        # A position lies behind a whole line, `pending` bytes back: keep the bytes before that.
         self._recent = (self._recent + chunk)[-(pending + TAIL) :]
 
     @property

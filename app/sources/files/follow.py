@@ -102,6 +102,7 @@ class _Tail:
         for file in self._files:
             file.text.chunk = chunk
         batches = [batch for file in list(self._files) for batch in self._batches(file)]
+        # The last file is at the path; the ones before it were rotated away and may end.
         over = [file for file in self._files[:-1] if file.idle(self._rotated_seconds)]
         for file in over:
             self._files.remove(file)
@@ -120,6 +121,8 @@ class _Tail:
         yield from positioned(found, self._position())
 
     def _position(self) -> Position:
+        # Without files of which nothing was read: every text begins like an empty one, so a later
+        # run could not recognise them.
         return Position(
             self.key,
             {"files": [file.text.state for file in self._files if file.text.resume_offset]},

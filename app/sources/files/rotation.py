@@ -62,6 +62,8 @@ def _packed_twin(path: Path) -> bool:
 
 
 def _find(candidates: Iterable[Path], state: Mapping[str, Any]) -> TextFile | None:
+    # The same inode first: most often a rename. A copy or a compressed file has another inode, so
+    # the fingerprint decides in the end.
     identity = state["device"], state["inode"]
     for path in sorted(candidates, key=lambda path: _identity(path) != identity):
         with suppress(*DAMAGED):

@@ -69,6 +69,7 @@ class TextFile:
     def _open(self) -> None:
         opener = COMPRESSED.get(self.path.suffix)
         self._file: Any = opener(self.path) if opener else self.path.open("rb", buffering=0)
+        # Of the open file if possible: a rotation may put another file at the path meanwhile.
         found = self.path.stat() if opener else os.fstat(self._file.fileno())
         self.identity = (found.st_dev, found.st_ino)
         self._fingerprint = Fingerprint()
@@ -85,6 +86,7 @@ class TextFile:
         self._fingerprint = Fingerprint()
         if not self._pass(min(HEAD, offset)):
             return False
+        # Skip the middle of a plain file: a large log must not be read again at each start.
         if not self._compressed and offset > HEAD + TAIL:
             self._file.seek(offset - TAIL)
             self._fingerprint = Fingerprint(self._fingerprint.head)
@@ -129,6 +131,8 @@ class TextFile:
         """Whether a plain file is shorter than `offset`, or has other text right before it."""
         if self._compressed:
             return False
+        # A smaller size alone is not enough: a file that was emptied may have outgrown `offset`
+        # before this check. Then other bytes stand where the last ones were read.
         descriptor = self._file.fileno()
         size = os.fstat(descriptor).st_size
         tail = self._fingerprint.tail

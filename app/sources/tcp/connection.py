@@ -44,6 +44,7 @@ async def lines_of(peer: socket.socket, stopping: asyncio.Event) -> AsyncIterato
         async for chunk in read_chunks(peer.fileno(), stopping):
             for batch in cutter.feed(chunk):
                 yield batch
+        # A fixed number of bytes: a peer that never pauses must not prevent the end.
         left = _unread(peer) if stopping.is_set() else 0
         while left > 0 and (chunk := peer.recv(min(left, CHUNK))):
             left -= len(chunk)

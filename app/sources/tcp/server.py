@@ -101,7 +101,7 @@ class TcpServerSource(Source):
             peer, address = await asyncio.get_running_loop().sock_accept(server)
         except BaseException as error:
             self._free.release()
-            if not isinstance(error, OSError):
+            if not isinstance(error, OSError):  # a cancellation
                 raise
             say(cant_accept(error))
             await asyncio.sleep(SECONDS_AFTER_A_FAILED_ACCEPT)

@@ -45,6 +45,7 @@ class Rules:
         if not missing:
             return
         answer = await self._request("POST", {"add": missing})
+        # Another process may have added the rule since the listing: that is no error.
         wrong = [e for e in answer.get("errors") or () if e.get("title") != "DuplicateRule"]
         if wrong:
             raise ConfigurationError(
@@ -73,6 +74,7 @@ class Rules:
             ) from None
         if not isinstance(answer, dict):
             answer = {}
+        # An added rule that X refuses comes as a 400, too; `add` reports that one by its errors.
         if response.status >= 400 and not (body and "add" in body and answer.get("errors")):
             refusal = f"X refuses to {'change' if body else 'list'} the rules: {response.status}"
             raise UnavailableError(f"{refusal} {explanation(answer)}".rstrip())
