@@ -1,4 +1,4 @@
-"""Draws docs/commands/*.svg: what each command shows on a terminal, taken from real ones.
+"""Draws docs/commands/*.svg: the terminal output of each command, from real runs.
 
 python -m tests.captures
 """
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "docs" / "commands"
 COLUMNS, ROWS = 100, 50
 SECONDS = 60.0
-# Without rich's fonts, which are fetched from elsewhere.
+# Without rich's fonts: a browser would fetch them from another site.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "Fira Code", "DejaVu Sans Mono"
 )
 
 
 def draw(name: str, command: str, output: str) -> None:
-    """Write the picture of a terminal on which `command` has said `output`."""
+    """Write the picture of a terminal that shows `command` and its `output`."""
     console = Console(
         record=True,
         width=COLUMNS,
@@ -56,7 +56,7 @@ def draw(name: str, command: str, output: str) -> None:
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     for line in output.rstrip().split("\n"):
         console.print(Text.from_ansi(_last_state(line)))
-    console.print()  # rich cuts the lowest line a little short
+    console.print()  # rich cuts off the bottom of the last line
     svg = console.export_svg(title="", code_format=FORMAT, unique_id=name)
     FOLDER.mkdir(parents=True, exist_ok=True)
     lines = "\n".join(line.rstrip() for line in svg.splitlines())
@@ -66,31 +66,31 @@ def draw(name: str, command: str, output: str) -> None:
 def on_terminal(
     command: list[str], environ: Mapping[str, str], until: bytes | None = None
 ) -> tuple[str, int]:
-    """All that a command says on a terminal, and its status; SIGINT once `until` has come."""
+    """Return a command's output on a terminal, and its status; send SIGINT once `until` appears."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as run:
         os.close(theirs)
-        said, deadline = b"", time.monotonic() + SECONDS
+        output, deadline = b"", time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if select.select([ours], [], [], 0.2)[0]:
                 try:
-                    said += os.read(ours, 65536)
-                except OSError:  # how Linux says that the other end is closed
+                    output += os.read(ours, 65536)
+                except OSError:  # Linux reports a closed other end in this way
                     break
-            if until is not None and until in said:
+            if until is not None and until in output:
                 run.send_signal(signal.SIGINT)
                 until = None
         with suppress(ProcessLookupError):
             run.terminate()
         status = run.wait(SECONDS)
     os.close(ours)
-    return said.decode().replace("\r\n", "\n"), status
+    return output.decode().replace("\r\n", "\n"), status
 
 
 def _last_state(line: str) -> str:
-    """A line that was drawn again and again, as it stood at the end."""
+    """Return the final state of a line that was redrawn in place."""
     line = re.sub(r"\x1b\[\?25[lh]", "", line)
     return re.split(r"\r|\x1b\[2K|\x1b\[1A", line.rstrip("\r"))[-1]
 
@@ -101,7 +101,7 @@ def _sample(lines: int) -> list[tuple[str, int]]:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all pictures."""
     servers = Servers(EmbeddedKafka(), EmbeddedCassandra())
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +116,7 @@ def _draw_all(stream: Stream, folder: Path) -> None:
         output, status = on_terminal(faust(*arguments), environ, until)
         shown = " ".join(arguments).replace(str(folder), "/data")
         draw(name, f"faust -A app {shown}", f"{output.replace(str(folder), '/data')}")
-        print(f"{name}: status {status}")  # noqa: T201 - a script's own words
+        print(f"{name}: status {status}")  # noqa: T201 - output of a script
 
     stream.lines = "lines"
     stream.configure(lines=stream.lines, keyspace="streaming_test", print=0)

@@ -1,4 +1,4 @@
-"""Three Cassandra nodes on this machine: 127.0.0.1, 127.0.0.2 and 127.0.0.3, one port for all."""
+"""Three Cassandra nodes on this machine: 127.0.0.1, 127.0.0.2 and 127.0.0.3, on one port."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SMALL = {
     "commitlog_segment_size": "8MiB",
     "concurrent_reads": 8,
     "concurrent_writes": 16,
-    # Hints bring a node that was away what it missed, soon.
+    # A node that was away soon receives its missed rows by hints.
     "hints_flush_period": "1000ms",
 }
 
 
 class CassandraCluster:
-    """Nodes that know each other; each may be killed, paused and started by itself."""
+    """A cluster whose nodes can be killed, paused and started one by one."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         port = _free_port_of_all()
@@ -48,7 +48,7 @@ class CassandraCluster:
                     heap=HEAP,
                     timeout=300.0,
                     java_options=["-Xms128m"],
-                    # Evenly round the ring, in order of the addresses.
+                    # Even shares of the ring, in order of the addresses.
                     settings={
                         **_SMALL,
                         "initial_token": str(number * ring - (1 << 63)),
@@ -59,7 +59,7 @@ class CassandraCluster:
 
     @property
     def contact(self) -> str:
-        """All nodes, as WORDCOUNT_CASSANDRA names them."""
+        """The addresses of all nodes, as a value of WORDCOUNT_CASSANDRA."""
         return ",".join(node.address for node in self.nodes)
 
     def __enter__(self) -> Self:
@@ -77,14 +77,14 @@ class CassandraCluster:
         close_together(*self.nodes)
 
     def start_all(self) -> None:
-        """Start those that do not run, and let those go on that are paused."""
+        """Start the stopped nodes and resume the paused ones."""
         for node in self.nodes:
             if node.running:
                 node.resume()
         start_together(*self.nodes)
 
     def _until_met(self) -> None:
-        """Wait until each node knows the others."""
+        """Wait until each node knows the other nodes."""
         deadline = time.monotonic() + 180
         for node in self.nodes:
             alone = ExecutionProfile(WhiteListRoundRobinPolicy([node.host]))
@@ -99,7 +99,7 @@ class CassandraCluster:
                 session = cluster.connect()
                 query = "SELECT peer, rpc_address, host_id FROM system.peers"
                 while True:
-                    # The driver believes a node that says its peer is down, as long as it does.
+                    # The driver treats a peer as down as long as a node reports it down.
                     with contextlib.suppress(NoHostAvailable):
                         peers = session.execute(query, execution_profile="alone")
                         if len([peer for peer in peers if peer.host_id]) == len(HOSTS) - 1:

@@ -1,4 +1,4 @@
-"""Runs a source without Kafka and keeps what it yields."""
+"""Runs a source without Kafka and keeps its batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Collected", "collecting"]
 
 
 class Collected:
-    """What a source has yielded so far."""
+    """The batches that a source has yielded so far."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -24,7 +24,7 @@ class Collected:
 
     @property
     def lines(self) -> list[bytes]:
-        """Every line; parts of a long one count as lines."""
+        """Every line; each part of a long line is an item of its own."""
         return [
             line
             for batch in self.batches
@@ -34,7 +34,7 @@ class Collected:
 
     @property
     def number(self) -> int:
-        """How many lines have ended."""
+        """The number of complete lines."""
         return sum(batch.lines for batch in self.batches)
 
     async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
@@ -45,12 +45,12 @@ class Collected:
             await asyncio.sleep(0.005)
 
     async def expect(self, *lines: bytes) -> None:
-        """Wait until exactly these lines have come, in any order."""
+        """Wait until exactly these lines have arrived, in any order."""
         await self.until(lambda: len(self.lines) >= len(lines))
         assert sorted(self.lines) == sorted(lines)
 
     async def run(self) -> None:
-        """Take what comes until the source ends."""
+        """Collect batches until the source ends."""
         async for batch in self.source.batches():
             self.batches.append(batch)
 

@@ -1,4 +1,4 @@
-"""What tests of every tier share: real servers, one of each a session, and names of their own."""
+"""Fixtures of every test tier: real servers, one of each a session, and unique names."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
 
-# A deadline by the clock fails on a busy machine, which says nothing of the code.
+# A wall-clock deadline fails on a busy machine even when the code is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # The port of a server that a test has killed must not go to a server of another tester.
+    # Another tester's server must not get the port of a server that a test has killed.
     tester = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     ports._RANGE = ports._RANGE[tester :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
@@ -39,7 +39,7 @@ class Servers(NamedTuple):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What producers keep for their next run is this session's, not the user's."""
+    """Producers keep their state in a directory of this session, not of the user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -47,7 +47,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stopped_servers() -> Iterator[Servers]:
-    """The session's servers, not started until a test asks for one."""
+    """The session's servers; each starts when a test first requests it."""
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
 
     servers = Servers(EmbeddedKafka(timeout=300.0), EmbeddedCassandra(timeout=300.0))
@@ -58,7 +58,7 @@ def stopped_servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def servers(stopped_servers: Servers) -> Servers:
-    """The session's Kafka and Cassandra, started at once."""
+    """The session's Kafka and Cassandra, started together."""
     from app.embedded import start_together
 
     start_together(*stopped_servers)
@@ -79,14 +79,14 @@ def cassandra(stopped_servers: Servers) -> EmbeddedCassandra:
 
 @pytest.fixture
 def unique(request: pytest.FixtureRequest) -> str:
-    """A name that no other test has: fit for topics, keyspaces and application ids."""
+    """A unique name, valid for topics, keyspaces and application ids."""
     name = re.sub(r"\W+", "_", request.node.name, flags=re.ASCII).strip("_").lower()
     return f"{name[:35].rstrip('_')}_{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
-    """`wait_until(condition, seconds=10)`: what the condition returns once it is true."""
+    """`wait_until(condition, seconds=10)` returns the condition's value once it is true."""
 
     def wait(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
         deadline = time.monotonic() + seconds
@@ -102,7 +102,7 @@ def wait_until() -> Callable[..., Any]:
 
 @pytest.fixture
 def gone() -> Callable[[int], bool]:
-    """`gone(pid)`: whether that process has ended, be it reaped or not."""
+    """`gone(pid)`: whether that process has ended, reaped or not."""
 
     def is_gone(pid: int) -> bool:
         try:
@@ -115,7 +115,7 @@ def gone() -> Callable[[int], bool]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port at which nobody listens."""
+    """A port on which no process listens."""
     from app.embedded.ports import free_port
 
     return free_port()

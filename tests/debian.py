@@ -1,4 +1,4 @@
-"""Programs of Debian for tests: those of the machine, else fetched and unpacked beside the jars."""
+"""Debian programs for tests: the machine's own, else fetched and unpacked beside the jars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["environ", "program"]
 
 
 def program(name: str, *packages: str) -> str:
-    """The path of a program; it comes with `packages`, which are unpacked but not installed."""
+    """Return the path of a program from `packages`, which are unpacked but not installed."""
     found = shutil.which(name) or shutil.which(name, path=_search_path())
     if found is not None:
         return found
@@ -41,7 +41,7 @@ def program(name: str, *packages: str) -> str:
 
 
 def environ() -> dict[str, str]:
-    """The environment in which such a program finds its libraries."""
+    """The environment in which an unpacked program finds its libraries."""
     libraries = sorted({str(path.parent) for path in _root().glob("**/*.so.*")})
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
 

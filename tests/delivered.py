@@ -1,4 +1,4 @@
-"""What is in a topic of the tests' Kafka, and the clients that tell or change it."""
+"""Reads topics of the tests' Kafka, and makes clients that read or change topics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @asynccontextmanager
 async def administrator(broker: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that makes and changes topics."""
+    """A client that creates and changes topics."""
     client = AIOKafkaAdminClient(bootstrap_servers=broker)
     await client.start()
     try:
@@ -39,7 +39,7 @@ async def administrator(broker: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def consumer(broker: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A client that reads what is committed."""
+    """A client that reads committed records."""
     client = AIOKafkaConsumer(
         bootstrap_servers=broker, enable_auto_commit=False, isolation_level="read_committed"
     )
@@ -51,7 +51,7 @@ async def consumer(broker: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def assign(client: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    """Read a topic from its beginning, once it is there."""
+    """Read a topic from its beginning, once it exists."""
     numbers = await client._client._wait_on_metadata(topic)
     partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
     client.assign(partitions)
@@ -72,22 +72,22 @@ async def consume(broker: str, topic: str) -> list[Any]:
 
 
 async def lines_in(broker: str, topic: str) -> list[bytes]:
-    """Every committed line of a topic, those of a partition in order."""
+    """Every committed line of a topic, in order within each partition."""
     return [line for r in await consume(broker, topic) for line in r.value.split(b"\n")]
 
 
 async def delivered(
     broker: str, topic: str, number: int, seconds: float = 240, *, distinct: bool = False
 ) -> list[bytes]:
-    """Wait until a topic holds so many committed lines; those that it holds then, sorted.
+    """Wait until a topic holds `number` committed lines; return all its lines, sorted.
 
-    `distinct`: so many different ones, where some may come twice.
+    `distinct`: wait for `number` different lines, since some may be there twice.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return await _delivered(broker, topic, number, deadline, distinct=distinct)
-        except KafkaError:  # a broker that is just starting refuses some
+        except KafkaError:  # a starting broker refuses some requests
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
@@ -107,5 +107,5 @@ async def _delivered(
 
 
 def count(*texts: bytes) -> Counter[bytes]:
-    """How often each word is in them."""
+    """Count each word in the texts."""
     return Counter(word for text in texts for word in text.split())

@@ -1,4 +1,4 @@
-"""A command of the application in the foreground, as a user runs it."""
+"""Runs a command of the application in the foreground, as a user does."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def running(
         try:
             yield process
         finally:
-            # Does nothing to one that has ended, as it should have.
+            # Has no effect on a process that has ended, which is the normal case.
             process.kill()
 
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Its children and theirs."""
+    """All descendants of the process."""
     return psutil.Process(process.pid).children(recursive=True)
 
 
 def output_until(process: subprocess.Popen[str], start: str) -> str:
-    """What it prints, up to a line that begins so."""
+    """Return the process's output up to a line that begins with `start`."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:

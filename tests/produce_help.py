@@ -1,4 +1,4 @@
-"""The help of every source, which `python -m tests.produce_help` writes to docs/produce.txt."""
+"""Writes the help of every source to docs/produce.txt: `python -m tests.produce_help`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "produce.txt"
 
 
 def help_of_all() -> str:
-    """What `produce --help` and `produce SOURCE --help` print, one after the other."""
-    names = produce.list_commands(None)  # type: ignore[arg-type] - it does not ask its context
+    """Return the outputs of `produce --help` and of each `produce SOURCE --help`, in order."""
+    names = produce.list_commands(None)  # type: ignore[arg-type] - it does not use its context
     texts = []
     for arguments in ([], *([name] for name in names)):
         shown = CliRunner().invoke(

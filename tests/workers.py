@@ -1,4 +1,4 @@
-"""Workers as processes of their own, and what they say over HTTP."""
+"""Starts workers as separate processes and sends them HTTP requests."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def faust(*arguments: str, app: str = "app") -> list[str]:
-    """The command `faust -A app …`, of this interpreter."""
+    """The command `faust -A app …`, run by this interpreter."""
     return [sys.executable, "-m", "faust", "-A", app, *arguments]
 
 
 def start_worker(data: Path, log: Path, environ: Mapping[str, str], app: str = "app") -> Process:
-    """Start a worker that keeps its rows in `data` and writes all it says to `log`."""
-    # The path: so that a copy of the project tests itself, not the one that is installed.
+    """Start a worker that keeps its rows in `data` and writes its output to `log`."""
+    # PYTHONPATH: a copy of the project must test itself, not the installed project.
     environ = {**environ, "PYTHONPATH": str(ROOT)}
     return Process(faust("--datadir", str(data), "worker", app=app), log, environ)
 
@@ -35,7 +35,7 @@ def start_worker(data: Path, log: Path, environ: Mapping[str, str], app: str = "
 def get(
     url: str, seconds: float = 5.0, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
-    """Status and body of an answer, JSON read; (0, None) if nobody answers."""
+    """Return status and body of an answer, JSON decoded; (0, None) if there is no answer."""
     request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - http
     try:
         with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310 - http
@@ -48,7 +48,7 @@ def get(
 
 
 def is_ready(url: str, seconds: float = 2.0) -> bool:
-    """Whether the worker at `url` says that it does its work."""
+    """Whether the worker at `url` reports itself ready."""
     return get(f"{url}/health/ready", seconds)[0] == 200
 
 

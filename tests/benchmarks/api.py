@@ -1,10 +1,10 @@
-"""The web's answers while a worker joins and another is killed: right or none, and how soon.
+"""Checks the web's answers while one worker joins and another is killed, and times them.
 
     python -m tests.benchmarks.api [--requests 10000]
 
-Two workers have counted a text. Then questions go to all workers that are there, some at a time,
-while a third worker joins and one of the first two is killed: whatever is answered with 200 must be
-what the text counts to. The end is a line of JSON.
+Two workers count a text. Then clients send concurrent requests to all live workers, while a third
+worker joins and one of the first two is killed. Every answer with status 200 must equal the text's
+counts. The result is a line of JSON.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from tests.integration.conftest import Stream
 if TYPE_CHECKING:
     from tests.integration.conftest import RunningWorker
 
-__all__ = ["Report", "Text", "ask_through_a_rebalance", "count_text"]
+__all__ = ["Report", "Text", "count_text", "query_through_a_rebalance"]
 
 MINUTE = 60_000
 AT_ONCE = 16
-"""Questions under way at once."""
+"""Concurrent requests."""
 
 LONGEST_SECONDS = 20.0
-"""How long an answer may take before it is none."""
+"""Time limit of a request."""
 
 
 class Text:
-    """Lines in two windows that have ended, and what they count to."""
+    """Lines in two past windows, and their counts."""
 
     def __init__(self, lines: int = 2000) -> None:
         newest = (time.time_ns() // 1_000_000 // MINUTE - 4) * MINUTE
@@ -56,12 +56,12 @@ class Text:
                 self.lines.append((" ".join(words), start + rng.randrange(MINUTE)))
 
     def most_common(self, start: int, n: int) -> dict[str, int]:
-        """The first words of a window, in order, and their counts."""
+        """The most frequent words of a window, in order, with their counts."""
         ranked = sorted(self.counts[start].items(), key=lambda item: (-item[1], item[0]))
         return dict(ranked[:n])
 
-    def question(self, rng: random.Random) -> tuple[str, Any]:
-        """A path, and what its answer must hold."""
+    def request(self, rng: random.Random) -> tuple[str, Any]:
+        """Return a path and the expected content of its answer."""
         kind = rng.choice(("top", "word", "windows"))
         if kind == "top":
             start, n = rng.choice(self.starts), rng.choice((1, 20, 1000))
@@ -76,8 +76,8 @@ class Text:
         return f"/api/words/{quote(word)}", found
 
 
-def told(path: str, answer: Any) -> Any:
-    """What of an answer must be right; whether a window is final changes by itself."""
+def answer_content(path: str, answer: Any) -> Any:
+    """Return the checked part of an answer, without `final`, which changes with time."""
     if path.startswith("/api/top"):
         return answer["words"]
     if path == "/api/windows":
@@ -87,7 +87,7 @@ def told(path: str, answer: Any) -> Any:
 
 @dataclass
 class Report:
-    """What became of the questions; times in seconds."""
+    """The outcomes of all requests; times in seconds."""
 
     right: list[float] = field(default_factory=list)
     unavailable: list[float] = field(default_factory=list)
@@ -95,14 +95,14 @@ class Report:
     cut_off: int = 0
 
     @property
-    def asked(self) -> int:
-        """Questions that were answered, or should have been."""
+    def total(self) -> int:
+        """The number of requests, without those that the kill cut off."""
         return len(self.right) + len(self.unavailable) + len(self.wrong)
 
     def figures(self) -> dict[str, Any]:
         """Counts, and quantiles in milliseconds."""
         return {
-            "requests": self.asked,
+            "requests": self.total,
             "right": len(self.right),
             "unavailable_503": len(self.unavailable),
             "wrong": len(self.wrong),
@@ -128,36 +128,36 @@ async def count_text(stream: Stream, text: Text) -> None:
     await asyncio.to_thread(workers[0].wait_until, counted)
 
 
-async def ask_through_a_rebalance(
+async def query_through_a_rebalance(
     stream: Stream, text: Text, requests: int, per_second: float = math.inf
 ) -> Report:
-    """Ask at least so many questions, and until the workers have got over it all."""
+    """Send at least `requests` requests, and continue until both changes are over."""
     report, there = Report(), list(stream.workers)
     changing = asyncio.create_task(_change(stream, there))
     rng = random.Random(2)
 
-    async def ask() -> None:
-        while report.asked < requests or not changing.done():
+    async def send() -> None:
+        while report.total < requests or not changing.done():
             worker = rng.choice(there)
             began = time.monotonic()
-            await _ask(session, worker, text.question(rng), report, there)
+            await _send(session, worker, text.request(rng), report, there)
             await asyncio.sleep(max(0.0, began + AT_ONCE / per_second - time.monotonic()))
 
     timeout = aiohttp.ClientTimeout(total=LONGEST_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(send() for _ in range(AT_ONCE)))
     await changing
     return report
 
 
-async def _ask(
+async def _send(
     session: aiohttp.ClientSession,
     worker: RunningWorker,
-    question: tuple[str, Any],
+    request: tuple[str, Any],
     report: Report,
     there: list[RunningWorker],
 ) -> None:
-    path, expected = question
+    path, expected = request
     began = time.monotonic()
     try:
         async with session.get(worker.url + path) as response:
@@ -167,10 +167,10 @@ async def _ask(
         if worker in there:
             report.wrong.append(f"{path}: {error!r}")
         else:
-            report.cut_off += 1  # it was killed over this question
+            report.cut_off += 1  # the kill cut this request off
         return
     seconds = time.monotonic() - began
-    if status == 200 and told(path, answer) == expected:
+    if status == 200 and answer_content(path, answer) == expected:
         report.right.append(seconds)
     elif status == 503 and orderly:
         report.unavailable.append(seconds)
@@ -205,9 +205,9 @@ def _quantiles(seconds: list[float]) -> dict[str, float]:
 
 @click.command()
 @click.option("--requests", type=click.IntRange(1), default=10_000, show_default=True)
-@click.option("--per-second", type=float, default=math.inf, help="Most questions a second.")
+@click.option("--per-second", type=float, default=math.inf, help="Maximum requests a second.")
 def main(requests: int, per_second: float) -> None:
-    """Ask through a rebalance, on servers of its own, and print what came of it."""
+    """Send requests during a rebalance, on own servers, and print the outcomes."""
     from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
     from tests.conftest import Servers
 
@@ -229,7 +229,7 @@ def main(requests: int, per_second: float) -> None:
 async def _run(stream: Stream, requests: int, per_second: float) -> Report:
     text = Text()
     await count_text(stream, text)
-    return await ask_through_a_rebalance(stream, text, requests, per_second)
+    return await query_through_a_rebalance(stream, text, requests, per_second)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`faust …` with a sink that takes every row and writes none: counting alone, for the benchmark.
+"""Runs `faust …` with a sink that accepts every row and writes none, to measure counting alone.
 
-`python -m tests.benchmarks.app_without_sink -A app --datadir DIR worker` is the same application
-and the same command, composed without Cassandra: transactions, RocksDB and changelog are on, rows
-are made for each flush, and there they end.
+`python -m tests.benchmarks.app_without_sink -A app --datadir DIR worker` runs the same application
+by the same command, without Cassandra. Transactions, RocksDB and changelog are on. Each flush makes
+its rows, and the sink drops them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NullSink:
         """Do nothing."""
 
     async def write(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> WriteResult:
-        """Take all rows."""
+        """Accept all rows."""
         return WriteResult(rows=len(rows))
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""`make bench`: this application beside others, on one topic, on one machine, in one run.
+"""`make bench` compares this application with others on one topic, on one machine, in one run.
 
-LINES, SYSTEMS, DISTINCT, WINDOWS and SWEEP are options; docs/benchmark.md says what is measured.
+LINES, SYSTEMS, DISTINCT, WINDOWS and SWEEP are options; docs/benchmark.md describes the method.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from tests.benchmarks.measure import Job
 
 FAUST_LINES = 20_000
-"""Lines for plain Faust, which takes a thousand times as long for one."""
+"""Lines for plain Faust, which takes a thousand times as long for each line."""
 
-# By the name that SYSTEMS takes; those that need Cassandra come last, so that the others are
-# measured without it.
+# Keys are the values of SYSTEMS. Systems that need Cassandra come last, so that Cassandra does not
+# run while the others are measured.
 SYSTEMS: dict[str, list[Callable[[Job], System]]] = {
     "app": [
         partial(ThisApp, mode=COUNTED, workers=1),
@@ -52,19 +52,19 @@ SYSTEMS: dict[str, list[Callable[[Job], System]]] = {
 
 
 def main() -> int:
-    """Measure what was asked for; 1 if a system failed or counted wrongly."""
-    given = _arguments()
-    # As Ctrl-C does, so that everything is stopped in order, inside a running event loop too.
+    """Measure the selected systems; return 1 if one failed or counted wrongly."""
+    arguments = _arguments()
+    # Handle SIGTERM as Ctrl-C: everything stops in order, also inside a running event loop.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console(stderr=True)
     try:
         with Bench(console) as bench:
-            if given.sweep:
+            if arguments.sweep:
                 from tests.benchmarks.sweeps import SWEEPS
 
-                SWEEPS[given.sweep](bench, given)
+                SWEEPS[arguments.sweep](bench, arguments)
                 return 0
-            return _compare(bench, given)
+            return _compare(bench, arguments)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -84,60 +84,65 @@ def _arguments() -> argparse.Namespace:
         default="app,streams,spark,faust,stages",
         help=f"some of {', '.join(SYSTEMS)} and stages, commas between",
     )
-    given = parser.parse_args()
-    given.systems = given.systems.split(",")
-    unknown = set(given.systems) - {*SYSTEMS, "stages"}
+    arguments = parser.parse_args()
+    arguments.systems = arguments.systems.split(",")
+    unknown = set(arguments.systems) - {*SYSTEMS, "stages"}
     if unknown:
         parser.error(f"--systems: there is no {', '.join(sorted(unknown))}")
-    if given.lines < 1000:
+    if arguments.lines < 1000:
         parser.error("--lines: must be at least 1000")
-    return given
+    return arguments
 
 
-def _compare(bench: Bench, given: argparse.Namespace) -> int:
-    # A fifth more in front: the warm-up.
-    text = Text(given.lines + given.lines // 5, given.distinct, given.windows)
-    text = bench.fill("bench-lines", text, given.partitions)
+def _compare(bench: Bench, arguments: argparse.Namespace) -> int:
+    # The first fifth on top of `lines` is the warm-up.
+    text = Text(arguments.lines + arguments.lines // 5, arguments.distinct, arguments.windows)
+    text = bench.fill("bench-lines", text, arguments.partitions)
     setup = {
-        "lines": given.lines,
-        "warm-up lines": given.lines // 5,
+        "lines": arguments.lines,
+        "warm-up lines": arguments.lines // 5,
         "words a line": 10,
         "distinct words": len(text.counts()),
-        "windows": given.windows,
-        "partitions": given.partitions,
-        "flush interval": given.flush,
+        "windows": arguments.windows,
+        "partitions": arguments.partitions,
+        "flush interval": arguments.flush,
         "Kafka heap": KAFKA_HEAP,
         "Cassandra heap": CASSANDRA_HEAP,
     }
     rates = []
-    if "stages" in given.systems:
-        with bench.job("bench-lines", text, given.lines // 5, given.partitions) as job:
+    if "stages" in arguments.systems:
+        with bench.job("bench-lines", text, arguments.lines // 5, arguments.partitions) as job:
             bench.need_cassandra()
             rates = measure_stages(job, bench.console)
             bench.cassandra.stop()
     runs: list[Run] = []
     failed = False
-    report.write(given.output, runs, rates, setup)
-    for kind, make in _ordered(given.systems):
-        topic, own, warm_up = "bench-lines", text, given.lines // 5
+    report.write(arguments.output, runs, rates, setup)
+    for kind, make in _ordered(arguments.systems):
+        topic, own, warm_up = "bench-lines", text, arguments.lines // 5
         if kind == "faust":
-            lines = min(FAUST_LINES, given.lines)
+            lines = min(FAUST_LINES, arguments.lines)
             topic, warm_up = "bench-few-lines", lines // 5
             own = bench.fill(
-                topic, Text(lines + warm_up, given.distinct, given.windows), given.partitions
+                topic,
+                Text(lines + warm_up, arguments.distinct, arguments.windows),
+                arguments.partitions,
             )
         run = _run(
-            bench, partial(bench.job, topic, own, warm_up, given.partitions), make, given.flush
+            bench,
+            partial(bench.job, topic, own, warm_up, arguments.partitions),
+            make,
+            arguments.flush,
         )
         failed |= run is None or (isinstance(run, Run) and not run.exact)
         if isinstance(run, Run):
             runs.append(run)
-        report.write(given.output, runs, rates, setup)
-    # Whoever keeps the output in a file wants whole tables.
+        report.write(arguments.output, runs, rates, setup)
+    # Output in a file has no width: print whole tables.
     console = Console(width=None if sys.stdout.isatty() else 140)
     report.show(console, runs)
     report.show_rates(console, rates)
-    console.print(f"written: {given.output}/bench.json, bench.md, bench.png", highlight=False)
+    console.print(f"written: {arguments.output}/bench.json, bench.md, bench.png", highlight=False)
     return int(failed)
 
 
@@ -149,7 +154,7 @@ def _ordered(systems: list[str]) -> list[tuple[str, Callable[[Job], System]]]:
 def _run(
     bench: Bench, new_job: Callable[[], Any], make: Callable[[Job], System], flush: str
 ) -> Run | str | None:
-    """One run; why it was skipped; None if it failed."""
+    """Return one run, or the reason why it was skipped; None if it failed."""
     with new_job() as job:
         system = make(job)
         if isinstance(system, ThisApp):

@@ -1,4 +1,4 @@
-"""Draws what cassandra_writes.py has measured."""
+"""Draws the measurements of cassandra_writes.py."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def draw(
     same: Mapping[str, Mapping[str, float]],
     title: str,
 ) -> None:
-    """Above a panel for each grouping key: bytes along the axis, a bar for each concurrency.
+    """Draw a panel for each grouping key, and below it a panel for each group of `same`.
 
-    `grid` maps (grouping key, bytes, at once) to rows/s; `same` names rows that were written in
-    several ways, each with its rows/s: panels below.
+    `grid` maps (grouping key, bytes, at once) to rows/s: bytes along the axis, a bar for each
+    concurrency. `same` maps a set of rows to the ways of writing it, each with its rows/s.
     """
     import matplotlib as mpl
 
@@ -44,7 +44,7 @@ def draw(
     all_axes = below.subplots(1, len(same), sharey=True)
     for axes, (name, rates) in zip(all_axes, same.items(), strict=True):
         _draw_same(axes, name, rates)
-    all_axes[0].invert_yaxis()  # the first on top, in all panels
+    all_axes[0].invert_yaxis()  # the first bar on top, in all panels
     below.subplots_adjust(left=0.24, right=0.98, top=0.86, bottom=0.08, wspace=0.08)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -1,8 +1,9 @@
-"""Rows a second into an embedded Cassandra, by grouping key, batch bytes and concurrent writes.
+"""Measures rows/s into an embedded Cassandra by grouping key, batch bytes and concurrent writes.
 
-`python -m tests.benchmarks.cassandra_writes` prints one line a combination, compares the defaults
-with one row a statement and, if the extra `bench` is installed, with spark-cassandra-connector on
-the same rows, and writes the table and the plot to build/. `--rows N --runs N --no-spark` as said.
+`python -m tests.benchmarks.cassandra_writes` prints one line a combination. It compares the
+defaults with one row a statement and, if the extra `bench` is installed, with
+spark-cassandra-connector on the same rows. It writes the table and the plot to build/. Options:
+`--rows N`, `--runs N`, `--no-spark`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ SIZES = ("1KiB", "2KiB", "5KiB", "16KiB")
 AT_ONCE = ("1", "4", "16", "32")
 WINDOWS = 20
 CONCURRENCY = 128
-"""Single statements under way at once: more gain nothing."""
+"""Concurrent single statements: more gain nothing."""
 
 _FULL_COMPILER = ("-XX:TieredStopAtLevel=4",)
 Combination = tuple[str, str, str]
@@ -65,13 +66,13 @@ def rows_of(count: int, started_ms: int, windows: int = WINDOWS) -> list[Row]:
 
 
 def settings_of(contact: str, options: dict[str, str]) -> Settings:
-    """The defaults, with `options` (names without their prefix) instead of some."""
-    given = {f"WORDCOUNT_{name}": value for name, value in options.items()}
-    return Settings.read({"WORDCOUNT_CASSANDRA": contact, **given})
+    """The default settings, overridden by `options` (names without their prefix)."""
+    variables = {f"WORDCOUNT_{name}": value for name, value in options.items()}
+    return Settings.read({"WORDCOUNT_CASSANDRA": contact, **variables})
 
 
 class Cost(NamedTuple):
-    """What writing took: rows a second, and µs of CPU a row, here and in the server."""
+    """The cost of writing: rows a second, and µs of CPU a row, in the writer and in the server."""
 
     rate: float
     client_us: float
@@ -79,7 +80,7 @@ class Cost(NamedTuple):
 
 
 class Bench:
-    """StateMetrics against one server; every write begins with an empty table."""
+    """Measurements against one server; every write begins with an empty table."""
 
     def __init__(self, session: CassandraSession, server: EmbeddedCassandra) -> None:
         self.session = session
@@ -87,7 +88,7 @@ class Bench:
         self.table = "streaming_test.words"
 
     async def write(self, options: dict[str, str], rows: list[Row]) -> Cost:
-        """Write `rows` by the application's writer."""
+        """Write `rows` with the application's writer."""
         writer = await CassandraWriter.create(
             self.session, settings_of(self.server.address, options)
         )
@@ -100,7 +101,7 @@ class Bench:
         return await self._timed(write, len(rows))
 
     async def write_plainly(self, rows: list[Row]) -> Cost:
-        """Write `rows` as the driver's own documentation does: one a statement, many at once."""
+        """Write `rows` as the driver's documentation does: one row a statement, many at once."""
         prepared = await self.session.prepare(
             f"INSERT INTO {self.table} (word, window_start, count) VALUES (?, ?, ?) "
             "USING TIMESTAMP ?"
@@ -120,7 +121,7 @@ class Bench:
 
     async def _timed(self, write: Callable[[], Awaitable[None]], count: int) -> Cost:
         await self.session.execute(f"TRUNCATE {self.table}", timeout_s=30)
-        gc.collect()  # what the write before this one left
+        gc.collect()  # rows of the write before this one
         processes = psutil.Process(), psutil.Process(self.server.pid)
         cpu = [_cpu_s(process) for process in processes]
         began = time.perf_counter()
@@ -130,7 +131,7 @@ class Bench:
         return Cost(count / seconds, *(cpu / count * 1e6 for cpu in used))
 
     async def grid(self, rows: list[Row], runs: int) -> dict[Combination, Cost]:
-        """Every combination: the median of so many runs, taken in turn."""
+        """Every combination: the median of `runs` runs, taken in turn."""
         costs: dict[Combination, list[Cost]] = {}
         for _ in range(runs):
             for key, size, number in itertools.product(KEYS, SIZES, AT_ONCE):
@@ -143,7 +144,7 @@ class Bench:
         return {name: _median(of_name) for name, of_name in costs.items()}
 
     async def compare(self, rows: list[Row], runs: int) -> dict[str, Cost]:
-        """The defaults and one row a statement, in turn; both write the same rows."""
+        """Measure the defaults and one row a statement, in turn, on the same rows."""
         single = {"OUTPUT_BATCH_ROWS": "1", "OUTPUT_CONCURRENT_WRITES": str(CONCURRENCY)}
         ways: dict[str, Callable[[], Awaitable[Cost]]] = {
             "this app, by default": lambda: self.write({}, rows),
@@ -164,9 +165,9 @@ class Bench:
 
 
 def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> float:
-    """Rows a second by spark-cassandra-connector with its defaults; two writes warm up."""
+    """Measure rows/s of spark-cassandra-connector with its defaults; two writes warm up."""
     with tempfile.TemporaryDirectory() as folder:
-        given = {
+        parameters = {
             "rows": count,
             "windows": windows,
             "times": runs + 2,
@@ -187,7 +188,7 @@ def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> flo
         }
         script = Path(__file__).with_name("spark_writes.py")
         done = subprocess.run(
-            [sys.executable, str(script), json.dumps(given)],
+            [sys.executable, str(script), json.dumps(parameters)],
             env={
                 **os.environ,
                 "JAVA_HOME": str(find_java().resolve().parent.parent),
@@ -198,56 +199,58 @@ def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> flo
             text=True,
             check=True,
         )
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return median(count / one["seconds"] for one in said[2:])
+    reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return median(count / one["seconds"] for one in reports[2:])
 
 
-async def bench(server: EmbeddedCassandra, given: argparse.Namespace) -> None:
+async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> None:
     """Measure, print, write and draw."""
     started_ms = int(time.time()) * 1000
-    rows = rows_of(given.rows, started_ms)
+    rows = rows_of(arguments.rows, started_ms)
     async with await connect(settings_of(server.address, {})) as session:
         await apply(session, settings_of(server.address, {}))
         measured = Bench(session, server)
-        for _ in range(4):  # let the server's compiler see the work first
+        for _ in range(4):  # warm up the server's compiler
             await measured.write({}, rows)
-            await measured.write({"OUTPUT_BATCH_ROWS": "1"}, rows[: given.rows // 4])
-        grid = {} if given.no_grid else await measured.grid(rows, given.runs)
+            await measured.write({"OUTPUT_BATCH_ROWS": "1"}, rows[: arguments.rows // 4])
+        grid = {} if arguments.no_grid else await measured.grid(rows, arguments.runs)
         same = {
             windows: await measured.compare(
-                rows_of(given.same_rows, started_ms, windows), given.runs
+                rows_of(arguments.same_rows, started_ms, windows), arguments.runs
             )
             for windows in (WINDOWS, 1)
         }
-        if not given.no_spark and importlib.util.find_spec("pyspark"):
+        if not arguments.no_spark and importlib.util.find_spec("pyspark"):
             for windows, costs in same.items():
-                rate = await asyncio.to_thread(spark, server, given.same_rows, windows, given.runs)
+                rate = await asyncio.to_thread(
+                    spark, server, arguments.same_rows, windows, arguments.runs
+                )
                 costs["spark-cassandra-connector"] = Cost(rate, 0.0, 0.0)
             found = await session.execute(f"SELECT count(*) FROM {measured.table}", timeout_s=60)
-            if found[0][0] < given.same_rows:
+            if found[0][0] < arguments.same_rows:
                 raise SystemExit("Spark has not written all rows")
     text = "\n".join(_lines(grid, same))
     click.echo(text)
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "cassandra_writes.md").write_text(text + "\n", encoding="utf-8")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "cassandra_writes.md").write_text(text + "\n", encoding="utf-8")
     if grid:
         on = machine()
         title = (
             f"Rows/s into one embedded Cassandra 5 by the bytes of a batch; {on['cpus']} CPUs for "
-            f"it and the writer; {given.rows:,} rows, {WINDOWS} windows a word"
+            f"it and the writer; {arguments.rows:,} rows, {WINDOWS} windows a word"
         )
         others = {
-            f"{given.same_rows:,} rows, {windows} window{'s' if windows > 1 else ''} a word": {
+            f"{arguments.same_rows:,} rows, {windows} window{'s' if windows > 1 else ''} a word": {
                 name: cost.rate for name, cost in costs.items()
             }
             for windows, costs in same.items()
         }
         rates = {name: cost.rate for name, cost in grid.items()}
-        draw(given.output / "cassandra_writes.png", rates, others, title)
+        draw(arguments.output / "cassandra_writes.png", rates, others, title)
 
 
 def _lines(grid: dict[Combination, Cost], same: dict[int, dict[str, Cost]]) -> Iterator[str]:
-    """Tables of both parts, as Markdown."""
+    """Return the tables of both parts as Markdown."""
     yield "| grouping | bytes | at once | rows/s | µs of CPU a row: writer | server |"
     yield "|---|---|---|---|---|---|"
     for (key, size, number), cost in grid.items():
@@ -278,18 +281,18 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def main() -> None:
-    """Measure on a server of its own."""
+    """Measure on an own server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=20_000, help="of each write of the grid")
-    parser.add_argument("--same-rows", type=int, default=60_000, help="of each write compared")
-    parser.add_argument("--runs", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--rows", type=int, default=20_000, help="rows of each write of the grid")
+    parser.add_argument("--same-rows", type=int, default=60_000, help="rows of each compared write")
+    parser.add_argument("--runs", type=int, default=3, help="runs, of which the median counts")
     parser.add_argument("--no-grid", action="store_true")
     parser.add_argument("--no-spark", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("build"))
-    given = parser.parse_args()
-    collect_seldom()  # as a worker does
+    arguments = parser.parse_args()
+    collect_seldom()  # as in a worker
     with EmbeddedCassandra(heap="1g", java_options=_FULL_COMPILER) as server:
-        asyncio.run(bench(server, given))
+        asyncio.run(bench(server, arguments))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Says what is being measured: a bar on a terminal, lines elsewhere."""
+"""Shows the progress of a measurement: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["counting"]
 
 @contextmanager
 def counting(console: Console, what: str, total: int) -> Iterator[Callable[[float], None]]:
-    """Show `what` with a bar up to `total` lines; yields a function that takes lines so far."""
+    """Show `what` with a bar up to `total` lines; yield a function that takes the lines so far."""
     if not console.is_terminal:
         console.print(what, highlight=False)
         yield lambda _: None

@@ -1,8 +1,8 @@
-"""Lines a second of the sources flume, x, bluesky and kafka, beside what their peers can send.
+"""Measures lines/s of the sources flume, x, bluesky and kafka, and of their peers alone.
 
-`python -m tests.benchmarks.feeds [SOURCE…] [--lines N]` prints a table. The producer is kept on one
-core; its peer and Kafka have the others. "peer alone" is the same peer with a client that reads and
-forgets (Flume: a Thrift source that answers OK at once).
+`python -m tests.benchmarks.feeds [SOURCE…] [--lines N]` prints a table. The producer runs on
+one core; its peer and Kafka have the others. "peer alone" is the same peer with a client that drops
+all lines (Flume: a Thrift source that answers OK at once).
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 FIRST_MS = (int(time.time()) - 3600) * 1000
 PARTITIONS = 4
-_TOO_FEW = "too few lines to measure: most came at once"
+_TOO_FEW = "too few lines to measure: most arrived at once"
 
 
 class Rate:
-    """Lines a second of a producer on one core, and its CPU time, from its first line on."""
+    """Measures a producer on one core from its first line: lines/s and CPU time."""
 
     def __init__(self, kafka: EmbeddedKafka, topic: str) -> None:
         self._broker = kafka.address
         self._topic = topic
 
     async def of(self, producer: Producer, number: int) -> str:
-        """Start it, wait for so many lines, end it."""
+        """Start the producer, wait for `lines` lines, and end it."""
         await make_topic(self._broker, self._topic)
-        # Before the producer: else the first look would find most of the lines, in no time.
+        # Before the producer starts: otherwise the first look finds most lines at once.
         async with consumer(self._broker) as client:
             await assign(client, self._topic)
             producer.start()
@@ -64,7 +64,7 @@ class Rate:
     async def _count(
         self, client: AIOKafkaConsumer, process: psutil.Process, number: int
     ) -> tuple[int, float, float]:
-        """Lines after the first that are seen, the seconds and the CPU time that they took."""
+        """Return the lines after the first look, with their seconds and CPU time."""
         found = first = 0
         started = before = 0.0
         while found < number:
@@ -77,18 +77,18 @@ class Rate:
 
 
 async def make_topic(broker: str, name: str) -> None:
-    """Make a topic of as many partitions as a producer makes."""
+    """Create a topic with as many partitions as a producer creates."""
     async with administrator(broker) as admin:
         await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Seconds of CPU time that a process has taken."""
+    """Seconds of CPU time that a process has used."""
     return float(sum(process.cpu_times()[:2]))
 
 
 async def flume(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
-    """An agent with a file channel, 1000 events a call."""
+    """Measure Flume: an agent with a file channel, 1000 events a call."""
     text = b"".join(b"line %d of many words\n" % n for n in range(lines))
 
     def agent(port: int, name: str) -> FlumeAgent:
@@ -169,14 +169,14 @@ async def bluesky(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, 
 
 
 async def kafka(broker: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
-    """A topic of records of one line, each with a time of its own."""
+    """Measure a topic with one line a record, each with its own time."""
     return await _copy(
         broker, folder, "single", [b"line %d of many words" % n for n in range(3 * lines)]
     )
 
 
 async def kafka_packed(broker: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
-    """A topic as the producers here fill it: 1000 lines a record."""
+    """Measure a topic as this project's producers fill it: 1000 lines a record."""
     block = b"\n".join(b"line %d of many words" % n for n in range(1000))
     return await _copy(broker, folder, "packed", [block] * (10 * lines // 1000))
 
@@ -213,7 +213,7 @@ async def _copy(
 
 
 async def _timed(numbers: Any, lines: int) -> str:
-    """Rate of a client that only counts, of the lines that come after the first it sees."""
+    """Measure a client that only counts the lines after its first read."""
     found = first = 0
     started = 0.0
     async with aclosing(numbers):
@@ -242,7 +242,7 @@ async def run(names: list[str], lines: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sources", nargs="*", default=list(SOURCES), metavar="SOURCE")
     parser.add_argument("--lines", type=int, default=200_000)

@@ -1,6 +1,6 @@
-"""Jars of the systems that this application is compared with, fetched once and checked.
+"""Fetches the jars of the compared systems once and checks them.
 
-`python -m tests.benchmarks.jars` makes the lock file anew, after a change of the versions below.
+`python -m tests.benchmarks.jars` writes the lock file again after a change of the versions below.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOCK = Path(__file__).with_name("jars.lock")
 SPARK = "spark"
 STREAMS = "kafka-streams"
 
-# Spark's connectors of the release of pyspark that the extra `bench` pins.
+# Spark's connectors for the pyspark release that the extra `bench` pins.
 ROOTS = (
     (SPARK, ("org.apache.spark", "spark-sql-kafka-0-10_2.12", "3.5.7")),
     (SPARK, ("com.datastax.spark", "spark-cassandra-connector_2.12", "3.5.1")),
@@ -30,12 +30,12 @@ ROOTS = (
 
 
 def jars_of(name: str) -> list[Path]:
-    """Paths of a set's jars. Raises UnavailableError when one can't be had."""
+    """Return the paths of a set's jars; raise UnavailableError if one can't be fetched."""
     return JarCache(lock=read_lock(LOCK)).paths(name)[name]
 
 
 def make_lock() -> str:
-    """The text of the lock file; jars that pyspark brings are left out of Spark's set."""
+    """Return the text of the lock file; Spark's set omits jars that pyspark ships."""
     import pyspark
 
     jars = Path(pyspark.__file__).with_name("jars").glob("*.jar")

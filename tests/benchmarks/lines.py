@@ -1,7 +1,8 @@
-"""The text that every system counts, made from a seed: lines of 10 words, and their true counts.
+"""Generates the text that every system counts: lines of 10 words, and their true counts.
 
-Words occur as in natural text (Zipf's law), the frequent ones are short. Line `i` of `total` has a
-timestamp of its own; together they span `windows` whole minutes that have just passed.
+A seed determines the text. Words are as frequent as in natural text (Zipf's law), and frequent
+words are short. Each line has its own timestamp; together the timestamps cover the last `windows`
+whole minutes.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ BATCH_BYTES = 64 << 10
 """Bytes of a produce batch, uncompressed."""
 
 Counts = dict[tuple[int, str], int]
-"""(window start in ms, word) → how often it occurs."""
+"""(window start in ms, word) → count."""
 
 _SYLLABLES = [c + v for v in "aeiou" for c in "tnshrdlcmwfgpb"]
 
 
 @dataclass(frozen=True)
 class Text:
-    """`total` lines out of `distinct` words."""
+    """A text of `total` lines out of `distinct` words."""
 
     total: int
     distinct: int = 40_000
@@ -60,7 +61,7 @@ class Text:
             yield lines, self._timestamps(first, len(lines)).tolist()
 
     def counts(self, lines: int | None = None) -> Counts:
-        """The true counts of the first `lines` lines; of all if None."""
+        """The true counts of the first `lines` lines, or of all lines if None."""
         end = self.total if lines is None else lines
         sums = np.zeros((self.windows, self.distinct), np.int64)
         for first, chunk in self._places():
@@ -97,7 +98,7 @@ class Text:
 
 
 def _spell(rank: int) -> str:
-    """A word of its own for each rank: one syllable for the first 70, then two, then three."""
+    """Return the word of a rank: one syllable for the first 70 ranks, then two, then three."""
     word, rest = "", rank + 1
     while rest:
         rest, place = divmod(rest - 1, len(_SYLLABLES))
@@ -108,7 +109,7 @@ def _spell(rank: int) -> str:
 async def fill(
     broker: str, topic: str, text: Text, partitions: int, advance: Callable[[int], None]
 ) -> float:
-    """Write the text to a new topic, batches to the partitions in turn; the seconds it took."""
+    """Write the text to a new topic, batches to the partitions in turn; return the seconds."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     await admin.create_topics([NewTopic(topic, partitions, 1)])

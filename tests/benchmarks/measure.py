@@ -1,8 +1,8 @@
-"""One run of one system: start it, wait for two marks, see what it used between them.
+"""Measures one run of one system: start it, wait for two marks, compare its use of the machine.
 
-The topic holds everything beforehand. The first mark is the first look at which all parts of the
-system are at work and the warm-up lines have been counted; the second is when the counts of all
-lines are durable. Rates are lines between the marks, over the time between the marks.
+The topic holds everything beforehand. The first mark is the first sample at which all parts of the
+system work and the warm-up lines have been counted. The second mark is the moment when the counts
+of all lines are durable. Rates are lines between the marks, over the time between the marks.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ SAVED = "saved to Cassandra"
 LOOK_SECONDS = 0.1
 
 STALLED_SECONDS = 120.0
-"""A system that counts nothing for so long is given up."""
+"""A system that counts nothing for this time has failed."""
 
 
 class BenchError(Exception):
-    """A system did not do its work; the message says which and what it said last."""
+    """A system failed; the message names it and contains the end of its log."""
 
 
-class Skipped(BenchError):  # noqa: N818 - no error: the machine lacks what the system needs
+class Skipped(BenchError):  # noqa: N818 - no error: the machine lacks a program
     """A system can't run on this machine."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a system is given: the topic and its text, the servers, a directory of its own."""
+    """The input of a system: the topic and its text, the servers, its own directory."""
 
     name: str
     topic: str
@@ -68,17 +68,17 @@ class Job:
 
     @property
     def keyspace(self) -> str:
-        """The keyspace of its own."""
+        """The job's own keyspace."""
         return self.name.replace("-", "_")
 
     @property
     def topics(self) -> Topics:
-        """What can be asked of Kafka."""
+        """Queries about topics and offsets of the job's Kafka."""
         return Topics(self.kafka.address, self.partitions)
 
 
 class Progress(NamedTuple):
-    """How many lines were counted at `at` (Unix time); `all_at_work` once all parts are."""
+    """The lines counted at `at` (Unix time); `all_at_work` once all parts of the system work."""
 
     at: float
     lines: float
@@ -87,7 +87,7 @@ class Progress(NamedTuple):
 
 @dataclass
 class Run:
-    """What is measured: figures between the marks, except `peak_mib`, which is of the whole run."""
+    """The figures of a run between the marks; `peak_mib` covers the whole run."""
 
     system: str
     mode: str
@@ -105,17 +105,17 @@ class Run:
 
     @property
     def cpu_per_million(self) -> float:
-        """Seconds of CPU of the system itself per million lines."""
+        """Seconds of the system's own CPU time per million lines."""
         return self.cpu_s / self.lines * 1e6
 
     def as_json(self) -> dict[str, Any]:
-        """As it goes into bench.json."""
+        """Return the run as it appears in bench.json."""
         return {**asdict(self), "cpu_s_per_million_lines": round(self.cpu_per_million, 2)}
 
 
 @dataclass
 class System(ABC):
-    """A system under measurement; `name`, `mode` and `workers` are what the report calls it."""
+    """A measured system; `name`, `mode` and `workers` identify it in the report."""
 
     job: Job
     name: str
@@ -126,33 +126,33 @@ class System(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start its processes and return at once. Raises Skipped."""
+        """Start the system's processes and return at once. Raises Skipped."""
 
     @abstractmethod
     def progress(self) -> Progress:
-        """How far it is."""
+        """Return the system's progress."""
 
     @abstractmethod
     def done_at(self) -> float | None:
-        """When (Unix time) all counts were durable; None: not yet. Asked once all are counted."""
+        """Return when all counts were durable (Unix time), or None; called once all are counted."""
 
     @abstractmethod
     def check(self, truth: Counts) -> tuple[bool, str]:
-        """Whether its counts are right, and what was compared; asked while it still runs."""
+        """Return whether the counts are right, and what was compared; the system still runs."""
 
     def stop(self) -> None:
-        """End all its processes."""
+        """End all processes of the system."""
         for process in self.processes:
             process.terminate(30)
 
-    def said(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of the system's logs."""
         logs = sorted(self.job.folder.glob("*.log"))
         return "\n".join(log.read_text(errors="replace")[-1500:] for log in logs)
 
 
 def compare(found: Mapping[Any, int], truth: Mapping[Any, int], what: str) -> tuple[bool, str]:
-    """Whether counts are equal to the true ones, and what was compared or how they differ."""
+    """Compare counts with the true ones; return whether they are equal, and a description."""
     if found == truth:
         return True, what
     wrong = [key for key in found.keys() | truth.keys() if found.get(key) != truth.get(key)]
@@ -170,7 +170,7 @@ class _Mark(NamedTuple):
 
 
 def measure(system: System, advance: Callable[[float], None]) -> Run:
-    """Run a system from start to stop; raises BenchError where it fails or gets nowhere."""
+    """Run a system from start to stop; raise BenchError if it fails or makes no progress."""
     job = system.job
     try:
         system.start()
@@ -217,14 +217,14 @@ def _marks(system: System, advance: Callable[[float], None]) -> tuple[_Mark, _Ma
             if progress.lines - first.lines < 0.2 * job.text.total:
                 raise BenchError(
                     f"{system.name}: {job.text.total - first.lines:,.0f} lines were left after the "
-                    "warm-up, too few to measure: give more (LINES=…)"
+                    "warm-up, too few to measure: use more lines (LINES=…)"
                 )
             return first, _Mark(done_at, progress.lines, cpu), meter
         if not all(process.running for process in system.processes):
-            raise BenchError(f"{system.name} has ended by itself:\n{system.said()}")
+            raise BenchError(f"{system.name} has ended by itself:\n{system.log_tail()}")
         if time.monotonic() > moved + STALLED_SECONDS:
             raise BenchError(
                 f"{system.name}, {system.mode}: no more than {progress.lines:,.0f} of "
-                f"{job.text.total:,} lines for {STALLED_SECONDS:.0f} s:\n{system.said()}"
+                f"{job.text.total:,} lines for {STALLED_SECONDS:.0f} s:\n{system.log_tail()}"
             )
         time.sleep(LOOK_SECONDS)

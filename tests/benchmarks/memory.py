@@ -1,11 +1,9 @@
-"""Whether a worker holds to WORDCOUNT_MEMORY where most is asked of it.
+"""Checks whether a worker keeps to WORDCOUNT_MEMORY under the heaviest loads.
 
     python -m tests.benchmarks.memory [SCENARIO …]
 
-`SCENARIOS` is the table of them.
-
-One worker, one scenario after another; for each the most resident memory, as the kernel counts it,
-beside the limit, and whether every word was counted.
+`SCENARIOS` lists the scenarios. Each runs one worker, one after the other. The output has, for each
+scenario, the peak of resident memory by the kernel's count and the number of counted words.
 """
 
 from __future__ import annotations
@@ -46,14 +44,14 @@ Message = tuple[int, bytes]
 """Timestamp (ms) and text."""
 
 START = (int(time.time()) // 60 - 1) * 60_000
-"""Of today: Kafka deletes records whose time is past the topic's retention."""
+"""A recent time (ms): Kafka deletes records whose time is past the topic's retention."""
 
 
 @dataclass
 class Scenario:
-    """What is asked of the worker: messages, settings, whether Cassandra takes part.
+    """The load on the worker: messages, settings, and whether Cassandra takes part.
 
-    `each` is in how many windows each word counts, `outage_s` how long Cassandra is away.
+    `each` is the number of windows in which a word counts, `outage_s` the time without Cassandra.
     """
 
     name: str
@@ -66,7 +64,7 @@ class Scenario:
 
 
 def _texts(words: int, vocabulary: int, draw: bool) -> Iterator[tuple[str, int]]:
-    """Messages of `words` words in all, drawn from a vocabulary or each once; words in each."""
+    """Yield messages and their numbers of words, `words` in all, random or all distinct."""
     choose = np.random.default_rng(4)
     made = 0
     while made < words:
@@ -162,7 +160,7 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What the worker said."""
+        """The worker's log."""
         return self.folder / "worker.log"
 
     def start_worker(self) -> Process:
@@ -172,7 +170,7 @@ class Run:
         return Process([*command, *options], self.log, self.environ)
 
     async def run(self, size: float, outage_s: float) -> str:
-        """Run it; a line that says what was seen."""
+        """Run the scenario and return one line with the result."""
         self.folder.mkdir(parents=True)
         await self.fill(size)
         if self.scenario.sink:
@@ -209,7 +207,7 @@ class Run:
         await producer.start()
         for number, (timestamp, text) in enumerate(self.scenario.messages(size)):
             self.words += self.scenario.each * (text.count(b" ") + text.count(b"\n") + 1)
-            # One by one if large: together they would be more than a request may hold.
+            # One by one if large: together they would exceed the limit of a request.
             send = producer.send_and_wait if len(text) > 1 << 20 else producer.send
             await send(
                 topic.name,
@@ -224,7 +222,7 @@ class Run:
         assert await process.wait() == 0
 
     async def _outage(self, worker: Process, seconds: float) -> None:
-        """Cassandra does not answer while the worker runs at full load."""
+        """Pause Cassandra while the worker runs at full load."""
         while (await self._counted() or 0) < self.words // 50:
             await asyncio.sleep(0.5)
             self._look(worker)
@@ -236,7 +234,7 @@ class Run:
         self.cassandra.resume()
 
     async def until_counted(self, worker: Process) -> int:
-        """Wait until all words are counted, or the worker has ended; how many are."""
+        """Wait until all words are counted or the worker has ended; return the counted words."""
         counted = 0
         while counted < self.words and worker.running:
             self._look(worker)
@@ -245,7 +243,7 @@ class Run:
         return counted
 
     async def _counted(self) -> int | None:
-        answer = await asyncio.to_thread(_ask, self.port)
+        answer = await asyncio.to_thread(_get_json, self.port)
         return answer and sum(words for _, words, _ in answer["windows"])
 
     def _look(self, worker: Process) -> None:
@@ -260,7 +258,7 @@ def _mib(name: str, status: str) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
-def _ask(port: int) -> Any:
+def _get_json(port: int) -> Any:
     try:
         url = f"http://127.0.0.1:{port}/api/local/windows"
         with urllib.request.urlopen(url, timeout=30) as answer:
@@ -270,16 +268,16 @@ def _ask(port: int) -> Any:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Whether a worker holds to its memory.")
+    parser = argparse.ArgumentParser(description="Check whether a worker keeps to its memory.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--memory", default="1GiB")
-    parser.add_argument("--size", type=float, default=1.0, help="a part of the full size")
+    parser.add_argument("--size", type=float, default=1.0, help="fraction of the full size")
     parser.add_argument("--outage", type=float, default=600.0, help="seconds without Cassandra")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run the scenarios; 1 if one took more than its limit or lost words."""
+    """Run the scenarios and print a line for each."""
     arguments = _arguments()
     kafka = EmbeddedKafka(
         heap="1g",

@@ -1,4 +1,4 @@
-"""CPU time and memory of processes, those they have started included."""
+"""Measures CPU time and memory of processes and their descendants."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Meter", "cpu_s"]
 
 
 class Meter:
-    """Looks at process trees: `peak_mib` is the largest sum of resident memory seen so far."""
+    """Samples process trees; `peak_mib` is the largest sum of resident memory so far."""
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
         self._cpu: dict[int, float] = {}
 
     def look(self, pids: Iterable[int]) -> float:
-        """Seconds of CPU that the trees below `pids` have used so far, ended ones included."""
+        """Return the CPU seconds of the trees below `pids` so far, ended processes included."""
         resident = 0
         for pid in pids:
             for process in _tree(pid):
@@ -34,7 +34,7 @@ class Meter:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU that one process has used."""
+    """Return the CPU seconds that one process has used."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 

@@ -1,8 +1,9 @@
-"""Cassandra down for minutes under load: what waits, what memory it takes, how soon it has gone.
+"""Measures minutes without Cassandra under load: waiting rows, memory, time to catch up.
 
 `python -m tests.benchmarks.outage` counts 20,000 lines/s, kills Cassandra after a minute, starts it
-five minutes later and goes on for a minute and a half; then every word's count in Cassandra must be
-that of the text. Writes build/outage.json and build/outage.png. `--rate --down --distinct` as said.
+five minutes later and continues for a minute and a half. Then every word's count in Cassandra must
+be that of the text. Writes build/outage.json and build/outage.png. Options: `--rate LINES_PER_S`,
+`--down SECONDS`, `--distinct WORDS`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ FAUST = (sys.executable, "-m", "faust", "-A", "app")
 
 
 class Moment(NamedTuple):
-    """What a second looked like; `age` is that of the oldest change that Cassandra lacks."""
+    """The figures of one second; `age` is that of the oldest change that Cassandra lacks."""
 
     second: float
     mib: float
@@ -50,10 +51,10 @@ class Moment(NamedTuple):
 
 
 class Outage:
-    """A worker, a producer and servers of their own, and a note of each second."""
+    """A worker, a producer and own servers, with the figures of each second."""
 
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.given = given
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.arguments = arguments
         self.folder = folder
         self.kafka = EmbeddedKafka(heap="512m")
         self.cassandra = EmbeddedCassandra(heap="1g")
@@ -63,10 +64,10 @@ class Outage:
         self._processes: list[Process] = []
 
     def run(self) -> dict[str, float]:
-        """Run it to its end; the figures. Ends the program if a count differs."""
+        """Run the outage to its end and return the figures; exit if a count differs."""
         text, counts = self._text()
-        seconds = BEFORE_S + self.given.down + AFTER_S
-        repeats = -(-self.given.rate * seconds // REPEATED_LINES)
+        seconds = BEFORE_S + self.arguments.down + AFTER_S
+        repeats = -(-self.arguments.rate * seconds // REPEATED_LINES)
         start_together(self.kafka, self.cassandra)
         try:
             self._start("schema", "--apply").wait_for_end(60)
@@ -75,22 +76,22 @@ class Outage:
             self._began = time.monotonic()
             self._start(
                 *("produce", "file", str(text)),
-                *("--repeat", str(repeats), "--rate", str(self.given.rate)),
+                *("--repeat", str(repeats), "--rate", str(self.arguments.rate)),
                 log="produce.log",
             )
             self._watch_until(lambda: self._second() >= BEFORE_S, BEFORE_S + 60)
             self.cassandra.kill()
             down = self._second()
-            self._say("Cassandra killed")
+            self._report("Cassandra killed")
             self._watch_until(
-                lambda: self._second() >= down + self.given.down, self.given.down + 60
+                lambda: self._second() >= down + self.arguments.down, self.arguments.down + 60
             )
             self.cassandra.start()
             up = self._second()
-            self._say("Cassandra serves again")
+            self._report("Cassandra serves again")
             self._watch_until(self._caught_up, 900)
             caught_up = self._second()
-            self._say("caught up")
+            self._report("caught up")
             wanted = {word: count * repeats for word, count in counts.items()}
             self._watch_until(lambda: self._counted() >= sum(wanted.values()), 900, every=5)
             worker.stop()
@@ -101,7 +102,7 @@ class Outage:
                 process.kill()
             close_together(self.kafka, self.cassandra)
         return {
-            "rate": self.given.rate,
+            "rate": self.arguments.rate,
             "lines": repeats * REPEATED_LINES,
             "distinct words": len(counts),
             "down from, s": down,
@@ -114,9 +115,9 @@ class Outage:
         }
 
     def _text(self) -> tuple[Path, Counter[str]]:
-        """A file of lines whose words are as unequal as those of a language, and their counts."""
+        """Write a file of lines with unequally frequent words; return it and the counts."""
         choose = random.Random(1)
-        words = [f"w{number:x}" for number in range(self.given.distinct)]
+        words = [f"w{number:x}" for number in range(self.arguments.distinct)]
         weights = [1 / (rank + 20) for rank in range(len(words))]
         path = self.folder / "lines.txt"
         counts: Counter[str] = Counter()
@@ -136,7 +137,7 @@ class Outage:
             "WORDCOUNT_CASSANDRA": self.cassandra.address,
             "WORDCOUNT_KEYSPACE": KEYSPACE,
             "WORDCOUNT_WEB_PORT": str(self.port),
-            "WORDCOUNT_TOP_WORDS": str(self.given.top),
+            "WORDCOUNT_TOP_WORDS": str(self.arguments.top),
             "WORDCOUNT_PRINT": "0",
         }
         command = [*FAUST, "--datadir", str(self.folder / "data"), *arguments]
@@ -147,7 +148,7 @@ class Outage:
     def _second(self) -> float:
         return time.monotonic() - self._began
 
-    def _say(self, what: str) -> None:
+    def _report(self, what: str) -> None:
         click.echo(f"{self._second():7.1f} s: {what}")
 
     def _watch_until(
@@ -159,7 +160,7 @@ class Outage:
                 raise SystemExit(f"not within {seconds:.0f} s; logs in {self.folder}")
             for process in self._processes:
                 if process.exit_status:
-                    raise SystemExit(f"a command has failed:\n{process.said()}")
+                    raise SystemExit(f"a command has failed:\n{process.log_tail()}")
             metrics = self._metrics()
             if metrics is not None and self._began:
                 self._note(metrics)
@@ -178,7 +179,7 @@ class Outage:
         )
 
     def _metrics(self) -> dict[str, float] | None:
-        """Metrics by name, labels summed up; None while the worker does not answer."""
+        """Return metrics by name, summed over labels; None while the worker does not answer."""
         try:
             url = f"http://127.0.0.1:{self.port}/metrics"
             with urllib.request.urlopen(url, timeout=10) as answer:
@@ -191,9 +192,9 @@ class Outage:
         return found  # type: ignore[return-value]
 
     def _caught_up(self) -> bool:
-        """Whether Cassandra has all but the last flush interval, and Kafka holds nothing back."""
+        """Whether Cassandra has all rows but the last interval's, and Kafka has no backlog."""
         last = self.moments[-1]
-        return last.age < 5 and last.rows_waiting < self.given.distinct and last.lag < 1000
+        return last.age < 5 and last.rows_waiting < self.arguments.distinct and last.lag < 1000
 
     def _rows(self) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -214,27 +215,27 @@ class _Command(Process):
         super().__init__(command, output, environ)
         self.output = output
 
-    def said(self) -> str:
-        """The end of its output."""
+    def log_tail(self) -> str:
+        """Return the end of the command's output."""
         return self.output.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def wait_for_end(self, seconds: float) -> None:
-        """Wait until it has ended."""
+        """Wait until the command has ended."""
         deadline = time.monotonic() + seconds
         while self.running:
             if time.monotonic() > deadline:
-                raise SystemExit(f"still runs after {seconds} s:\n{self.said()}")
+                raise SystemExit(f"still runs after {seconds} s:\n{self.log_tail()}")
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it in order."""
+        """Stop the command in order."""
         self.terminate(60)
         if self.exit_status:
-            raise SystemExit(f"ended with status {self.exit_status}:\n{self.said()}")
+            raise SystemExit(f"ended with status {self.exit_status}:\n{self.log_tail()}")
 
 
 def draw(path: Path, moments: list[Moment], figures: dict[str, float]) -> None:
-    """Rows that wait, lag and memory over time."""
+    """Draw waiting rows, lag and memory over time."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -268,19 +269,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=20_000, help="lines/s")
     parser.add_argument("--down", type=int, default=300, help="seconds without Cassandra")
-    parser.add_argument("--distinct", type=int, default=300_000, help="words of the vocabulary")
+    parser.add_argument("--distinct", type=int, default=300_000, help="number of distinct words")
     parser.add_argument("--top", type=int, default=20, help="WORDCOUNT_TOP_WORDS")
     parser.add_argument("--output", type=Path, default=Path("build"))
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wordcount-outage-") as folder:
-        outage = Outage(given, Path(folder))
+        outage = Outage(arguments, Path(folder))
         figures = outage.run()
-    given.output.mkdir(parents=True, exist_ok=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), **figures, "seconds": [m._asdict() for m in outage.moments]}
-    (given.output / "outage.json").write_text(
+    (arguments.output / "outage.json").write_text(
         json.dumps(content, indent=1) + "\n", encoding="utf-8"
     )
-    draw(given.output / "outage.png", outage.moments, figures)
+    draw(arguments.output / "outage.png", outage.moments, figures)
     for name, value in figures.items():
         click.echo(f"{name:24} {value:>12,.0f}")
     click.echo("every count in Cassandra is that of the text")

@@ -1,9 +1,9 @@
-"""What open pages cost the counting: lines/s with and without so many event streams, in turns.
+"""Measures the cost of open pages: lines/s without and with event streams, in turns.
 
     python -m tests.benchmarks.pages [--pages 100] [--pairs 3] [--lines 4000000]
 
-The streams are read by a process of their own, as browsers do, on the same machine. The end is a
-line of JSON.
+A separate process on the same machine reads the streams, as browsers do. The result is a line of
+JSON.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ MODULE = "tests.benchmarks.pages"
 
 @dataclass
 class Watched(ThisApp):
-    """One worker with `pages` streams open, from its start to its end; `read`: what they got."""
+    """A worker with `pages` open streams; `read` holds the streams' figures after the stop."""
 
     pages: int = 0
     read: dict[str, float] = field(default_factory=dict)
     _watchers: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the worker, then whoever watches it."""
+        """Start the worker, then the reader of its streams."""
         super().start()
         if self.pages:
             self._watchers = subprocess.Popen(
@@ -51,10 +51,10 @@ class Watched(ThisApp):
             )
 
     def stop(self) -> None:
-        """End both."""
+        """Stop the worker and the reader."""
         if self._watchers is not None:
-            told, _ = self._watchers.communicate()  # the end of its input is its end
-            self.read = json.loads(told)
+            output, _ = self._watchers.communicate()  # the reader ends at the end of its input
+            self.read = json.loads(output)
         super().stop()
 
 
@@ -72,7 +72,7 @@ async def watch(port: int, pages: int) -> dict[str, float]:
                     found["bytes"] += len(part)
                     found["events"] += part.count(b"event: state\n")
                 found["pages"] -= 1
-            await asyncio.sleep(0.2)  # not there yet, or no longer
+            await asyncio.sleep(0.2)  # the worker has not started yet, or has ended
 
     reading = [asyncio.create_task(one()) for _ in range(pages)]
     began = time.monotonic()
@@ -83,12 +83,14 @@ async def watch(port: int, pages: int) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--pages", default=100, show_default=True, help="Streams that are open.")
-@click.option("--pairs", default=3, show_default=True, help="Runs without and with them.")
+@click.option("--pages", default=100, show_default=True, help="Number of open streams.")
+@click.option(
+    "--pairs", default=3, show_default=True, help="Pairs of runs, without and with streams."
+)
 @click.option("--lines", default=4_000_000, show_default=True, help="Lines of each run.")
-@click.option("--saved", is_flag=True, help="Save to Cassandra too; without: counting alone.")
+@click.option("--saved", is_flag=True, help="Save to Cassandra too; default: counting alone.")
 def main(pages: int, pairs: int, lines: int, saved: bool) -> None:
-    """Measure in turns, and print each run and what came of it."""
+    """Measure in turns, and print each run and the result."""
     console = Console(stderr=True)
     mode = SAVED if saved else COUNTED
     runs: dict[int, list[Run]] = {0: [], pages: []}
@@ -98,7 +100,7 @@ def main(pages: int, pairs: int, lines: int, saved: bool) -> None:
         if saved:
             bench.need_cassandra()
         for turn in range(2 * pairs):
-            # without, with, with, without, …: what drifts, drifts for both
+            # without, with, with, without, …: a drift affects both alike
             open_pages = (0, pages, pages, 0)[turn % 4]
             with bench.job("pages-lines", text, lines // 5, 4) as job:
                 system = Watched(job, mode=mode, pages=open_pages)

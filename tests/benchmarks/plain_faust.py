@@ -1,7 +1,7 @@
-"""The word count of Faust's documentation, word by word, with a line that says how far it is.
+"""The word count of Faust's documentation, word by word, with progress reports.
 
 Run it with `faust -A tests.benchmarks.plain_faust worker`; BENCH_BROKER, BENCH_ID, BENCH_TOPIC and
-BENCH_PARTITIONS say what it reads.
+BENCH_PARTITIONS set its input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ app = faust.App(
 )
 lines_topic = app.topic(os.environ["BENCH_TOPIC"], value_type=str, value_serializer="raw")
 words_topic = app.topic(f"{app.conf.id}-words", key_type=str, value_type=str)
-word_counts = app.Table("word_counts", default=int, help="How often each word occurs.")
+word_counts = app.Table("word_counts", default=int, help="Count of each word.")
 counted = 0
 
 
@@ -43,7 +43,7 @@ async def count_words(words: faust.StreamT[str]) -> None:
 
 
 @app.timer(interval=0.2)
-async def say_how_far() -> None:
+async def report_progress() -> None:
     """Print one line of JSON."""
     sys.__stdout__.write(json.dumps({"time": time.time(), "words": counted}) + "\n")
     sys.__stdout__.flush()

@@ -1,4 +1,4 @@
-"""The word count of Faust's documentation under measurement."""
+"""Measures the word count of Faust's documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.embedded.ports import free_port
 from app.embedded.process import Process
-from tests.benchmarks.json_lines import SpeakingSystem
+from tests.benchmarks.json_lines import ReportingSystem
 from tests.benchmarks.measure import COUNTED, compare
 from tests.benchmarks.this_app import python_environ
 
@@ -21,8 +21,8 @@ __all__ = ["PlainFaust"]
 
 
 @dataclass
-class PlainFaust(SpeakingSystem):
-    """One worker, word by word; its counts are in memory and on their way to the changelog."""
+class PlainFaust(ReportingSystem):
+    """One worker, word by word; it keeps counts in memory and sends them to the changelog."""
 
     name: str = "plain Faust"
     mode: str = COUNTED
@@ -31,7 +31,7 @@ class PlainFaust(SpeakingSystem):
     def start(self) -> None:
         """Start the worker."""
         job = self.job
-        # An agent on a topic that does not exist yet would wait for ever.
+        # An agent on a missing topic would wait for ever.
         job.topics.create(f"{job.name}-words")
         environ = python_environ(
             BENCH_BROKER=job.kafka.address,
@@ -45,11 +45,11 @@ class PlainFaust(SpeakingSystem):
         self.processes.append(Process(command, self.output, environ))
 
     def done_at(self) -> float | None:
-        """When it said that it had counted the last word."""
+        """Return the time of the report that contains the last word."""
         return self.progress().at
 
     def check(self, truth: Counts) -> tuple[bool, str]:
-        """Compare word for word with the changelog, which is complete once it has stopped."""
+        """Stop the worker, so that the changelog is complete, and compare it word for word."""
         self.stop()
         self.processes.clear()
         expected: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""How long a worker takes to get its table back from the changelog: `python -m …recovery [ROWS]`.
+"""Measures how fast a worker recovers its table: `python -m tests.benchmarks.recovery [ROWS]`.
 
-A worker counts so many distinct words, and ends. It is started again with its data directory, which
-is the start alone, and then without it: the difference is the recovery.
+A worker counts ROWS distinct words, and ends. It is then started with its data directory, to
+measure the start alone, and without it. The difference is the recovery from the changelog.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ async def _count(run: Run, rows: int) -> None:
 
 
 def main() -> int:
-    """Measure, and say what was seen."""
-    parser = argparse.ArgumentParser(description="Seconds that recovery takes.")
+    """Measure and print the result."""
+    parser = argparse.ArgumentParser(description="Measure the seconds of a recovery.")
     parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
     rows: int = parser.parse_args().rows
     servers = EmbeddedKafka(heap="1g"), EmbeddedCassandra()

@@ -1,4 +1,4 @@
-"""What comes out: a table in the terminal, bench.json, bench.md and bench.png."""
+"""Reports the runs: a table in the terminal, bench.json, bench.md and bench.png."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _COLUMNS = (
 
 
 def label(run: Run) -> str:
-    """The system, and how many workers where that varies."""
+    """Return the system's name, with the number of workers where that varies."""
     if run.system != "this app":
         return run.system
     return f"{run.system}, {run.workers} worker{'s' if run.workers > 1 else ''}"
 
 
 def ratios(runs: Sequence[Run]) -> dict[str, float]:
-    """How many times the lines/s of each other system this app counts, by mode and workers."""
+    """Return this app's lines/s divided by each other system's, by mode and workers."""
     found = {}
     for ours in (run for run in runs if run.system == "this app"):
         for other in runs:
@@ -54,7 +54,7 @@ def ratios(runs: Sequence[Run]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine of the measurement."""
     return {
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / (1 << 30), 1),
@@ -64,7 +64,7 @@ def machine() -> dict[str, Any]:
 
 
 def show(console: Console, runs: Sequence[Run]) -> None:
-    """Print one table a mode, and the ratios."""
+    """Print one table for each mode, and the ratios."""
     for mode in (COUNTED, SAVED):
         rows = [_row(run) for run in runs if run.mode == mode]
         if rows:

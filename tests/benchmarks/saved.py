@@ -1,4 +1,4 @@
-"""Reads what a system has saved in Cassandra."""
+"""Reads the counts that a system has saved in Cassandra."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def saved_counts(job: Job) -> Counts:
 
 
 def make_table(job: Job) -> None:
-    """Make the application's default table, for the systems that don't."""
+    """Create the application's default table, for systems that do not create it."""
     from cassandra.cluster import Cluster
 
     with Cluster([job.cassandra.host], port=job.cassandra.port) as cluster:

@@ -1,4 +1,4 @@
-"""The servers of a benchmark, with heaps and a compiler fit for it, and topics filled with text."""
+"""Runs the servers of a benchmark, with suitable heaps and compiler, and fills topics with text."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ __all__ = ["CASSANDRA_HEAP", "KAFKA_HEAP", "Bench"]
 KAFKA_HEAP = "512m"
 CASSANDRA_HEAP = "1g"
 
-# The embedded servers are made to start fast; the last word on an option wins.
+# The embedded servers' options favour a fast start; the last value of an option wins.
 _FULL_COMPILER = ("-XX:TieredStopAtLevel=4",)
 
 
 class Bench:
-    """Both servers and a directory; Cassandra starts when it is first needed."""
+    """Both servers and a directory; Cassandra starts when a system first needs it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.kafka = EmbeddedKafka(
             heap=KAFKA_HEAP,
             java_options=_FULL_COMPILER,
-            # Kafka's own default: workers that start together get one assignment together.
+            # Kafka's default: workers that start together join one assignment.
             settings={"group.initial.rebalance.delay.ms": 3000},
         )
         self.cassandra = EmbeddedCassandra(heap=CASSANDRA_HEAP, java_options=_FULL_COMPILER)
@@ -59,13 +59,13 @@ class Bench:
         self._stack.close()
 
     def need_cassandra(self) -> None:
-        """Start Cassandra unless it runs."""
+        """Start Cassandra unless it runs already."""
         if not self.cassandra.running:
             self.console.print("Starting Cassandra")
             self.cassandra.start()
 
     def fill(self, topic: str, text: Text, partitions: int) -> Text:
-        """Fill a new topic with a text of the minutes that have just passed, which it returns."""
+        """Fill a new topic with the text, dated to the last minutes; return the dated text."""
         text = text.since(time.time())
         what = f"Filling topic {topic} with {text.total:,} lines"
         with counting(self.console, what, text.total) as advance:
@@ -81,7 +81,7 @@ class Bench:
 
     @contextmanager
     def job(self, topic: str, text: Text, warm_up: int, partitions: int) -> Iterator[Job]:
-        """A job with a name and a directory of its own; its topics are deleted after it."""
+        """A job with its own name and directory; its topics are deleted afterwards."""
         self._jobs += 1
         name = f"bench-{self._jobs}"
         folder = self.folder / name

@@ -1,9 +1,9 @@
-"""Lines a second of the sources for files, pipes, sockets, ZeroMQ and actors, beside their peers.
+"""Measures lines/s of the sources for files, sockets, ZeroMQ and actors, and of their peers.
 
-`python -m tests.benchmarks.sources [SOURCE…] [--lines N]` prints a table. The producer is kept on
-one core; its peer and Kafka have the others. "peer alone" is the same peer read by somebody who
-forgets: a file by `read`, netcat and Pekko by a socket, a pusher by a puller, an actor's client by
-an actor whose lines go nowhere.
+`python -m tests.benchmarks.sources [SOURCE…] [--lines N]` prints a table. The producer runs on
+one core; its peer and Kafka have the others. "peer alone" is the same peer with a reader that drops
+all lines: `read` for a file, a socket for netcat and Pekko, a puller for a pusher, an actor without
+a topic for an actor's client.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ PIECE_LINES = 10_000
 PIECE = b"".join(b"line %d of many words\n" % number for number in range(PIECE_LINES))
 
 TIMES = {"actor": 0.1, "zeromq": 1}
-"""Lines, in times of those asked for, where messages come one by one; others bring 20 times."""
+"""Factor on --lines for sources that send single messages; for other sources it is 20."""
 
 
 class Bench:
-    """One run: where it is, how many lines, and how a producer is measured."""
+    """One run: its directory, its number of lines, and the measurement of producers."""
 
     def __init__(self, kafka: EmbeddedKafka, folder: Path, lines: int) -> None:
         self._kafka = kafka
@@ -63,11 +63,11 @@ class Bench:
                 text.write(PIECE)
 
     async def rate(self, name: str, *arguments: str | Path) -> str:
-        """What a producer does, from its first line in Kafka to its last."""
+        """Measure a producer from its first line in Kafka to its last."""
         return await Rate(self._kafka, name).of(self._producer(name, *arguments), self.lines)
 
     def finite(self, name: str, *arguments: str | Path) -> str:
-        """What a producer says of itself that ends by itself."""
+        """Return the rate that a finite producer reports at its end."""
         producer = self._producer(name, *arguments).start()
         psutil.Process(producer.pid).cpu_affinity([0])
         figures = producer.end(600)
@@ -80,11 +80,11 @@ class Bench:
         return Producer(self._kafka.address, name, self.folder, *map(str, arguments), **more)
 
     def alone(self, seconds: float) -> str:
-        """A rate as it is shown."""
+        """Format the rate of a peer alone."""
         return f"{self.lines / seconds:>12,.0f} lines/s"
 
     def read(self, port: int) -> float:
-        """Seconds in which a socket's lines are read and forgotten."""
+        """Return the seconds in which a socket's lines are read and dropped."""
         while True:
             try:
                 peer = socket.create_connection(("127.0.0.1", port))
@@ -101,7 +101,7 @@ class Bench:
 
 
 async def file(bench: Bench) -> dict[str, str]:
-    """Plain, and exactly once."""
+    """Measure a file: plain, and exactly once."""
     started = time.monotonic()
     with bench.text.open("rb", buffering=0) as text:
         while text.read(1 << 18):
@@ -115,7 +115,7 @@ async def file(bench: Bench) -> dict[str, str]:
 
 
 async def directory(bench: Bench) -> dict[str, str]:
-    """A hundred files."""
+    """Measure a directory of a hundred files."""
     folder = bench.folder / "files"
     folder.mkdir()
     pieces = bench.lines // PIECE_LINES
@@ -126,12 +126,12 @@ async def directory(bench: Bench) -> dict[str, str]:
 
 
 async def netcat(bench: Bench) -> dict[str, str]:
-    """One netcat, both ways of keeping lines."""
+    """Measure a socket with netcat, both ways of keeping lines."""
     return await _socket(bench, _netcat(bench))
 
 
 async def pekko_tcp(bench: Bench) -> dict[str, str]:
-    """Pekko Streams' Tcp."""
+    """Measure a socket with Pekko Streams' Tcp."""
 
     def start(port: int) -> subprocess.Popen[Any]:
         command = pekko.command(port, 0, bench.lines)
@@ -167,7 +167,7 @@ async def _socket(bench: Bench, start: Callable[[int], subprocess.Popen[Any]]) -
 
 
 async def zeromq(bench: Bench) -> dict[str, str]:
-    """A pusher in a process of its own."""
+    """Measure ZeroMQ with a pusher in a separate process."""
 
     def push(port: int) -> subprocess.Popen[Any]:
         endpoint = f"tcp://127.0.0.1:{port}"
@@ -196,10 +196,10 @@ async def zeromq(bench: Bench) -> dict[str, str]:
 
 
 async def actor(bench: Bench) -> dict[str, str]:
-    """One client over TCP; alone, the actor is in the same process and its lines are forgotten."""
+    """Measure an actor with one client over TCP; alone, a local actor drops the lines."""
     (bench.folder / "echo.py").write_text(ACTOR)
     sys.path.insert(0, str(bench.folder))
-    from echo import Echo  # type: ignore[import-not-found] - it was just written
+    from echo import Echo  # type: ignore[import-not-found] - written above
 
     def tell(port: int) -> None:
         with RemoteActor("127.0.0.1", port) as client:
@@ -241,7 +241,7 @@ async def run(names: list[str], lines: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sources", nargs="*", default=list(SOURCES), metavar="SOURCE")
     parser.add_argument("--lines", type=int, default=1_000_000)

@@ -1,9 +1,9 @@
-"""Kafka away for a minute under each source at a steady rate, or its producer killed by kill -9.
+"""Counts lost and repeated lines of each source while Kafka is away or its producer is killed.
 
-`python -m tests.benchmarks.sources_away [SOURCE…] [--seconds N] [--kill]` prints, for each, how
-many lines were sent, and how many of them are in Kafka afterwards, once and more than once. Every
-source is fed all the time. Kafka is killed (SIGKILL) and started again `--seconds` later; with
-`--kill` the producer is, three times, and started again at once.
+`python -m tests.benchmarks.sources_away [SOURCE…] [--seconds N] [--kill]` prints, for each
+source, how many lines were sent, and how many of them are in Kafka afterwards, once and more than
+once. Every source receives lines at a steady rate. Kafka is killed (SIGKILL) and restarted
+`--seconds` later. With `--kill` the producer is killed three times and restarted at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SECONDS_TO_SETTLE = 15.0
 
 
 class Feeding(threading.Thread):
-    """Sends numbered lines until stopped; `sent` says how many so far."""
+    """Sends numbered lines until stopped; `sent` counts the lines so far."""
 
     def __init__(self, feed: Feed) -> None:
         super().__init__(daemon=True)
@@ -50,20 +50,20 @@ class Feeding(threading.Thread):
         self.sent = 0
 
     def run(self) -> None:
-        """Send some each quarter of a second."""
+        """Send some lines each quarter of a second."""
         step = int(RATE * STEP_SECONDS)
         while not self._stopped.wait(STEP_SECONDS):
             self._feed.send(self.sent, self.sent + step)
             self.sent += step
 
     def stop(self) -> None:
-        """End it once its last lines are sent."""
+        """Stop once the last lines are sent."""
         self._stopped.set()
         self.join()
 
 
 async def settled(broker: str, feed: Feed, number: int) -> None:
-    """Wait until so many different lines are in Kafka, or no more come."""
+    """Wait until `number` different lines are in Kafka, or no more arrive."""
     found: set[bytes] = set()
     expected = len(feed.lines(number))
     grown = time.monotonic()
@@ -84,7 +84,7 @@ async def _outage(kafka: EmbeddedKafka, seconds: float) -> None:
 
 
 async def measure(name: str, seconds: float, *, kill: bool) -> str:
-    """One source: before, during and after what happens to it."""
+    """Measure one source before, during and after its fault."""
     with EmbeddedKafka() as kafka, TemporaryDirectory() as made, ExitStack() as stack:
         if name == "kafka":
             FEEDS["kafka"].broker = stack.enter_context(EmbeddedKafka()).address
@@ -130,13 +130,14 @@ async def run(names: list[str], seconds: float, *, kill: bool) -> None:
 
 
 def main() -> None:
-    """Read the arguments."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sources", nargs="*", default=list(FEEDS), metavar="SOURCE")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--kill", action="store_true")
     arguments = parser.parse_args()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of a Kafka that is away
+    # Hides connection errors while Kafka is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio.run(run(arguments.sources, arguments.seconds, kill=arguments.kill))
 
 

@@ -1,7 +1,7 @@
 """Spark Structured Streaming's windowed word count; run by spark_system.py with one JSON argument.
 
-Prints {"time": …, "words": …, "rows": …} after each micro-batch: when it ended, words read so far,
-rows of its state.
+Prints {"time": …, "words": …, "rows": …} after each micro-batch: its end, the words read so far,
+the rows of its state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def count_only(rows: DataFrame, _: int) -> None:
 
 
 def save_to(keyspace: str) -> Any:
-    """A function that upserts a micro-batch's changed rows, with the connector's own defaults."""
+    """Return a function that upserts a micro-batch's changed rows with the connector's defaults."""
 
     def save(rows: DataFrame, _: int) -> None:
         changed = rows.select("word", col("window.start").alias("window_start"), "count")
@@ -38,18 +38,18 @@ def save_to(keyspace: str) -> Any:
 
 def main() -> None:
     """Run until SIGTERM."""
-    given = json.loads(sys.argv[1])
-    builder = SparkSession.builder.master("local[2]").appName(given["name"])
-    for name, value in given["settings"].items():
+    parameters = json.loads(sys.argv[1])
+    builder = SparkSession.builder.master("local[2]").appName(parameters["name"])
+    for name, value in parameters["settings"].items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     lines = (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", given["broker"])
-        .option("subscribe", given["topic"])
+        .option("kafka.bootstrap.servers", parameters["broker"])
+        .option("subscribe", parameters["topic"])
         .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", given["lines_per_trigger"])
+        .option("maxOffsetsPerTrigger", parameters["lines_per_trigger"])
         .load()
     )
     words = lines.select(
@@ -58,15 +58,15 @@ def main() -> None:
     counts = words.groupBy(window("timestamp", "1 minute"), "word").count()
     query = (
         counts.writeStream.outputMode("update")
-        .option("checkpointLocation", given["checkpoint"])
-        .foreachBatch(save_to(given["keyspace"]) if given["keyspace"] else count_only)
+        .option("checkpointLocation", parameters["checkpoint"])
+        .foreachBatch(save_to(parameters["keyspace"]) if parameters["keyspace"] else count_only)
         .start()
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    say_progress(query)
+    report_progress(query)
 
 
-def say_progress(query: Any) -> None:
+def report_progress(query: Any) -> None:
     """Print a line after each micro-batch with lines in it."""
     last, words = -1, 0
     while query.isActive:

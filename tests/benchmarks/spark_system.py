@@ -1,4 +1,4 @@
-"""Spark Structured Streaming under measurement: local[2], with the connectors' own defaults."""
+"""Measures Spark Structured Streaming: local[2], with the connectors' defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from app.embedded.java import find_java
 from app.embedded.process import Process
 from tests.benchmarks.jars import SPARK, jars_of
-from tests.benchmarks.json_lines import SpeakingSystem, last_said
+from tests.benchmarks.json_lines import ReportingSystem, last_report
 from tests.benchmarks.measure import COUNTED, SAVED, Skipped, compare
 from tests.benchmarks.saved import make_table, saved_counts
 from tests.benchmarks.this_app import python_environ
@@ -27,7 +27,7 @@ HEAP = "2g"
 
 
 @dataclass
-class Spark(SpeakingSystem):
+class Spark(ReportingSystem):
     """One driver that is its own executor; done when its last micro-batch is committed."""
 
     name: str = "Spark"
@@ -41,13 +41,13 @@ class Spark(SpeakingSystem):
         jars = jars_of(SPARK)
         if saved:
             make_table(job)
-        given = {
+        parameters = {
             "name": job.name,
             "broker": job.kafka.address,
             "topic": job.topic,
             "keyspace": job.keyspace if saved else None,
             "checkpoint": str(job.folder / "checkpoint"),
-            # Shared out over the partitions and rounded down: the first batch is the warm-up.
+            # Spark divides this by partitions and rounds down: the first batch is the warm-up.
             "lines_per_trigger": min(LINES_PER_TRIGGER, job.warm_up) + job.partitions,
             "settings": self._settings(jars),
         }
@@ -57,18 +57,18 @@ class Spark(SpeakingSystem):
             SPARK_LOCAL_IP="127.0.0.1",
             PYSPARK_PYTHON=sys.executable,
         )
-        command = [sys.executable, script, json.dumps(given)]
+        command = [sys.executable, script, json.dumps(parameters)]
         self.processes.append(Process(command, self.output, environ))
 
     def done_at(self) -> float | None:
-        """When its last micro-batch had ended."""
+        """Return the end of the last micro-batch."""
         return self.progress().at
 
     def check(self, truth: Counts) -> tuple[bool, str]:
-        """Compare rows in Cassandra word for word; counting alone, the number of rows."""
+        """Compare rows in Cassandra word for word, or, when counting alone, the number of rows."""
         if self.mode == SAVED:
             return compare(saved_counts(self.job), truth, "every row in Cassandra")
-        return last_said(self.output)["rows"] == len(truth), "lines and distinct words"
+        return last_report(self.output)["rows"] == len(truth), "lines and distinct words"
 
     def _settings(self, jars: list[Path]) -> dict[str, str]:
         job = self.job
@@ -80,7 +80,7 @@ class Spark(SpeakingSystem):
             "spark.ui.showConsoleProgress": "false",
             "spark.local.dir": str(job.folder / "local"),
             "spark.sql.warehouse.dir": str(job.folder / "warehouse"),
-            # The default of 200 would be 200 little tasks a micro-batch.
+            # The default of 200 would make 200 small tasks a micro-batch.
             "spark.sql.shuffle.partitions": str(job.partitions),
             "spark.cassandra.connection.host": job.cassandra.host,
             "spark.cassandra.connection.port": str(job.cassandra.port),

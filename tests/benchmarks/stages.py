@@ -1,7 +1,7 @@
-"""The steps of the job, each alone in one process: what a line and a row cost where.
+"""Measures each step of the job alone in one process: the cost of a line and of a row.
 
-The floor is what a plain consumer can do: aiokafka's `getmany` and a `collections.Counter`, without
-windows, partitions, state or any promise.
+The floor is the rate of a plain consumer: aiokafka's `getmany` and a `collections.Counter`, without
+windows, partitions, state or any guarantee.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = ["Rate", "measure_stages"]
 
 STEPS = 13
 LINES = 400_000
-"""Lines of the stages that go on with what earlier ones have made: held in memory."""
+"""Lines for the stages that use the results of earlier stages: held in memory."""
 
 CHECKPOINT_BLOCKS = 6
-"""Blocks whose partial counts go into one checkpoint, as at 100,000 lines/s in 4 partitions."""
+"""Blocks per checkpoint, as at 100,000 lines/s in 4 partitions."""
 
 
 class Rate(NamedTuple):
-    """What a stage does a second."""
+    """The rate of a stage."""
 
     name: str
     per_s: float
@@ -87,7 +87,7 @@ async def _fetching(job: Job, add: Callable[..., None]) -> None:
     def count(values: list[bytes]) -> None:
         counts.update(b" ".join(values).split())
 
-    await _records(job, lambda _: None)  # let the broker's compiler see the work first
+    await _records(job, lambda _: None)  # warm up the broker's compiler
     add("fetch records (getmany)", *await _records(job, lambda _: None))
     add("floor: getmany + Counter", *await _records(job, count))
     began, lines = time.perf_counter(), 0
@@ -113,7 +113,7 @@ async def _records(job: Job, work: Callable[[list[bytes]], None]) -> tuple[int, 
 
 
 async def _blocks(job: Job, most: int | None = None) -> AsyncIterator[Block]:
-    """Blocks of the job's topic, as the application's transport makes them."""
+    """Yield blocks of the job's topic, as the application's transport makes them."""
     async with _consumer(job, value_deserializer=AS_BATCHES) as consumer:
         lines = 0
         while lines < (most or job.text.total):
@@ -140,7 +140,7 @@ def _consumer(job: Job, **more: Any) -> AIOKafkaConsumer:
 
 
 def _counting(job: Job, blocks: list[Block], add: Callable[..., None]) -> list[list[bytes]]:
-    """Time what `split` does of each block; the messages for partition 0, block by block."""
+    """Time the steps of `split` on each block; return the messages for partition 0, by block."""
     lines = sum(len(block.records) for block in blocks)
     values = [block.records.values for block in blocks]
     began = time.perf_counter()
@@ -158,7 +158,7 @@ def _counting(job: Job, blocks: list[Block], add: Callable[..., None]) -> list[l
     return [block[0] for block in packed]
 
 
-# Keeping
+# State
 
 
 async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., None]) -> None:
@@ -204,7 +204,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     async with await connect(settings) as session:
         await apply(session, settings)
     await app.sink.open()
-    await app.sink.write(flushed)  # let the server's compiler see the work first
+    await app.sink.write(flushed)  # warm up the server's compiler
     again = [row._replace(timestamp_us=row.timestamp_us + 1) for row in flushed]
     began = time.perf_counter()
     await app.sink.write(again)
@@ -223,7 +223,7 @@ def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
 def _apply(spent: Counter[str], table: WordCounts, change: Change, offset: int) -> None:
     store = table.store
     write = store.write
-    store.write = lambda *given: _timed(spent, "write", lambda: write(*given))  # type: ignore[method-assign]
+    store.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
     try:
         _timed(spent, "apply", lambda: table.apply(0, change, offset))
     finally:

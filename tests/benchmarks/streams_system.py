@@ -1,4 +1,4 @@
-"""Kafka Streams under measurement: a small Java program, compiled here, with 2 threads."""
+"""Measures Kafka Streams: a small Java program, compiled here, with 2 threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.embedded.java import find_java
 from app.embedded.process import Process
 from tests.benchmarks.jars import STREAMS, jars_of
-from tests.benchmarks.json_lines import SpeakingSystem
+from tests.benchmarks.json_lines import ReportingSystem
 from tests.benchmarks.measure import COUNTED, Skipped, compare
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ HEAP = "1g"
 
 
 @dataclass
-class KafkaStreams(SpeakingSystem):
-    """One JVM; done when the offsets of both its steps are committed up to the end."""
+class KafkaStreams(ReportingSystem):
+    """One JVM; done when both of its steps have committed their last offsets."""
 
     name: str = "Kafka Streams"
     mode: str = COUNTED
@@ -53,7 +53,7 @@ class KafkaStreams(SpeakingSystem):
         self.processes.append(Process([*command, self.guarantee], self.output, os.environ))
 
     def done_at(self) -> float | None:
-        """Now, if all is committed: a commit flushes counts to store and changelog first."""
+        """Return the time once all is committed: a commit first flushes store and changelog."""
         committed = self.job.topics.committed(self.job.name)
         done = all(committed.get(tp, -1) >= end for tp, end in self._ends.items())
         return time.time() if done else None

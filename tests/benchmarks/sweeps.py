@@ -1,4 +1,4 @@
-"""More than the comparison, of this app only: `SWEEP=scaling`, `=recovery`, `=latency`."""
+"""More measurements of this app alone: `SWEEP=scaling`, `=recovery`, `=latency`."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 __all__ = ["SWEEPS"]
 
 RECOVERY_WINDOWS = 30
-"""Windows of the text whose table is recovered: about a million rows with 2,000,000 lines."""
+"""Windows of the text for recovery: about a million rows with 2,000,000 lines."""
 
 LATENCY_LINES_PER_S = 1000
 LATENCY_SECONDS = 60.0
 PROBE_SECONDS = 0.25
-"""Time from one line with a word of its own to the next."""
+"""Time between two lines with a unique word."""
 
 LOST_SECONDS = 60.0
 
 
-def scaling(bench: Bench, given: argparse.Namespace) -> None:
-    """Lines/s by workers, by partitions and by distinct words, counting alone."""
-    combinations = [(workers, 4, given.distinct) for workers in (1, 2, 4)]
-    combinations += [(1, 16, given.distinct), (1, 4, 10_000), (1, 4, 10_000_000)]
+def scaling(bench: Bench, arguments: argparse.Namespace) -> None:
+    """Measure lines/s by workers, partitions and distinct words, counting alone."""
+    combinations = [(workers, 4, arguments.distinct) for workers in (1, 2, 4)]
+    combinations += [(1, 16, arguments.distinct), (1, 4, 10_000), (1, 4, 10_000_000)]
     rows = []
     filled: dict[tuple[int, int], Text] = {}
     for workers, partitions, distinct in combinations:
         topic = f"bench-lines-{partitions}-{distinct}"
         if (partitions, distinct) not in filled:
-            text = Text(given.lines + given.lines // 5, distinct)
+            text = Text(arguments.lines + arguments.lines // 5, distinct)
             filled[partitions, distinct] = bench.fill(topic, text, partitions)
         text = filled[partitions, distinct]
         what = f"{workers} worker(s), {partitions} partitions, {distinct:,} words"
         with (
-            bench.job(topic, text, given.lines // 5, partitions) as job,
+            bench.job(topic, text, arguments.lines // 5, partitions) as job,
             counting(bench.console, what, text.total) as advance,
         ):
             run = measure(ThisApp(job, mode=COUNTED, workers=workers), advance)
@@ -69,14 +69,14 @@ def scaling(bench: Bench, given: argparse.Namespace) -> None:
                 "exact": run.exact,
             }
         )
-    _write(given.output, "scaling", rows)
+    _write(arguments.output, "scaling", rows)
 
 
-def recovery(bench: Bench, given: argparse.Namespace) -> None:
-    """Seconds until a worker is ready, with its data directory and with an empty one."""
-    text = bench.fill("bench-lines", Text(given.lines, given.distinct, RECOVERY_WINDOWS), 4)
+def recovery(bench: Bench, arguments: argparse.Namespace) -> None:
+    """Measure the seconds until a worker is ready, with its data and with an empty directory."""
+    text = bench.fill("bench-lines", Text(arguments.lines, arguments.distinct, RECOVERY_WINDOWS), 4)
     rows = len(text.counts())
-    with bench.job("bench-lines", text, given.lines // 5, 4) as job:
+    with bench.job("bench-lines", text, arguments.lines // 5, 4) as job:
         with counting(bench.console, f"counting {rows:,} rows", text.total) as advance:
             run = measure(ThisApp(job, mode=COUNTED), advance)
         took = {}
@@ -91,30 +91,30 @@ def recovery(bench: Bench, given: argparse.Namespace) -> None:
         "recovered rows/s": round(rows / extra),
         "exact": run.exact,
     }
-    _write(given.output, "recovery", [found])
+    _write(arguments.output, "recovery", [found])
 
 
 def _seconds_to_ready(job: Job, data: Path, lines: int) -> float:
-    """Seconds from a worker's start until it tells of the whole table."""
+    """Return the seconds from a worker's start until it serves the whole table."""
     system = ThisApp(job, mode=COUNTED)
     began = time.monotonic()
     try:
         system.start_worker(data)
         while system.progress().lines < lines:
             if not system.processes[0].running:
-                raise BenchError(f"the worker has ended by itself:\n{system.said()}")
+                raise BenchError(f"the worker has ended by itself:\n{system.log_tail()}")
             time.sleep(0.05)
         return time.monotonic() - began
     finally:
         system.stop()
 
 
-def latency(bench: Bench, given: argparse.Namespace) -> None:
-    """Milliseconds from producing a line to reading its word in Cassandra."""
+def latency(bench: Bench, arguments: argparse.Namespace) -> None:
+    """Measure the milliseconds from producing a line to reading its word in Cassandra."""
     bench.need_cassandra()
     with bench.job("bench-latency", Text(0), 0, 4) as job:
         job.topics.create(job.topic)
-        system = ThisApp(job, mode=SAVED, settings={"WORDCOUNT_FLUSH_INTERVAL": given.flush})
+        system = ThisApp(job, mode=SAVED, settings={"WORDCOUNT_FLUSH_INTERVAL": arguments.flush})
         try:
             system.start()
             while not system.progress().all_at_work:
@@ -126,16 +126,16 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
     cuts = quantiles(found, n=100)
     row = {
         "lines/s": LATENCY_LINES_PER_S,
-        "flush interval": given.flush,
+        "flush interval": arguments.flush,
         "probes": len(found),
         **{f"p{p} ms": round(cuts[p - 1] * 1000) for p in (50, 90, 99)},
         "max ms": round(max(found) * 1000),
     }
-    _write(given.output, "latency", [row])
+    _write(arguments.output, "latency", [row])
 
 
 async def _latencies(job: Job) -> list[float]:
-    """Seconds that each probe took; the first few come while the worker warms up, and are left."""
+    """Return the seconds of each probe without the first few, which fall into the warm-up."""
     from cassandra.cluster import Cluster
 
     words = Text(LATENCY_LINES_PER_S).since(time.time())
@@ -159,7 +159,7 @@ async def _latencies(job: Job) -> list[float]:
                 await asyncio.to_thread(look)
                 await asyncio.sleep(0.01)
                 if time.monotonic() > ended:
-                    raise BenchError(f"{len(sent)} lines never came to Cassandra")
+                    raise BenchError(f"{len(sent)} lines never reached Cassandra")
             await producing
     return found[len(found) // 5 :]
 

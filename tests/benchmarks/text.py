@@ -1,7 +1,7 @@
-"""How fast a block of lines becomes counts, partitions and keys: `python tests/benchmarks/text.py`.
+"""Measures how fast lines become counts, partitions and keys: `python tests/benchmarks/text.py`.
 
-200,000 lines of 10 words each, from the Python documentation and made-up numbers. Prints the best
-of five runs of each step, in ms, and words a second where a step goes through all words.
+The text has 200,000 lines of 10 words, from the Python documentation and invented numbers. For each
+step the program prints the best of five runs in ms, and words/s where the step reads all words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOW = 1_700_000_000_000
 
 
 def lines() -> list[bytes]:
-    """Lines whose words are as frequent as in the documentation; one in ten is rare."""
+    """Return lines with word frequencies as in the documentation; one word in ten is rare."""
     rng = random.Random(1)
     words = " ".join(topics.topics.values()).split()
     return [
@@ -38,7 +38,7 @@ def lines() -> list[bytes]:
 
 
 def best(name: str, step: Callable[[], Any], words: int = 0) -> Any:
-    """Run a step five times and print the shortest."""
+    """Run a step five times and print the shortest time."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -49,8 +49,8 @@ def best(name: str, step: Callable[[], Any], words: int = 0) -> Any:
     return result
 
 
-def unicode_anew(values: list[bytes]) -> None:
-    """Count with nothing remembered of earlier blocks."""
+def unicode_uncached(values: list[bytes]) -> None:
+    """Count without the cache of earlier blocks."""
     segments._cached_words.cache_clear()
     count_words(values, "unicode")
 
@@ -65,7 +65,7 @@ def main() -> None:
     spaced = [value.replace(b" ", "\u3000".encode()) for value in values]
     best("count_words, U+3000 between words", lambda: count_words(spaced, "whitespace"), WORDS)
     best("count_words, unicode", lambda: count_words(values, "unicode"), WORDS)
-    best("count_words, unicode, nothing cached", lambda: unicode_anew(values), WORDS)
+    best("count_words, unicode, nothing cached", lambda: unicode_uncached(values), WORDS)
     best("count_words, one line", lambda: count_words(values[:1], "whitespace"))
     best("invalid_utf8, all fine", lambda: invalid_utf8(values))
     best("invalid_utf8, one bad line", lambda: invalid_utf8([*values[1:], b"\xff"]))
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def counter(values: list[bytes]) -> Counter[str]:
-    """The plain way, in Python."""
+    """Count in plain Python."""
     return Counter(b"\n".join(values).decode().split())
 
 

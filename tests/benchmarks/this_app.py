@@ -1,4 +1,4 @@
-"""This application under measurement: one worker or several, with and without Cassandra."""
+"""Measures this application: one worker or several, with and without Cassandra."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ __all__ = ["ROOT", "ThisApp", "python_environ"]
 
 ROOT = Path(__file__).parents[2]
 
-# `app_without_sink` is the same command, composed without Cassandra.
+# `app_without_sink` is the same command without Cassandra.
 WITH_SINK = (sys.executable, "-m", "faust")
 WITHOUT_SINK = (sys.executable, "-m", "tests.benchmarks.app_without_sink")
 
 
 def python_environ(**more: str) -> dict[str, str]:
-    """The environment of a Python child: this checkout on its path, no settings of the user's."""
+    """The environment of a Python child: this checkout on its path, without the user's settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
     return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
 @dataclass
 class ThisApp(System):
-    """Workers on the topic; how far they are is asked of their web servers."""
+    """Workers on the topic; their web servers report the progress."""
 
     name: str = "this app"
     mode: str = SAVED
@@ -51,7 +51,7 @@ class ThisApp(System):
     seen: Progress = Progress(0.0, 0, all_at_work=False)
 
     def start(self) -> None:
-        """Make the table and start all workers at once."""
+        """Create the table and start all workers together."""
         job = self.job
         if self.mode == SAVED:
             command = [*WITH_SINK, "-A", "app", "schema", "--apply"]
@@ -74,10 +74,10 @@ class ThisApp(System):
         )
 
     def progress(self) -> Progress:
-        """Words in the workers' tables: those of checkpoints that are committed."""
-        answers = [_ask(port, "api/local/windows") for port in self.ports]
+        """Return the words in the workers' tables, which hold committed checkpoints."""
+        answers = [_get_json(port, "api/local/windows") for port in self.ports]
         owned = [partition for answer in answers if answer for partition in answer["partitions"]]
-        # Before and during a rebalance the workers' answers don't make a whole.
+        # Before and during a rebalance the workers' answers do not cover all partitions.
         if sorted(owned) == list(range(self.job.partitions)) and all(answers):
             words = sum(words for answer in answers for _, words, _ in answer["windows"])
             at_work = all(answer["partitions"] for answer in answers)
@@ -85,23 +85,23 @@ class ThisApp(System):
         return self.seen
 
     def done_at(self) -> float | None:
-        """Now, if no row waits for Cassandra."""
+        """Return the time if no row waits for Cassandra."""
         if self.mode != SAVED:
             return time.time()
-        answers = [_ask(port, "api/local/status") for port in self.ports]
+        answers = [_get_json(port, "api/local/status") for port in self.ports]
         waiting = [
             own["rows_waiting"] for answer in answers if answer for own in answer["partitions"]
         ]
         return time.time() if all(answers) and not any(waiting) else None
 
     def check(self, truth: Counts) -> tuple[bool, str]:
-        """Compare word for word: rows in Cassandra, or the newest rows of the changelog."""
+        """Compare rows in Cassandra, or the newest rows of the changelog, word for word."""
         if self.mode == SAVED:
             return compare(saved_counts(self.job), truth, "every row in Cassandra")
         return compare(self.changelog(), truth, "every row of the changelog")
 
     def changelog(self) -> Counts:
-        """The table as its changelog has it."""
+        """Return the table's counts from its changelog."""
         rows = self.job.topics.newest(f"{self.job.name}-word_counts-changelog")
         found = {}
         for key, value in rows.items():
@@ -110,9 +110,9 @@ class ThisApp(System):
                 found[Windows.start_of(key), word] = decode_row(value)[0]
         return found
 
-    def said(self) -> str:
-        """The end of the logs, without colours."""
-        return re.sub(r"\x1b\[[0-9;]*m", "", super().said())
+    def log_tail(self) -> str:
+        """Return the end of the logs, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", super().log_tail())
 
     def _environ(self) -> dict[str, str]:
         job = self.job
@@ -131,8 +131,8 @@ class ThisApp(System):
         )
 
 
-def _ask(port: int, path: str) -> Any:
-    """The JSON of an answer; None if there is none now."""
+def _get_json(port: int, path: str) -> Any:
+    """Return the JSON of an answer; None if there is no answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
             return json.load(answer)

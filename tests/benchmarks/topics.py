@@ -1,4 +1,4 @@
-"""What the benchmark asks of Kafka: offsets, the newest value of each key, topics to delete."""
+"""Kafka queries of the benchmark: offsets, the newest value of each key, topics to delete."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["Topics"]
 
 TAIL = 100
-"""Records from the end among which the last readable one is looked for."""
+"""Records from the end that are searched for the last readable record."""
 
 
 class Topics:
-    """Questions to one broker; each opens a connection of its own, so ask seldom.
+    """Requests to one broker; each opens its own connection, so call them seldom.
 
     All topics have `partitions` partitions.
     """
@@ -30,7 +30,7 @@ class Topics:
         self.partitions = partitions
 
     def create(self, name: str) -> None:
-        """Make a topic."""
+        """Create a topic."""
 
         async def create() -> None:
             async with self._admin() as admin:
@@ -39,7 +39,7 @@ class Topics:
         asyncio.run(create())
 
     def delete(self, prefix: str) -> None:
-        """Delete the topics whose names begin so."""
+        """Delete the topics whose names begin with `prefix`."""
 
         async def delete() -> None:
             async with self._admin() as admin:
@@ -53,34 +53,34 @@ class Topics:
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         """The group's committed offsets."""
 
-        async def ask() -> dict[tuple[str, int], int]:
+        async def read() -> dict[tuple[str, int], int]:
             async with self._admin() as admin:
                 found = await admin.list_consumer_group_offsets(group)
                 return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
 
-        return asyncio.run(ask())
+        return asyncio.run(read())
 
     def data_ends(self, topic: str) -> dict[tuple[str, int], int]:
-        """The offset after the last record that is no transaction's mark, of each partition."""
+        """Return the offset after each partition's last record that is no transaction marker."""
 
-        async def ask() -> dict[tuple[str, int], int]:
+        async def read() -> dict[tuple[str, int], int]:
             ends = {}
             async for tp, records in self._read(topic, TAIL):
                 ends[tp.topic, tp.partition] = records[-1].offset + 1
             return ends
 
-        return asyncio.run(ask())
+        return asyncio.run(read())
 
     def newest(self, topic: str) -> dict[bytes, bytes]:
         """The newest committed value of each key."""
 
-        async def ask() -> dict[bytes, bytes]:
+        async def read() -> dict[bytes, bytes]:
             values: dict[bytes, Any] = {}
             async for _, records in self._read(topic, None):
                 values.update((record.key, record.value) for record in records)
             return {key: value for key, value in values.items() if value is not None}
 
-        return asyncio.run(ask())
+        return asyncio.run(read())
 
     async def _read(
         self, topic: str, tail: int | None

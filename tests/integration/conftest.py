@@ -37,7 +37,7 @@ def session(cassandra: EmbeddedCassandra) -> Iterator[Session]:
 
 @pytest.fixture
 def keyspace(session: Session, unique: str) -> Iterator[str]:
-    """A keyspace of this test's own."""
+    """A keyspace for this test alone."""
     session.execute(
         f"CREATE KEYSPACE {unique} WITH replication = "
         "{'class': 'SimpleStrategy', 'replication_factor': 1}"
@@ -55,7 +55,7 @@ async def admin(kafka: EmbeddedKafka) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @pytest.fixture
 def create_topic(admin: AIOKafkaAdminClient) -> Callable[..., Awaitable[str]]:
-    """Makes a topic of the session's Kafka and returns its name."""
+    """Creates a topic in the session's Kafka and returns its name."""
 
     async def create(name: str, partitions: int = 1, **config: str) -> str:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
@@ -75,16 +75,16 @@ class RunningWorker:
         self.output = output
 
     def get(self, path: str, seconds: float = 5.0, **headers: str) -> tuple[int, Any]:
-        """Status and body of an answer, JSON read; (0, None) if nobody answers."""
+        """Return status and body of an answer, JSON decoded; (0, None) if there is no answer."""
         return get(self.url + path, seconds, {**self.headers, **headers})
 
     def json(self, path: str) -> Any:
-        """The JSON of an answer with status 200; None if there is none now."""
+        """Return the JSON of an answer with status 200; None for any other answer."""
         status, body = self.get(path)
         return body if status == 200 else None
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """What the condition returns once it is true; fails if the worker ends before."""
+        """Return the condition's value once it is true; fail if the worker ends before."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert self.process.running, f"the worker has ended:\n{self.output.read_text()}"
@@ -94,11 +94,11 @@ class RunningWorker:
 
     @property
     def ready(self) -> bool:
-        """Whether it says that it does its work."""
+        """Whether the worker reports itself ready."""
         return is_ready(self.url)
 
     def stop(self, seconds: float = 30.0) -> int:
-        """End it by SIGTERM; its exit status."""
+        """End the worker by SIGTERM and return its exit status."""
         self.process.terminate(seconds)
         status = self.process.exit_status
         assert status is not None
@@ -106,9 +106,9 @@ class RunningWorker:
 
 
 class Stream:
-    """An application of its own on the session's servers: names, schema, text and workers.
+    """A separate application on the session's servers: names, schema, text and workers.
 
-    A worker that dies is given up by the group after `session_seconds`.
+    The group removes a dead worker after `session_seconds`.
     """
 
     session_seconds = 8
@@ -142,7 +142,7 @@ class Stream:
         return {**kept, **self._environ, **more}
 
     def run(self, *arguments: str, port: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run `faust -A app …` to its end; `port` is that of the worker it should ask."""
+        """Run `faust -A app …` to its end; `port` is the web port of the worker to query."""
         more |= {"WORDCOUNT_WEB_PORT": str(port)} if port else {}
         return subprocess.run(
             faust(*arguments),
@@ -154,9 +154,9 @@ class Stream:
         )
 
     def start(self, *, ready: bool = True, app: str = "app", **more: str) -> RunningWorker:
-        """Start a worker with a data directory of its own, and wait until it is ready.
+        """Start a worker with its own data directory, and wait until it is ready.
 
-        `app` is what holds the application, `more` its environment besides the stream's.
+        `app` is the module of the application, `more` extends the stream's environment.
         """
         if not self.workers:
             schema = self.run("schema", "--apply")
@@ -191,12 +191,12 @@ class Stream:
             await producer.stop()
 
     def copies(self, number: int) -> set[int]:
-        """Partitions of which worker `number` holds rows, for itself or on standby for others."""
+        """Partitions whose rows worker `number` holds, as owner or as standby."""
         found = (self._folder / f"data-{number}").rglob("word_counts-*.rocksdb")
         return {int(path.stem.rpartition("-")[2]) for path in found}
 
     def close(self) -> None:
-        """Kill the workers that are left."""
+        """Kill the workers that still run."""
         for worker in self.workers:
             if worker.process.running:
                 worker.process.resume()
@@ -207,7 +207,7 @@ class Stream:
 def new_stream(
     servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Stream]]:
-    """Makes streams by name, for fixtures of a wider scope than a test."""
+    """Makes streams by name, for fixtures of a wider scope than one test."""
     streams = []
 
     def make(name: str) -> Stream:
@@ -221,7 +221,7 @@ def new_stream(
 
 @pytest.fixture
 def stream(new_stream: Callable[[str], Stream], unique: str) -> Iterator[Stream]:
-    """An application that no other test knows of; its workers are killed after the test."""
+    """An application for this test alone; its workers are killed after the test."""
     made = new_stream(unique)
     yield made
     made.close()
@@ -239,7 +239,7 @@ def worker(stream: Stream) -> Callable[..., RunningWorker]:
 
 @pytest.fixture
 def started() -> Iterator[list[Produce]]:
-    """Producers, whose processes are killed after the test."""
+    """Producers whose processes are killed after the test."""
     producers: list[Produce] = []
     yield producers
     for process in (process for producer in producers for process in producer.processes):
@@ -254,6 +254,6 @@ def started() -> Iterator[list[Produce]]:
 def produce(
     kafka: EmbeddedKafka, unique: str, started: list[Produce], tmp_path_factory: Any
 ) -> Produce:
-    """Runs `faust -A app produce` for a topic of the test's own, by its unique name."""
+    """Runs `faust -A app produce` for this test's topic, which has the test's unique name."""
     started.append(Produce(kafka.address, unique, tmp_path_factory.mktemp("produce")))
     return started[-1]

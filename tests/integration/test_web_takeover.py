@@ -39,7 +39,7 @@ class Text:
         return [{"word": word, "count": count} for word, count in ranked]
 
 
-def asked(worker: Any) -> Any:
+def top_answer(worker: Any) -> Any:
     """All top words; None after an orderly refusal."""
     status, answer = worker.get("/api/top?n=1000")
     if status == 200:
@@ -79,11 +79,11 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     first, second = worker(), worker()
     text = Text()
     await stream.produce(text.more())
-    first.wait_until(lambda: asked(first) == asked(second) == text.top())
+    first.wait_until(lambda: top_answer(first) == top_answer(second) == text.top())
     first.wait_until(lambda: stream.copies(0) == stream.copies(1) == {0, 1, 2, 3})
     second.process.kill()
     answers = []
-    first.wait_until(lambda: answers.append(asked(first)) or answers[-1] is not None)
+    first.wait_until(lambda: answers.append(top_answer(first)) or answers[-1] is not None)
     assert len(answers) > 1
     assert answers[-1] == text.top()
     for word, count in text.counts.items():
@@ -96,9 +96,9 @@ async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
     """A third worker joins, another is killed: each of hundreds of answers is right, or a 503."""
     text = counting.Text(200)
     await counting.count_text(stream.configure(print=0), text)
-    report = await counting.ask_through_a_rebalance(stream, text, 300, per_second=60)
+    report = await counting.query_through_a_rebalance(stream, text, 300, per_second=60)
     assert report.wrong == []
-    assert report.asked >= 300
+    assert report.total >= 300
     assert report.unavailable
     first = stream.workers[0]
     for start in text.starts:
@@ -114,11 +114,11 @@ async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
     first, second = worker(), worker()
     text = Text()
     await stream.produce(text.more())
-    first.wait_until(lambda: asked(first) == asked(second) == text.top())
+    first.wait_until(lambda: top_answer(first) == top_answer(second) == text.top())
     second.process.pause()
-    first.wait_until(lambda: asked(first) is not None)
+    first.wait_until(lambda: top_answer(first) is not None)
     await stream.produce(text.more())
-    first.wait_until(lambda: asked(first) == text.top())
+    first.wait_until(lambda: top_answer(first) == text.top())
     with ThreadPoolExecutor(len(text.counts)) as asking:
         # Asked while it sleeps, these are the first that it answers.
         found = [asking.submit(counted, second, word) for word in text.counts]
@@ -127,7 +127,7 @@ async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
     for word, answer in zip(text.counts, found, strict=True):
         assert answer.result() in (None, [text.counts[word]])
     answers = []
-    second.wait_until(lambda: answers.append(asked(second)) or answers[-1] is not None)
+    second.wait_until(lambda: answers.append(top_answer(second)) or answers[-1] is not None)
     assert answers[-1] == text.top()
 
 

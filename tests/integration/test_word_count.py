@@ -45,7 +45,7 @@ def rows_of(session: Session, keyspace: str) -> dict[tuple[str, int], int]:
 
 
 def expected(lines: list[tuple[str, int]], window: int = MINUTE) -> dict[tuple[str, int], int]:
-    """What an independent count of (line, timestamp) pairs says."""
+    """Count (line, timestamp) pairs independently of the application."""
     counts: Counter[tuple[str, int]] = Counter()
     for line, timestamp in lines:
         counts.update((word, timestamp // window * window) for word in line.split())
@@ -107,7 +107,7 @@ def test_a_file_of_50_mb_is_counted_word_for_word(
 async def test_lines_count_in_the_window_of_their_timestamp(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """Event time decides: lines out of order within the grace go to their own windows."""
+    """A line out of order within the grace counts in the window of its timestamp."""
     worker()
     choose = random.Random(4)
     lines = [
@@ -121,7 +121,7 @@ async def test_lines_count_in_the_window_of_their_timestamp(
 async def test_windows_that_hop_count_a_line_in_each(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """With a step of a third of the window, each line counts in three; they may be short."""
+    """With a step of a third of the window, each line counts in three windows."""
     worker(window="300ms", step="100ms", grace="1h")
     lines = [(f"a b{number % 5}", START + 13 * number) for number in range(200)]
     await stream.produce(lines)
@@ -135,7 +135,7 @@ async def test_windows_that_hop_count_a_line_in_each(
 async def test_running_totals_go_to_a_table_of_two_columns(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """WORDCOUNT_WINDOW=none and the table words (word text PRIMARY KEY, count int) work as is."""
+    """WORDCOUNT_WINDOW=none works with the table words (word text PRIMARY KEY, count int)."""
     session.execute(
         f"CREATE KEYSPACE {stream.name} WITH replication = "
         "{'class': 'SimpleStrategy', 'replication_factor': 1}"
@@ -155,7 +155,7 @@ async def test_running_totals_go_to_a_table_of_two_columns(
 async def test_late_lines_go_unchanged_to_their_topic(
     stream: Any, worker: Any, session: Session, kafka: Any, wait_until: Callable[..., Any]
 ) -> None:
-    """A line whose window is over and past its grace is not counted but kept, as it came."""
+    """A line whose window and grace have passed goes unchanged to the topic of late lines."""
     running = worker(partitions="1", grace="10s")
     in_time = [("one two", START), ("two", START + 2 * MINUTE)]
     late = [("too late", START + 5)]
@@ -170,7 +170,7 @@ async def test_late_lines_go_unchanged_to_their_topic(
 async def test_messages_that_are_not_utf8_are_kept_apart(
     stream: Any, worker: Any, session: Session, kafka: Any, wait_until: Callable[..., Any]
 ) -> None:
-    """Bad bytes go unchanged to the rejected topic with the reason; the lines around them count."""
+    """A message that is not UTF-8 goes to its topic with the reason; its neighbours count."""
     worker(partitions="1")
     good = [("fine words", START), ("more fine words", START + 1)]
     values = [good[0][0].encode(), b"bad \xff byte", good[1][0].encode()]
@@ -186,7 +186,7 @@ async def test_messages_that_are_not_utf8_are_kept_apart(
 async def test_expired_windows_leave_the_table_but_not_cassandra(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """A window past its retention goes from the table, and recovery does not bring it back."""
+    """A window past its retention leaves the table, and recovery does not restore it."""
     running = worker(partitions="2", window="1s", grace="1s", retention="2s")
     old = [(f"old words {number}", START + number % 2) for number in range(100)]
     await stream.produce(old)
@@ -205,10 +205,10 @@ async def test_expired_windows_leave_the_table_but_not_cassandra(
     assert rows_of(session, stream.name) == expected(old + new, 1000)
 
 
-async def test_odd_text_is_counted_as_it_is(
+async def test_odd_text_is_counted_unchanged(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """NULs, empty lines, script tags, lone spaces and a word of 60 kB are words like others."""
+    """Odd text is counted exactly: NULs, empty lines, script tags, lone spaces, a word of 60 kB."""
     worker()
     lines = [
         ("", START),
@@ -226,20 +226,20 @@ async def test_odd_text_is_counted_as_it_is(
 async def test_a_word_too_long_for_cassandra_stops_nothing(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
-    """A word over the 65,535 bytes of a key is named in the log; every other word is saved."""
+    """A word over the 65,535 bytes of a key is logged; every other word is saved."""
     running = worker()
     lines = [("before", START), ("y" * 70_000 + " beside", START), ("after", START + 1)]
     await stream.produce(lines)
     wanted = {key: n for key, n in expected(lines).items() if len(key[0]) < 65_536}
     wait_until(lambda: rows_of(session, stream.name) == wanted, 30)
-    said = f"a row for {stream.name}.words can't be written: word 'yyyy"
-    wait_until(lambda: said in running.output.read_text(), 30)
+    message = f"a row for {stream.name}.words can't be written: word 'yyyy"
+    wait_until(lambda: message in running.output.read_text(), 30)
     assert "wordcount_rows_refused_total 1.0" in running.get("/metrics")[1]
     assert running.stop() == 0
 
 
 async def read(broker: str, topic: str, records: int) -> list[Any]:
-    """The first records of a topic, read committed."""
+    """Return the first records of a topic, read committed."""
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=broker,
