@@ -1,38 +1,71 @@
-"""How long to wait before the next try, and how often to speak of it."""
+"""Waits between attempts that grow with each failure."""
 
 from __future__ import annotations
 
 import random
-import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.sources.progress import say
+from app.sources.throttled_output import ThrottledOutput
 
-__all__ = ["Backoff"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_FIRST_SECONDS = 0.1
-_LONGEST_SECONDS = 15.0
-_SECONDS_BETWEEN_WORDS = 30.0
+__all__ = ["AnnouncedBackoff", "Backoff", "doubled", "linear"]
+
+_KIND = "retry"
 
 
+def doubled(first_seconds: float, failures: int) -> float:
+    """The wait after so many failures, if each wait is twice the one before."""
+    # The limit keeps the power below the largest float; `longest_seconds` is far below that.
+    return first_seconds * 2.0 ** min(failures - 1, 64)
+
+
+def linear(step_seconds: float, failures: int) -> float:
+    """The wait after so many failures: none after the first, then a step more each time."""
+    return step_seconds * (failures - 1)
+
+
+@dataclass
 class Backoff:
-    """Waits that double, with jitter, so that many clients don't come back at the same moment."""
+    """Computes the wait before the next attempt from the number of failures since a success."""
+
+    first_seconds: float
+    longest_seconds: float
+    growth: Callable[[float, int], float] = doubled
+    jitter: float = 0.0
+    """The random part of a wait, 0 to 1: many clients must not return at the same moment."""
+    failures: int = 0
+    """Failures since the last success."""
+
+    def failed(self) -> float:
+        """Count a failure; return the seconds to wait before the next attempt."""
+        self.failures += 1
+        longest = min(self.longest_seconds, self.growth(self.first_seconds, self.failures))
+        return longest * random.uniform(1 - self.jitter, 1) if self.jitter else longest
+
+    def succeeded(self) -> None:
+        """Start again from the shortest wait."""
+        self.failures = 0
+
+
+class AnnouncedBackoff:
+    """A doubling backoff that prints the first failure, then one every half minute, and the end."""
 
     def __init__(self) -> None:
-        self._tries = 0
-        self._said = 0.0
+        self._backoff = Backoff(first_seconds=0.1, longest_seconds=15.0, jitter=0.5)
+        self._output = ThrottledOutput(seconds=30.0)
 
-    def failed(self, what: str) -> float:
-        """A try failed: seconds to wait before the next. Says so at first, and now and then."""
-        now = time.monotonic()
-        if self._tries == 0 or now > self._said + _SECONDS_BETWEEN_WORDS:
-            say(f"{what}; trying again")
-            self._said = now
-        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** min(self._tries, 16))
-        self._tries += 1
-        return random.uniform(longest / 2, longest)
+    def failed(self, problem: str) -> float:
+        """Count a failure and print `problem`; return the seconds to wait."""
+        self._output.say(_KIND, f"{problem}; retrying")
+        return self._backoff.failed()
 
-    def succeeded(self, what: str) -> None:
-        """A try did not fail; says so if others did before."""
-        if self._tries:
-            say(what)
-        self._tries = 0
+    def succeeded(self, message: str) -> None:
+        """Print `message` if attempts had failed before this one."""
+        if self._backoff.failures:
+            self._output.forget(_KIND)
+            say(message)
+        self._backoff.succeeded()

@@ -16,43 +16,43 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Headers", "Position", "Source", "SourceError"]
 
 Headers = tuple[tuple[str, bytes], ...]
-"""Names and values that go along with a line as Kafka headers."""
+"""Names and values of the Kafka headers of a line."""
 
 
 class SourceError(UnavailableError):
-    """A source broke off; what it had yielded until then is delivered all the same."""
+    """A source failed; the batches that it had yielded before are delivered all the same."""
 
 
 class Position(NamedTuple):
-    """Where to go on in something that can be read again: a file, a topic, a spool."""
+    """A place to resume in an input that can be read again: a file, a topic, a spool."""
 
     key: str
-    """What is read; the same in every run."""
+    """The name of the input; the same in every run."""
     value: Mapping[str, Any] | None
-    """The place behind the batch, as JSON has it; None: there is nothing to go on with."""
+    """The place behind the batch, as a JSON object; None: delete the position of this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    r"""Lines that a source took in together: one or thousands, as they came."""
+    r"""Lines that a source took in together: one or thousands, in order."""
 
     text: bytes
     r"""The lines with b"\n" between them and none after the last; any bytes, UTF-8 or not."""
     lines: int
-    """How many lines end in it; 0 for a part of a line that goes on in the next batch."""
+    """Number of lines that end in it; 0 for a part of a line that continues in the next batch."""
     timestamp_ms: int | None = None
     """Event time of all of them, in ms since 1970; None: the time at which they were read."""
     position: object = None
-    """Where to go on after this batch; handed back to `Source.acknowledge`.
+    """The place to resume after this batch; `Source.acknowledge` receives it.
 
-    That of a source with a `name` is a Position. A batch without lines may bring one, too.
+    A source with a `name` gives a Position. A batch without lines may have a position, too.
     """
     refused: int = 0
-    """Words that had to be left out, since no Kafka message can hold them."""
+    """Words that were skipped because no Kafka message can hold them."""
     headers: Headers = ()
     """Kafka headers of each of the lines; lines of different headers never share a message."""
     partition_key: int | None = None
-    """Lines of one partition_key go to one partition, in order; None: to whichever comes next."""
+    """Lines of one partition_key go to one partition, in order; None: to the next in turn."""
 
     @classmethod
     def of(
@@ -69,88 +69,95 @@ class Batch:
 
 
 class Source(ABC):
-    """Something that lines come from.
+    """An input of lines.
 
-    A subclass overrides `batches`, and what it needs of the rest. All methods are called on one
-    event loop and one at a time, but `acknowledge` while `batches` waits or yields. So nothing may
-    block: what must, goes through `asyncio.to_thread`.
+    A subclass overrides `batches`, and other methods where it needs them. All methods are called
+    on one event loop, one at a time; only `acknowledge` is called while `batches` waits or yields.
+    So no method may block: run blocking calls through `asyncio.to_thread`.
     """
 
     size: int | None = None
-    """All that there is to read, in bytes, where the end is known."""
+    """Size of the whole input in bytes; None if it is not known."""
     taken: int = 0
-    """How much of `size` has been read."""
+    """Bytes of `size` that have been read."""
     failures: int = 0
-    """What went wrong without ending the source, each said on stderr; makes the status 1."""
+    """Errors that did not end the source, each reported on stderr; they make the status 1."""
     lingers: bool = True
-    """Whether a line may wait a moment for others; False: its sender waits for the answer."""
+    """Whether a line may wait a moment for others; False if its sender waits for an answer."""
 
     name: str = ""
-    """What is read, the same in every run, if it can be read again from a Position.
+    """The name of the input, the same in every run, if it can be read again from a Position.
 
-    Then lines and positions are committed in one transaction, and each line is delivered once even
-    if the producer is killed; `resume` tells the next run where to go on. All the lines up to a
-    batch with a position must be covered by the positions given so far.
+    Then lines and positions are committed in one transaction, so each line is delivered once even
+    if the producer is killed. The next run passes the positions to `resume`. The positions given
+    so far must cover all lines up to a batch with a position.
     """
 
+    replayable: bool = True
+    """Whether lines can be read again; if not, a buffer holds them until Kafka has them."""
     volatile: bool = False
-    """Whether what was taken in can't be read again, and so is to be kept until Kafka has it."""
+    """The former name of `not replayable`, for sources that still set it."""
 
     chunk: int = CHUNK
-    """Bytes to read at once, where that can be chosen."""
+    """Bytes to read at once, if the source can choose."""
     at_hand: bool = False
-    """Whether the next batch is there without waiting; to be set as one is yielded.
+    """Whether the next batch is ready without waiting; the source sets it before each yield.
 
-    Then no task is made to wait for it, which is most of the cost of a batch of one line.
+    Then no task is created to wait for it, which is most of the cost of a batch of one line.
     """
     waits: bool = True
-    """Whether its sender waits, and loses nothing, while it is not read."""
+    """Whether the sender waits, and loses nothing, while the source is not read."""
     seconds_to_stop: float = 1.0
-    """How long a stopped source may take for its next batch."""
+    """Longest time that a stopped source may take for its next batch."""
     batches_to_stop: float = 1000
-    """How many batches a stopped source may still yield."""
+    """Most batches that a stopped source may still yield."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
 
     async def open(self) -> None:  # noqa: B027 - many sources have nothing to open
-        """Connect, and check what the user asked for.
+        """Connect, and check the arguments.
 
-        Raises ConfigurationError for a wrong argument, SourceError for what is not there now.
+        Raises ConfigurationError for a wrong argument, SourceError for a missing input.
         """
 
     async def resume(self, positions: Mapping[str, Any]) -> None:  # noqa: B027 - see `name`
-        """Go on from the values of earlier positions, by their keys.
+        """Resume from the values of earlier positions, by their keys.
 
-        Called between `open` and `batches`, where there is a `name`. Keys of other sources that
-        send to the same topic are among them.
+        Called between `open` and `batches` if the source has a `name`. The mapping includes keys of
+        other sources that send to the same topic.
         """
 
     @abstractmethod
     def batches(self) -> AsyncIterator[Batch]:
-        """Yield what was taken in, until the end or until `stopping` is set.
+        """Yield batches until the input ends or `stopping` is set.
 
-        Write it as an async generator. After `stopping` it takes in nothing new, yields what it
-        has taken from where it can't be read again, and returns; it is cancelled when it waits for
-        longer than `seconds_to_stop` then, or yields more than `batches_to_stop`. While Kafka is
-        behind it is not asked for the next batch. Raises SourceError.
+        Write it as an async generator. Once `stopping` is set, read nothing new, yield the lines
+        that were read and cannot be read again, and return. The generator is cancelled if it then
+        waits longer than `seconds_to_stop` or yields more than `batches_to_stop`. While Kafka is
+        behind, the next batch is not requested. Raises SourceError.
         """
 
-    async def acknowledge(self, position: object) -> None:  # noqa: B027 - many can't go on where they were
-        """Kafka holds every line up to the batch with this position.
+    async def acknowledge(self, position: object) -> None:  # noqa: B027 - many cannot resume
+        """Note that Kafka holds every line up to the batch with this position.
 
-        Called now and then with the newest such position, and once more before `close`.
+        Called from time to time with the newest such position, and once more before `close`.
         """
 
     async def close(self) -> None:  # noqa: B027 - many sources have nothing to close
-        """Let go of everything; called once after `open`, whatever happened."""
+        """Release all resources; called once after `open`, even after an error."""
 
     def stop(self) -> None:
-        """Ask `batches` to end."""
+        """Request the end of `batches`."""
         self.stopping.set()
 
+    @property
+    def can_replay(self) -> bool:
+        """Whether lines can be read again, whichever of the two attributes states it."""
+        return self.replayable and not self.volatile
+
     async def pause(self, seconds: float) -> bool:
-        """Wait, but no longer than until `stopping`; whether it is set."""
+        """Wait for `seconds` or until `stopping` is set; return whether it is set."""
         try:
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()

@@ -12,7 +12,7 @@ from yarl import URL
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.event_time import sane
-from app.sources.reconnecting import Backoff
+from app.sources.reconnecting import ReconnectPolicy
 from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class BlueskySource(Source):
         endpoint: str = ENDPOINT,
         *,
         heartbeat_seconds: float = _HEARTBEAT_SECONDS,
-        backoff: Backoff | None = None,
+        backoff: ReconnectPolicy | None = None,
     ) -> None:
         super().__init__()
         self._url = URL(endpoint)
         self.name = f"bluesky {endpoint}"
         self._heartbeat_seconds = heartbeat_seconds
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or ReconnectPolicy()
         self._notices = ThrottledOutput()
         self._cursor = 0
         """Time of the newest event, in µs since 1970."""

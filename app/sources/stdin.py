@@ -22,7 +22,7 @@ class StdinSource(Source):
     When stopped, a line that has begun is yielded as it is: nobody else can read it any more.
     """
 
-    volatile = True
+    replayable = False
 
     def __init__(self, descriptor: int | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Output about misbehaving peers: each kind at most once in a while, however often it happens."""
+"""Output about repeated problems: one line of each kind per interval, however often they occur."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ _SECONDS_BETWEEN = 10.0
 
 
 class ThrottledOutput:
-    """Says lines on stderr; a line of a kind that was just said is counted instead."""
+    """Prints lines on stderr; counts a line instead if one of its kind was printed recently."""
 
     def __init__(self, seconds: float = _SECONDS_BETWEEN) -> None:
         self._seconds = seconds
-        self._said: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
+        self._printed_at: dict[str, float] = {}
+        self._suppressed: dict[str, int] = {}
 
     def say(self, kind: str, text: str) -> None:
-        """Say `text`, unless another of its kind was said a moment ago."""
+        """Print `text`, unless a line of this kind was printed within the interval."""
         now = time.monotonic()
-        if now < self._said.get(kind, now - self._seconds) + self._seconds:
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+        if now < self._printed_at.get(kind, now - self._seconds) + self._seconds:
+            self._suppressed[kind] = self._suppressed.get(kind, 0) + 1
             return
-        self._said[kind] = now
-        unsaid = self._unsaid.pop(kind, 0)
-        say(f"{text} ({unsaid} more like it since the last)" if unsaid else text)
+        self._printed_at[kind] = now
+        suppressed = self._suppressed.pop(kind, 0)
+        say(f"{text} ({suppressed} more like it since the last)" if suppressed else text)
+
+    def forget(self, kind: str) -> None:
+        """Print the next line of this kind, however soon it comes: its problem was over."""
+        self._printed_at.pop(kind, None)
+        self._suppressed.pop(kind, None)

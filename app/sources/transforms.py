@@ -40,7 +40,7 @@ async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]
         async for batch in batches:
             for part in [batch] if source.name else _steps(batch, step):
                 early = started + sent / lines_per_second - time.monotonic()
-                if early > 0 and await source.pause(early) and not source.volatile:
+                if early > 0 and await source.pause(early) and source.can_replay:
                     return
                 started += max(0.0, -early - _CATCH_UP_SECONDS)
                 source.at_hand = False  # it may be so in the source, but not here

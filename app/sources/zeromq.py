@@ -44,7 +44,7 @@ class ZeroMQSource(Source):
     `skip` frames at the beginning of each message (a topic, say) are left out.
     """
 
-    volatile = True
+    replayable = False
 
     def __init__(
         self,

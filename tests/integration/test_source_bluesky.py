@@ -13,7 +13,7 @@ from app.embedded import EmbeddedKafka
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, SourceError
 from app.sources.bluesky import BlueskySource
-from app.sources.reconnecting import Backoff
+from app.sources.reconnecting import ReconnectPolicy
 from tests.delivered import delivered, lines_in
 from tests.peers.jetstream_server import is_post, lines, time_us
 from tests.peers.peer import Peer
@@ -32,7 +32,7 @@ def stream(server: Peer) -> Callable[..., BlueskySource]:
     """Makes a source of that server, for which a second is 20 ms."""
 
     def make(**options: Any) -> BlueskySource:
-        options = {"heartbeat_seconds": 1.0, "backoff": Backoff(unit=0.02), **options}
+        options = {"heartbeat_seconds": 1.0, "backoff": ReconnectPolicy(unit=0.02), **options}
         return BlueskySource(f"ws://127.0.0.1:{server.port}/subscribe", **options)
 
     return make

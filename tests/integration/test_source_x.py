@@ -12,7 +12,7 @@ import pytest
 from app.embedded import EmbeddedKafka
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, SourceError
-from app.sources.reconnecting import Backoff
+from app.sources.reconnecting import ReconnectPolicy
 from app.sources.x.source import XSource
 from tests.delivered import delivered, lines_in
 from tests.peers.peer import Peer
@@ -34,7 +34,7 @@ def stream(server: Peer) -> Callable[..., XSource]:
     def make(**options: Any) -> XSource:
         options = {"token": TOKEN, "add": ["cats"], "stall_seconds": 1.0, **options}
         endpoint = f"http://127.0.0.1:{server.port}"
-        return XSource(endpoint=endpoint, backoff=Backoff(unit=0.02), **options)
+        return XSource(endpoint=endpoint, backoff=ReconnectPolicy(unit=0.02), **options)
 
     return make
 

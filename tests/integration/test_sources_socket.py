@@ -72,7 +72,7 @@ async def test_every_line_of_netcat_arrives_once(
     found = await delivered(kafka.address, unique, 100_001)
     assert found == sorted([*numbered(0, 100_000).splitlines(), b"begun"])
     assert run.stop() == (0, "100001 lines acknowledged by Kafka\n")
-    assert "has closed the connection; trying again" in run.said.read_text()
+    assert "has closed the connection; retrying" in run.said.read_text()
 
 
 async def test_every_line_of_pekko_arrives_once(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.sources.delivery.producer import Delivery, Totals
     from app.sources.progress import Complaint
 
-__all__ = ["kept", "rate", "source"]
+__all__ = ["buffered", "rate", "source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Options:
 
 
 _READS = "reads"
-"""Attribute of a function that makes a source; see `kept`."""
+"""Attribute of a function that makes a source; see `buffered`."""
 
 _COMMON = (
     click.option("--topic", help="Topic that the lines go to [default: WORDCOUNT_LINES]."),
@@ -109,7 +109,7 @@ _KEPT = (
 )
 
 
-def kept(*reads: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def buffered(*reads: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options of a source whose lines can't be read again; `source` takes them.
 
     `reads` names those of its own options that say what it reads. A run takes over the lines that
@@ -153,7 +153,7 @@ def source(make: Callable[..., Source]) -> click.Command:
 
 
 def _keeping(make: Callable[..., Source], own: dict[str, Any]) -> Keeping | None:
-    """Take the options of `kept` out of a subcommand's own, if it has them."""
+    """Take the options of `buffered` out of a subcommand's own, if it has them."""
     reads = vars(make).get(_READS)
     if reads is None:
         return None
@@ -172,7 +172,7 @@ def _typed(name: str, value: object) -> str:
 def _kept(source: Source, settings: Settings, options: Options) -> Source:
     """The source, or one that keeps its lines until Kafka has them, if it needs that."""
     keeping = options.keeping
-    if keeping is None or not source.volatile or not keeping.spill:
+    if keeping is None or source.can_replay or not keeping.spill:
         return source
     from app.sources.buffer.source import BufferedSource
     from app.sources.buffer.spools import spool_for

@@ -21,7 +21,7 @@ __all__ = ["actor"]
     metavar="HOST:PORT",
     help="Take messages of other processes there: a JSON value a line (port 0: a free one).",
 )
-@common.kept("name")
+@common.buffered("name")
 @common.rate
 def actor(name: str, *, listen: str | None) -> Source:
     """Send the lines that an actor stores, until Ctrl-C.

@@ -17,7 +17,7 @@ __all__ = ["custom"]
 @common.source
 @click.argument("name", metavar="MODULE:CLASS")
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENT]…")
-@common.kept("name")
+@common.buffered("name")
 @common.rate
 def custom(name: str, arguments: tuple[str, ...]) -> Source:
     """Send the lines of a source of your own.

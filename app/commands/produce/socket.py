@@ -25,7 +25,7 @@ __all__ = ["socket"]
     show_default=True,
     help="Clients that are read at a time; others wait.",
 )
-@common.kept("host", "port", "listen")
+@common.buffered("host", "port", "listen")
 @common.rate
 def socket(host: str, port: int, *, listen: bool, connections: int) -> Source:
     """Connect to HOST and PORT and send the lines that come from there, until Ctrl-C.

@@ -13,7 +13,7 @@ __all__ = ["stdin"]
 
 
 @common.source
-@common.kept()
+@common.buffered()
 def stdin() -> Source:
     """Send the lines of standard input: of a pipe, a file or a terminal (Ctrl-D ends it)."""
     from app.sources.stdin import StdinSource

@@ -58,7 +58,7 @@ _VARIABLE = "X_BEARER_TOKEN"
     metavar="URL",
     help="The API's server.",
 )
-@common.kept("endpoint")
+@common.buffered("endpoint")
 def x(
     *,
     rules: tuple[str, ...],

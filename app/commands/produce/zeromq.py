@@ -37,7 +37,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--key", type=_FILE, help="Our CURVE keys: a .key_secret file of zmq.auth.")
 @click.option("--server-key", type=_FILE, help="The server's public CURVE key, where we connect.")
 @click.option("--clients", type=_FILE, help="Directory of clients' public keys, where we bind.")
-@common.kept("endpoint")
+@common.buffered("endpoint")
 @common.rate
 def zeromq(
     endpoint: str,

@@ -38,7 +38,7 @@ class ActorSource(Source):
     when Kafka has what the actor stored of them. Methods from `store` on are for its thread.
     """
 
-    volatile = True
+    replayable = False
 
     def __init__(
         self, actor: type[StreamingActor[Any]], address: tuple[str, int] | None = None

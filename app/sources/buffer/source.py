@@ -57,7 +57,7 @@ class BufferedSource(Source):
     With `write_ahead` all lines go through the spool, and from there to Kafka exactly once.
     """
 
-    volatile = True
+    replayable = False
     seconds_to_stop = 5.0
     batches_to_stop = float("inf")
 

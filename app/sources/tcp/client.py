@@ -7,7 +7,7 @@ import socket
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from app.sources.backoff import Backoff
+from app.sources.backoff import AnnouncedBackoff
 from app.sources.base import Source
 from app.sources.tcp.connection import lines_of, reason, watch_for_death
 
@@ -27,12 +27,12 @@ class SocketSource(Source):
     When it closes, what had come of a line counts as one, and the server is connected to again.
     """
 
-    volatile = True
+    replayable = False
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__()
         self._address = (host, port)
-        self._backoff = Backoff()
+        self._backoff = AnnouncedBackoff()
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield lines as they come; a server that is away is waited for."""

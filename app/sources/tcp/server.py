@@ -36,7 +36,7 @@ class ListeningSource(Source):
     one of them closes. What had come of a line when its client closed counts as one.
     """
 
-    volatile = True
+    replayable = False
 
     def __init__(self, host: str, port: int, connections: int = 100) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from yarl import URL
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Source, SourceError
 from app.sources.event_time import sane
-from app.sources.reconnecting import Backoff
+from app.sources.reconnecting import ReconnectPolicy
 from app.sources.throttled_output import ThrottledOutput
 from app.sources.x.rules import Rules, explanation
 from app.times import parse_iso
@@ -58,7 +58,7 @@ def session(token: str, endpoint: str = ENDPOINT) -> aiohttp.ClientSession:
 class XSource(Source):
     """The texts of the posts that match the stream's rules, each at the time it was made."""
 
-    volatile = True
+    replayable = False
     waits = False
 
     def __init__(
@@ -70,7 +70,7 @@ class XSource(Source):
         delete: Sequence[str] = (),
         backfill_minutes: int = 0,
         stall_seconds: float = _STALL_SECONDS,
-        backoff: Backoff | None = None,
+        backoff: ReconnectPolicy | None = None,
     ) -> None:
         super().__init__()
         self._token = token
@@ -79,7 +79,7 @@ class XSource(Source):
         self._delete = delete
         self._backfill_minutes = backfill_minutes
         self._stall_seconds = stall_seconds
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or ReconnectPolicy()
         self._notices = ThrottledOutput()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._session: aiohttp.ClientSession | None = None

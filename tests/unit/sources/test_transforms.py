@@ -71,7 +71,7 @@ async def test_dated_lines_have_the_given_time() -> None:
 async def test_lines_that_cant_be_read_again_come_when_stopped() -> None:
     """The rest of a batch is not waited for, but not dropped either."""
     source = Lines(10, 10)
-    source.volatile = True
+    source.replayable = False
     batches = paced(source, 0.001)
     await anext(batches)
     source.stop()

@@ -23,7 +23,7 @@ BATCH = 1000
 class Numbers(Source):
     """Batches of a thousand bytes, as many as there are permits for."""
 
-    volatile = True
+    replayable = False
 
     def __init__(self, number: int, *, waits: bool = True, fails: bool = False) -> None:
         super().__init__()
@@ -204,14 +204,15 @@ async def test_a_pace_is_kept_with_write_ahead(tmp_path: Path) -> None:
     inner, taken = Lines(0), Taken()
     source = kept_of(inner, tmp_path, write_ahead=True)
     await source.open()
+    started = time.monotonic()
     pumping = asyncio.create_task(pump(source, taken, lines_per_second=2000))  # type: ignore[arg-type] - a stand-in
     async with asyncio.timeout(20):
         while len(taken.batches) < 4:  # noqa: ASYNC110 - a stand-in without events
             await asyncio.sleep(0.01)
     source.stop()
     await asyncio.wait_for(pumping, 20)
-    (first, _), *_, (fourth, _) = taken.batches[:4]
-    assert fourth - first > 0.5
+    # From before the first batch, which a busy machine may take late.
+    assert taken.batches[3][0] - started > 0.5
     batches = [batch for _, batch in taken.batches]
     assert max(len(batch.text) for batch in batches) <= 4096
     assert b"\n".join(batch.text for batch in batches).split() == [

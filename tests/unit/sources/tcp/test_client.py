@@ -61,7 +61,7 @@ async def test_a_server_that_closes_is_connected_to_again(
             peer.sendall(b"3\n")
             await collected.expect(b"1", b"2", b"half", b"3")
     said = capsys.readouterr().err
-    assert "has closed the connection; trying again" in said
+    assert "has closed the connection; retrying" in said
     assert "is there again" in said
 
 
