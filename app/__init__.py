@@ -36,6 +36,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.settings import Settings
     from app.web.server import WebServer
     from app.worker.application import Application
+    from app.worker.view import ApplicationView
     from tables.word_counts import WordCounts
 
     settings = Settings.read(environ)
@@ -73,15 +74,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     membership = Membership(
         application.conf.broker_session_timeout, application.conf.broker_heartbeat_interval
     )
-    queries = Queries(
-        settings,
-        windows,
-        application,
-        membership,
-        application.sink.nodes,
-        application.broker,
-        metrics,
-    )
+    queries = Queries(ApplicationView(application), windows, membership, metrics)
     application.web = WebServer(application, settings, queries)
     console = Console(
         table, queries.counts, queries.status, words=settings.print, write=Printer().write

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from app.counting.windows import Windows
     from app.queries.local import LocalCounts
     from app.queries.peers import Peers
-    from app.queries.worker_state import WorkerState
-    from app.settings import Settings
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["MAX_WORDS", "WORD_BYTES", "Counts"]
 
@@ -44,15 +43,10 @@ class Counts:
     """Top words, windows and the counts of one word, for the web, the console and the commands."""
 
     def __init__(
-        self,
-        settings: Settings,
-        windows: Windows,
-        worker: WorkerState,
-        local: LocalCounts,
-        peers: Peers,
+        self, worker: WorkerView, windows: Windows, local: LocalCounts, peers: Peers
     ) -> None:
-        self._settings = settings
         self._worker = worker
+        self._settings = worker.settings
         self._windows = windows
         self._local = local
         self._peers = peers
@@ -131,10 +125,7 @@ class Counts:
     def _check_owner(self, answer: dict[str, Any], partition: int) -> None:
         if answer["id"] != self._settings.id:
             raise NotServingError(f"{answer['url']} is a worker of another application")
-        if (
-            answer["generation"] != self._worker.consumer_generation_id
-            or partition not in answer["partitions"]
-        ):
+        if answer["generation"] != self._worker.generation or partition not in answer["partitions"]:
             raise NotServingError("a rebalance is under way")
 
     def _bounds(self, start: int) -> dict[str, Any]:

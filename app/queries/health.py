@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.cassandra.nodes import Nodes
     from app.queries.local import Lag
     from app.queries.membership import Membership
     from app.queries.stall_detector import StallDetector
-    from app.queries.worker_state import WorkerState
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["Health"]
 
@@ -41,17 +40,14 @@ class Health:
 
     def __init__(
         self,
-        worker: WorkerState,
-        nodes: Nodes,
+        worker: WorkerView,
         membership: Membership,
         stall_detector: StallDetector,
-        flush_interval_ms: int,
     ) -> None:
         self._worker = worker
-        self._nodes = nodes
         self._membership = membership
         self._stall_detector = stall_detector
-        self._max_unflushed_seconds = UNFLUSHED_SECONDS + flush_interval_ms / 1000
+        self._max_unflushed_seconds = UNFLUSHED_SECONDS + worker.settings.flush_interval_ms / 1000
 
     @property
     def state(self) -> str:
@@ -59,13 +55,13 @@ class Health:
         worker = self._worker
         if worker.failure is not None:
             return "failed"
-        if worker.should_stop:
+        if worker.stopping:
             return "stopping"
         if self._working():
             return "working"
-        if worker.in_recovery:
+        if worker.recovering:
             return "recovering"
-        return "rebalancing" if worker.rebalancing_count else "starting"
+        return "rebalancing" if worker.rebalances else "starting"
 
     def not_ready(self) -> list[str]:
         """Reasons why the worker does not do its work now."""
@@ -75,7 +71,7 @@ class Health:
             reasons = [f"the worker has failed: {self._worker.failure}"]
         if not self._broker_seen():
             reasons.append(f"no broker has answered for {SEEN_SECONDS:.0f} s")
-        if (away := self._nodes.none_up_seconds()) > SEEN_SECONDS:
+        if (away := self._worker.cassandra_down_seconds()) > SEEN_SECONDS:
             reasons.append(f"no node of Cassandra has been up for {away:.0f} s")
         if (age := self.unflushed_seconds()) > self._max_unflushed_seconds:
             reasons.append(f"Cassandra has not taken changed rows for {age:.0f} s")
@@ -107,8 +103,7 @@ class Health:
     def _working(self) -> bool:
         worker = self._worker
         return all(
-            stage.generation == worker.consumer_generation_id
-            and stage.working() == stage.tasks.keys()
+            stage.generation == worker.generation and stage.working() == stage.tasks.keys()
             for stage in worker.stages
         )
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from app.queries.end_offsets import EndOffsets
     from app.queries.membership import Membership
     from app.queries.stall_detector import StallDetector
-    from app.queries.worker_state import WorkerState
-    from app.settings import Settings
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["Lag", "LocalCounts"]
 
@@ -46,19 +45,18 @@ class LocalCounts:
 
     def __init__(
         self,
-        settings: Settings,
-        worker: WorkerState,
+        worker: WorkerView,
         membership: Membership,
         stall_detector: StallDetector,
         end_offsets: EndOffsets,
     ) -> None:
-        self._id = settings.id
+        self._id = worker.settings.id
         self._worker = worker
         self._membership = membership
         self._stall_detector = stall_detector
         self._end_offsets = end_offsets
-        self._split = _stage_of(worker, settings.lines)
-        self._count = _stage_of(worker, settings.partials)
+        self._split = _stage_of(worker, worker.settings.lines)
+        self._count = _stage_of(worker, worker.settings.partials)
 
     async def top(self, n: int, start: int | None, before: int) -> dict[str, Any]:
         """Top words of the window `start`, or of the newest that starts up to `before` (ms).
@@ -104,9 +102,9 @@ class LocalCounts:
 
     def _claim(self) -> _Claim:
         generation = self._count.generation
-        if self._worker.should_stop or self._worker.failure is not None:
+        if self._worker.stopping or self._worker.failure is not None:
             raise NotServingError("the worker is stopping")
-        if generation < 0 or generation != self._worker.consumer_generation_id:
+        if generation < 0 or generation != self._worker.generation:
             raise NotServingError("a rebalance or a recovery is under way")
         if not self._membership.is_member():
             raise NotServingError("the worker may have lost its membership in the consumer group")
@@ -168,7 +166,7 @@ class LocalCounts:
         }
 
 
-def _stage_of(worker: WorkerState, topic: str) -> Stage:
+def _stage_of(worker: WorkerView, topic: str) -> Stage:
     return next(stage for stage in worker.stages if stage.topic == topic)
 
 

@@ -13,7 +13,7 @@ from app.queries.requests import bearer, reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.queries.worker_state import WorkerState
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["DEADLINE_SECONDS", "Peers"]
 
@@ -24,9 +24,8 @@ DEADLINE_SECONDS = 2.0
 class Peers:
     """The workers of the same application, from the group's newest assignment."""
 
-    def __init__(self, worker: WorkerState, token: str | None) -> None:
+    def __init__(self, worker: WorkerView) -> None:
         self._worker = worker
-        self._token = token
         self._session: ClientSession | None = None
 
     @property
@@ -36,7 +35,7 @@ class Peers:
 
     def others(self) -> list[str]:
         """URLs of the other workers that own partitions."""
-        owners = self._worker.table_partitions()
+        owners = self._worker.partitions_by_url()
         return sorted(url for url in owners if url != self._worker.url)
 
     def owner(self, partition: int) -> str | None:
@@ -44,7 +43,7 @@ class Peers:
 
         Raises NotServingError if no worker owns it.
         """
-        for url, partitions in self._worker.table_partitions().items():
+        for url, partitions in self._worker.partitions_by_url().items():
             if partition in partitions:
                 return None if url == self._worker.url else url
         raise NotServingError(f"no worker owns partition {partition}")
@@ -75,7 +74,7 @@ class Peers:
     def _connected(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
-                headers=bearer(self._token),
+                headers=bearer(self._worker.settings.token),
                 timeout=ClientTimeout(total=DEADLINE_SECONDS),
                 connector=TCPConnector(limit=64, limit_per_host=8),
             )

@@ -20,13 +20,10 @@ from app.queries.status import WorkersStatus
 from app.queries.worker_rates import WorkerRates
 
 if TYPE_CHECKING:
-    from app.cassandra.nodes import Nodes
     from app.counting.windows import Windows
-    from app.kafka.watch import BrokerWatch
     from app.metrics import Metrics
     from app.queries.membership import Membership
-    from app.queries.worker_state import WorkerState
-    from app.settings import Settings
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["Queries"]
 
@@ -44,25 +41,21 @@ class Queries(Service):
 
     def __init__(
         self,
-        settings: Settings,
+        worker: WorkerView,
         windows: Windows,
-        worker: WorkerState,
         membership: Membership,
-        nodes: Nodes,
-        broker: BrokerWatch,
         metrics: Metrics,
     ) -> None:
         super().__init__()
+        settings = worker.settings
         self.application_id = settings.id
         stall_detector = StallDetector(worker.stages)
         self._end_offsets = EndOffsets(settings.broker, membership)
-        self._peers = Peers(worker, settings.token)
-        self.local = LocalCounts(settings, worker, membership, stall_detector, self._end_offsets)
-        self.health = Health(worker, nodes, membership, stall_detector, settings.flush_interval_ms)
-        self.counts = Counts(settings, windows, worker, self.local, self._peers)
-        self.status = WorkersStatus(
-            settings, worker, nodes, broker, metrics, self.health, self.local, self._peers
-        )
+        self._peers = Peers(worker)
+        self.local = LocalCounts(worker, membership, stall_detector, self._end_offsets)
+        self.health = Health(worker, membership, stall_detector)
+        self.counts = Counts(worker, windows, self.local, self._peers)
+        self.status = WorkersStatus(worker, metrics, self.health, self.local, self._peers)
         self.metrics = StateMetrics(worker, metrics, self.health, self.local)
         # Overlapping windows count a word several times; the rate is of words in the text.
         overlap = (windows.window_ms or 1) / (windows.hop_ms or 1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.metrics import Metrics
     from app.queries.health import Health
     from app.queries.local import Lag, LocalCounts
-    from app.queries.worker_state import WorkerState
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["StateMetrics"]
 
@@ -27,7 +27,7 @@ class StateMetrics(Collector):
     """Adds the worker's state to the registry of its metrics."""
 
     def __init__(
-        self, worker: WorkerState, metrics: Metrics, health: Health, local: LocalCounts
+        self, worker: WorkerView, metrics: Metrics, health: Health, local: LocalCounts
     ) -> None:
         self._worker = worker
         self._registry = metrics.registry
@@ -105,7 +105,7 @@ class StateMetrics(Collector):
         yield CounterMetricFamily(
             "wordcount_rebalances",
             "Rebalances of the consumer group since the start",
-            value=worker.rebalancing_count,
+            value=worker.rebalances,
         )
         info = GaugeMetricFamily(
             "wordcount_build_info", "Versions", labels=["version", "faust", "python"]

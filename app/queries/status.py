@@ -10,14 +10,11 @@ from app.queries.merge import NotServingError
 from app.times import iso
 
 if TYPE_CHECKING:
-    from app.cassandra.nodes import Nodes
-    from app.kafka.watch import BrokerWatch
     from app.metrics import Metrics
     from app.queries.health import Health
     from app.queries.local import LocalCounts
     from app.queries.peers import Peers
-    from app.queries.worker_state import WorkerState
-    from app.settings import Settings
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["WorkersStatus"]
 
@@ -27,19 +24,14 @@ class WorkersStatus:
 
     def __init__(
         self,
-        settings: Settings,
-        worker: WorkerState,
-        nodes: Nodes,
-        broker: BrokerWatch,
+        worker: WorkerView,
         metrics: Metrics,
         health: Health,
         local: LocalCounts,
         peers: Peers,
     ) -> None:
-        self._settings = settings
         self._worker = worker
-        self._nodes = nodes
-        self._broker = broker
+        self._settings = worker.settings
         self._metrics = metrics
         self._health = health
         self._local = local
@@ -57,10 +49,10 @@ class WorkersStatus:
             "url": worker.url,
             "state": self._health.state,
             "reasons": self._health.not_ready(),
-            "generation": worker.consumer_generation_id,
+            "generation": worker.generation,
             "recovery_remaining": worker.recovery_remaining(),
-            "cassandra": self._nodes.none_up_seconds() == 0,
-            "kafka": self._broker.reachable,
+            "cassandra": worker.cassandra_down_seconds() == 0,
+            "kafka": worker.kafka_reachable,
             "lines": total(metrics.lines),
             "words": total(metrics.words),
             "late": total(metrics.late),

@@ -39,7 +39,7 @@ from app.threads import in_thread
 from app.worker.address import own_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from faust.tables.manager import TableManager
     from faust.types import StreamT
@@ -330,17 +330,6 @@ class Application(faust.App):
             for partition, task in stage.tasks.items():
                 if self.table.owned[partition].watermarks and not task.begun:
                     refuse_lost_offset(task.source, self.settings.id)
-
-    @property
-    def url(self) -> str:
-        """The address at which the other workers reach this one."""
-        return str(self.conf.canonical_url)
-
-    def table_partitions(self) -> Mapping[str, Sequence[int]]:
-        """By URL of each worker, the partitions of the table that the group assigned to it."""
-        topic = self.settings.changelog
-        assigned = self.assignor.tables_metadata()
-        return {url: topics[topic] for url, topics in assigned.items() if topics.get(topic)}
 
     def recovery_remaining(self) -> int:
         """Records of the changelog that recovery has still to read; 0 when there is none."""

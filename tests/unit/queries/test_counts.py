@@ -8,7 +8,6 @@ import pytest
 
 from app.queries.counts import WORD_BYTES, Counts
 from app.queries.merge import BadRequestError
-from app.settings import Settings
 from tests.unit.queries.fake_worker import FakeWorker
 
 
@@ -17,8 +16,8 @@ class Fake:
 
     def __init__(self, words: str) -> None:
         self.looked_up: list[str] = []
-        settings, parts = Settings.read({"WORDCOUNT_WORDS": words}), cast("Any", self)
-        self.counts = Counts(settings, parts, FakeWorker(), parts, parts)
+        parts = cast("Any", self)
+        self.counts = Counts(FakeWorker(WORDCOUNT_WORDS=words), parts, parts, parts)
 
     def owner(self, _: int) -> None:
         """It owns every word."""

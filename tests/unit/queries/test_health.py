@@ -20,7 +20,6 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.away = 0.0
         self.dirty = SimpleNamespace(since=None)
         self.task: Any = SimpleNamespace(partition=0, committed=(5, ""), next_offset=5)
         self.working = frozenset({0})
@@ -36,9 +35,8 @@ class Bench:
         self.worker.table = SimpleNamespace(owned={0: SimpleNamespace(dirty=self.dirty)})
         self.membership = Membership(60, 3, lambda: self.now)
         self.membership.answered()
-        nodes: Any = SimpleNamespace(none_up_seconds=lambda: self.away)
         stall_detector = StallDetector([self.stage], lambda: self.now)
-        self.health = Health(self.worker, nodes, self.membership, stall_detector, 1000)
+        self.health = Health(self.worker, self.membership, stall_detector)
         self.health.look()
 
     def later(self, seconds: float, *, broker: bool = True, lag: int | None = 0) -> None:
@@ -65,11 +63,11 @@ def test_states_have_names(bench: Bench) -> None:
     """Starting, rebalancing, recovering, stopping and failed are different; none is ready."""
     bench.stage.generation = -1
     assert bench.health.not_ready() == ["the worker is rebalancing"]
-    bench.worker.in_recovery = True
+    bench.worker.recovering = True
     assert bench.health.not_ready() == ["the worker is recovering"]
-    bench.worker.in_recovery, bench.worker.rebalancing_count = False, 0
+    bench.worker.recovering, bench.worker.rebalances = False, 0
     assert bench.health.not_ready() == ["the worker is starting"]
-    bench.worker.should_stop = True
+    bench.worker.stopping = True
     assert bench.health.not_ready() == ["the worker is stopping"]
     assert bench.health.not_live() == []
     bench.worker.failure = RuntimeError("disk full")
@@ -132,8 +130,8 @@ def test_a_worker_that_recovers_is_live(bench: Bench) -> None:
 
 def test_a_worker_without_a_cassandra_node_is_not_ready(bench: Bench) -> None:
     """The reason appears after 15 s, with the time; the worker stays live."""
-    bench.away = 15.0
+    bench.worker.down_seconds = 15.0
     assert bench.health.not_ready() == []
-    bench.away = 16.0
+    bench.worker.down_seconds = 16.0
     assert bench.health.not_ready() == ["no node of Cassandra has been up for 16 s"]
     assert bench.health.not_live() == []

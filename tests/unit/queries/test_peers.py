@@ -55,9 +55,9 @@ async def other() -> AsyncIterator[Other]:
 
 @pytest.fixture
 async def peers(other: Other) -> AsyncIterator[Peers]:
-    worker = FakeWorker(OWN)
+    worker = FakeWorker(OWN, WORDCOUNT_WEB_TOKEN=TOKEN)
     worker.assigned = {OWN: [0, 2], other.url: [1]}
-    made = Peers(worker, TOKEN)
+    made = Peers(worker)
     yield made
     await made.close()
 
