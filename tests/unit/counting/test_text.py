@@ -36,7 +36,7 @@ ab6c-ab6d 107bb-107bf 10ecb-10ecf 10ed9-10eee 10ef0-10ef9 11b0a-11b0a 11df0-11df
 1d127-1d128 1d250-1d252 1d25b-1d25c 1d25f-1d25f 1d280-1d281 1d6a6-1d6a6 1df1f-1df24 1df2b-1df81
 1df90-1df96 1dfcd-1dfff 1f1ae-1f1ae 1f7da-1f7db 1f7f1-1f7ff 2b81e-2b81e 3d000-3fc3f
 """
-"""Code points that the tests' `regex` has classes for, and the segmentation (Unicode 17) has not."""
+"""Code points that are newer than Unicode 17, which the segmentation library knows."""
 
 UAX29 = (
     "aZé1.:,;'\"_-א״ב\u05f3カひ漢ส\u0301\u200d\u00ad\u202f\u00a0\u3000\u2019‿"
