@@ -3,7 +3,7 @@
     python -m tests.benchmarks.memory [SCENARIO …]
 
 memory_scenarios.py lists the scenarios. Each runs one worker, one after the other. The output has,
-for each scenario, the peak of resident memory by the kernel's count and the number of counted words.
+for each scenario, the peak of resident memory by the kernel's count and the counted words.
 """
 
 from __future__ import annotations
