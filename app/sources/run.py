@@ -7,7 +7,7 @@ import time
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from app.signals import asked_to_end
+from app.signals import on_end_signal
 from app.sources.transforms import dated, paced
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def stopped_by_signals(source: Source, on_stop: Callable[[], bool]) -> Iterator[
         body.cancel()
 
     try:
-        with asked_to_end(stop):
+        with on_end_signal(stop):
             yield
     except asyncio.CancelledError:
         if given_up:
