@@ -100,7 +100,7 @@ async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> Non
     await page.page.goto(empty.worker.url)
     await page.page.get_by_role("textbox", name="Token").fill("not this one")
     await page.page.get_by_role("button", name="Show the page").click()
-    await page.page.get_by_text("That was not it").wait_for()
+    await page.page.get_by_text("That token is wrong").wait_for()
     assert await page.faults() == []
     await page.page.get_by_role("textbox", name="Token").fill(TOKEN)
     await page.page.get_by_role("button", name="Show the page").click()
@@ -109,7 +109,7 @@ async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> Non
     await context.clear_cookies()
     await page.page.reload()
     await page.page.get_by_role("textbox", name="Token").wait_for()
-    assert await page.page.get_by_text("That was not it").is_hidden()
+    assert await page.page.get_by_text("That token is wrong").is_hidden()
 
 
 async def test_bars_are_the_top_words(counted: Counted, open_page: OpenPage) -> None:

@@ -211,4 +211,4 @@ async def test_a_word_is_shown_as_it_is_counted(open_page: OpenPage) -> None:
         assert await page.bar("strasse").get_attribute("aria-current") == "true"
         await page.page.get_by_role("searchbox").fill("Nowhere")
         await page.page.keyboard.press("Enter")
-        await page.until_told("nowhere", "It has not occurred in any window that is kept.")
+        await page.until_told("nowhere", "The word does not occur in any stored window.")
