@@ -89,11 +89,11 @@ async def test_a_page_that_nobody_sees_asks_nothing(open_page: OpenPage) -> None
         await page.page.evaluate(hide, True)
         frames = worker.frames
         await until(lambda: worker.frames > frames)  # what was under way has come
-        asked, frames = len(worker.asked), worker.frames
+        requests, frames = len(worker.requests), worker.frames
         await until(lambda: worker.frames >= frames + 5)
-        assert len(worker.asked) == asked
+        assert len(worker.requests) == requests
         await page.page.evaluate(hide, False)
-        await until(lambda: len(worker.asked) >= asked + 2)
+        await until(lambda: len(worker.requests) >= requests + 2)
 
 
 async def test_from_a_gap_the_buttons_lead_to_its_neighbours(open_page: OpenPage) -> None:
@@ -191,8 +191,8 @@ async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: O
         page = await open_page(worker.url, "/#word=river")
         await page.until_told("river", "5 times so far.")
         worker.away = True
-        asked = len(worker.times_of("/api/words"))
-        await until(lambda: len(worker.times_of("/api/words")) >= asked + 2)
+        requests = len(worker.times_of("/api/words"))
+        await until(lambda: len(worker.times_of("/api/words")) >= requests + 2)
         await page.until_told("river", "5 times so far.")
         worker.away, worker.counts[0]["river"] = False, 6
         await page.until_told("river", "6 times so far.")

@@ -58,7 +58,10 @@ def test_commands_show_it_too(guarded: Any) -> None:
     url = guarded.workers[0].url
     done = guarded.run("top", "--url", url)
     assert (done.returncode, "<script>" in done.stdout) == (0, True)
-    for token, remedy in (("", "set WORDCOUNT_WEB_TOKEN"), ("wrong" * 4, "this is not its")):
+    for token, remedy in (
+        ("", "set WORDCOUNT_WEB_TOKEN"),
+        ("wrong" * 4, "correct WORDCOUNT_WEB_TOKEN"),
+    ):
         done = guarded.run("status", "--url", url, WORDCOUNT_WEB_TOKEN=token)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert remedy in done.stderr
