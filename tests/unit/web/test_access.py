@@ -94,7 +94,7 @@ async def test_the_page_needs_no_token(serve: Serve) -> None:
     """The page and its files contain no counts, and the page asks for the token in a form."""
     client = await serve(TOKEN)
     assert (await client.get("/")).status == 200
-    assert (await client.get("/static/page.js")).status == 404  # asked for, and not there
+    assert (await client.get("/static/page.js")).status == 404  # open, but missing here
 
 
 async def test_a_browser_trades_the_token_for_a_cookie(serve: Serve) -> None:
