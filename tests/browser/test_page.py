@@ -160,7 +160,7 @@ async def test_a_word_is_looked_up(counted: Counted, open_page: OpenPage) -> Non
     await page.page.get_by_text("In one window: 7 times.").wait_for()
     await page.page.get_by_role("searchbox").fill("nowhere")
     await page.page.get_by_role("button", name="Look up").click()
-    await page.page.get_by_text("It has not occurred in any window").wait_for()
+    await page.page.get_by_text("The word does not occur in any stored window").wait_for()
 
 
 async def test_windows_of_the_past_are_picked(counted: Counted, open_page: OpenPage) -> None:

@@ -353,8 +353,8 @@ class TestCommands:
             heading, columns, *lines = done.stdout.splitlines()
             assert heading.startswith(f"window {iso(start)} to {iso(start + MINUTE)}")
             assert columns.split() == ["word", "count"]
-            reported = [(word, int(count.replace(",", ""))) for word, count in map(str.split, lines)]
-            assert reported == [tuple(item.values()) for item in counted.top(start, 3)]
+            words = [(word, int(count.replace(",", ""))) for word, count in map(str.split, lines)]
+            assert words == [tuple(item.values()) for item in counted.top(start, 3)]
             assert len({len(line) for line in lines}) == 1
 
     def test_json_is_the_worker_s_answer(self, counted: Counted) -> None:
