@@ -152,7 +152,7 @@ class TestExpectedFilter:
         ],
     )
     def test_suppresses_what_the_application_logs(self, known: logging.LogRecord) -> None:
-        """Records about an absent Kafka, or about errors that the application prints, are dropped."""
+        """Records about an absent Kafka, or errors that the application prints, are dropped."""
         assert not logs.ExpectedFilter().filter(known)
 
     @pytest.mark.parametrize(
