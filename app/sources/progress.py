@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from app.sources.base import Source
-    from app.sources.delivery.producer import Delivery
+    from app.sources.delivery.contract import Delivery
 
 __all__ = ["Complaint", "complaints", "reported", "say"]
 
@@ -89,7 +89,7 @@ class _Outage:
 
     def look(self, delivery: Delivery) -> None:
         now = time.monotonic()
-        stalled = delivery.stalled
+        stalled = delivery.stalled_seconds
         if stalled > _SECONDS_TO_WORRY:
             if self._since is None:
                 self._since = now - stalled
