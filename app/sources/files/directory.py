@@ -1,4 +1,4 @@
-"""A directory that files are moved into: their lines, each file once."""
+"""The source of `produce directory`: the lines of files as they appear in a directory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["DirectorySource"]
 
 _POLL_SECONDS = 0.25
 _TEMPORARY = (".tmp", ".temp", ".part", ".partial", ".swp", ".crdownload", "._COPYING_", "~")
-"""What those who write files put behind names that are not final yet."""
+"""Suffixes that programs append to the names of files that are not complete yet."""
 
 
 class DirectorySource(Source):
-    """The lines of the files in a directory: of those that are there, then of those that come.
+    """Yields the lines of the files in a directory: first the present files, then new ones.
 
-    A file is read once, oldest first, so it is to be complete when it gets its name: move it in.
-    Names that begin with a dot or end like a temporary file's are left alone, and so are
-    directories. A file that has grown after it was read is read on; one that was replaced is new.
-    A last line without a newline counts once nobody has written to its file for a while.
+    A file is read once, the oldest first. It must be complete when it gets its name: move it in.
+    The source skips directories, and names that begin with a dot or end like a temporary file's.
+    If a file has grown since it was read, the source reads the rest; a replaced file is a new one.
+    A last line without a newline counts once its file has not been written to for a while.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class DirectorySource(Source):
             raise ConfigurationError(f"{self._path} can't be listed: {error.strerror}") from None
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
-        """Go on where the positions are, in files that they are about."""
+        """Take over the positions of files in this directory."""
         prefix = self._key("")
         self._states = {
             key.removeprefix(prefix): value
@@ -56,10 +56,10 @@ class DirectorySource(Source):
         }
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield the lines of files as they come, without end."""
+        """Yield the lines of files as they appear, without end."""
         while not self.stopping.is_set():
             try:
-                found = await asyncio.to_thread(self._look)
+                found = await asyncio.to_thread(self._list)
             except OSError as error:
                 raise SourceError(f"{self._path} can't be listed: {error.strerror}") from None
             for name in self._states.keys() - found.keys():
@@ -71,19 +71,20 @@ class DirectorySource(Source):
             if await self.pause(_POLL_SECONDS):
                 return
 
-    def _look(self) -> dict[str, list[int]]:
-        """Names of the files that are there, with modification time (ns), size and inode."""
+    def _list(self) -> dict[str, list[int]]:
+        """The names of the files, each with modification time (ns), size and inode."""
         found = {}
         for path in self._path.iterdir():
             if path.name.startswith(".") or path.name.endswith(_TEMPORARY):
                 continue
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # deleted since it was listed
                 if path.is_file():
                     stat = path.stat()
                     found[path.name] = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
         return found
 
     def _unread(self, found: Mapping[str, list[int]]) -> Iterator[str]:
+        """Names of files that are new or have changed since they were read, the oldest first."""
         for name in sorted(found, key=lambda name: (found[name], name)):
             seen = self._damaged.get(name) or self._states.get(name, {}).get("seen")
             if self.stopping.is_set():
@@ -102,10 +103,11 @@ class DirectorySource(Source):
                     batches = await asyncio.to_thread(file.read)
                     state = file.state
                     if batches is None and await asyncio.to_thread(file.unfinished):
-                        return  # it looks unread, and is read on at the next look
+                        return  # its state has no "seen", so the next poll reads the rest
                     if batches is None:
                         batches = file.finish() or [Batch(b"", 0)]
-                        # What was written since `seen` was looked at makes it look unread again.
+                        # "seen" is older than this read. A write in between changes the file's
+                        # time or size, so the next poll finds a difference and reads the rest.
                         state = {**file.state, "seen": seen}
                         self._damaged.pop(name, None)
                     self._states[name] = state
@@ -116,10 +118,13 @@ class DirectorySource(Source):
         except FileNotFoundError:
             return
         except DAMAGED as error:
-            # One bad file must not hold up those that come after it.
+            # One damaged file must not hold up the files after it.
             self._damaged[name] = seen
             self.failures += 1
-            say(f"Error: {path} can't be read to its end and is left: {damage(error)}")
+            say(
+                f"Error: {path} can't be read to its end ({damage(error)}); "
+                "skipping it until it changes"
+            )
 
     def _key(self, name: str) -> str:
         return f"directory {self._path}\0{name}"

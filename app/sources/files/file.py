@@ -1,4 +1,4 @@
-"""Files, read in chunks from beginning to end; named pipes too."""
+"""The source of `produce file`: files and named pipes, read from beginning to end."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["FileSource", "check_file", "damage", "positioned"]
 
 
 class FileSource(Source):
-    r"""The lines of files, one file after the other, `repeat` times (0: without end).
+    r"""Yields the lines of files, one file after the other, `repeat` times (0: without end).
 
     Bytes stay as they are, `\r` before a newline too. A stopped source ends behind a whole line.
-    With `resume`, what an earlier run has delivered is left out, and a last line that may still be
-    written is left to a later one.
+    With `resume`, the source skips the lines that an earlier run delivered, and leaves a last line
+    that may not be complete yet to a later run.
     """
 
     def __init__(self, paths: Sequence[Path], repeat: int = 1, *, resume: bool = False) -> None:
@@ -42,16 +42,16 @@ class FileSource(Source):
             self.name = " ".join(["file", *map(str, self._paths)])
 
     async def open(self) -> None:
-        """Check that every file can be read, and sum up their sizes."""
+        """Check that every file can be read, and add up the sizes."""
         modes = [await asyncio.to_thread(check_file, path) for path in self._paths]
         regular = all(stat.S_ISREG(mode.st_mode) for mode in modes)
         if self.name and not regular:
-            raise ConfigurationError("what a pipe has given can't be read again: no --resume")
+            raise ConfigurationError("a pipe can't be read again; leave out --resume")
         if self._repeat and regular:
             self.size = self._repeat * sum(mode.st_size for mode in modes)
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
-        """Go on where the positions are, in files that they are about."""
+        """Take over the positions of these files."""
         for path in self._paths:
             if _key(path) in positions:
                 self._states[_key(path)] = positions[_key(path)]
@@ -64,6 +64,7 @@ class FileSource(Source):
             for path in self._paths:
                 async for batch in self._read(path):
                     yield batch
+            # Endless rounds over empty files would only burn the processor.
             if self.stopping.is_set() or (not self._repeat and self.taken == before):
                 return
             rounds += 1
@@ -81,15 +82,15 @@ class FileSource(Source):
         state = self._states.get(_key(path))
         with closing(await asyncio.to_thread(TextFile, path, state, self.chunk)) as file:
             if file.resumed:
-                say(f"{path}: {file.place:,} bytes were delivered before, going on there")
+                say(f"{path}: resuming after {file.resume_offset:,} bytes, delivered before")
             self.taken = start + file.raw_offset
             while not self.stopping.is_set():
                 found = await asyncio.to_thread(file.read)
                 self.taken = start + file.raw_offset
                 if found is None and self.name and await asyncio.to_thread(file.unfinished):
                     say(
-                        f"{path}: the last line has no newline, and the file was written to a "
-                        "moment ago; that line is left for the next run"
+                        f"{path}: the last line has no newline and the file was written to a "
+                        "moment ago; leaving that line for the next run"
                     )
                     return
                 batches = file.finish() if found is None else found
@@ -100,7 +101,7 @@ class FileSource(Source):
 
     async def _read_pipe(self, path: Path) -> AsyncIterator[Batch]:
         cutter = LineCutter()
-        # Non-blocking: opening a pipe must not wait for somebody who writes into it.
+        # Non-blocking: opening a pipe must not wait until a process opens it for writing.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             async for chunk in read_chunks(descriptor, self.stopping):
@@ -113,7 +114,7 @@ class FileSource(Source):
 
 
 def check_file(path: Path) -> os.stat_result:
-    """What there is at a path. Raises ConfigurationError where no lines can be read from it."""
+    """Return the stat of a path. Raises ConfigurationError if no lines can be read from it."""
     try:
         found = path.stat()
         if not stat.S_ISDIR(found.st_mode):
@@ -126,12 +127,12 @@ def check_file(path: Path) -> os.stat_result:
 
 
 def damage(error: BaseException) -> str:
-    """What is wrong with a file, in a few words."""
+    """Describe a reading error in a few words."""
     return str((isinstance(error, OSError) and error.strerror) or error)
 
 
 def positioned(batches: Sequence[Batch], position: Position) -> Iterable[Batch]:
-    """The batches, the last of them with the position behind it."""
+    """Yield the batches; the last one carries the position."""
     yield from batches[:-1]
     for batch in batches[-1:]:
         yield dataclasses.replace(batch, position=position)

@@ -1,4 +1,4 @@
-"""What stands around a place in a text: enough to know the text again by."""
+"""Fingerprints of text before an offset, to recognise a file after a restart."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import hashlib
 __all__ = ["HEAD", "TAIL", "Fingerprint"]
 
 HEAD = 1024
-"""Bytes of a text's beginning that it is known by."""
+"""Bytes at the beginning of a text that the fingerprint covers."""
 
 TAIL = 256
-"""Bytes before a place that it is known by."""
+"""Bytes before an offset that the fingerprint covers."""
 
 
 class Fingerprint:
-    """Goes along with a reader, and tells a fingerprint of what is read up to a place.
+    """Collects the bytes that identify a text while a reader passes through it.
 
-    Two files that begin alike differ in it, and so does one that was emptied and written anew.
+    The end of the text before the offset is part of it, since many files begin alike: logs of one
+    program, or a file that was emptied and written again.
     """
 
-    def __init__(self, head: bytes = b"", recent: bytes = b"") -> None:
+    def __init__(self, head: bytes = b"") -> None:
         self.head = head
         """The beginning of the text, as far as it was read."""
-        self._recent = recent
+        self._recent = b""
 
     def feed(self, chunk: bytes, pending: int = 0) -> None:
-        """The next chunk was read; places of interest lie up to `pending` bytes before its end."""
+        """Add the next chunk; `digest` works for offsets up to `pending` bytes before its end."""
         if len(self.head) < HEAD:
             self.head += chunk[: HEAD - len(self.head)]
         self._recent = (self._recent + chunk)[-(pending + TAIL) :]
@@ -35,8 +36,8 @@ class Fingerprint:
         """The last bytes that were read."""
         return self._recent[-TAIL:]
 
-    def fingerprint(self, offset: int, pending: int = 0) -> str:
-        """That of the place at `offset`, which lies `pending` bytes back."""
+    def digest(self, offset: int, pending: int = 0) -> str:
+        """Return the fingerprint at `offset`, `pending` bytes before the end of the text."""
         before = self._recent[: len(self._recent) - pending][-TAIL:]
         digest = hashlib.blake2b(digest_size=16)
         digest.update(self.head[:offset])

@@ -1,4 +1,4 @@
-"""Growing files: their lines as they are written, through rotation, truncation and restarts."""
+"""The source of `produce file --follow`: growing files, through rotation and truncation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _POLL_SECONDS = 0.1
 
 
 class FollowSource(Source):
-    """The lines of files from their beginning, and then those that are written to them.
+    """Yields the lines of files from their beginning, and then new lines as they are written.
 
-    A path is followed, not a file: when another file takes its place (rotation), what is still
-    written to the old one within `rotated_seconds` is read too. A file that shrinks (truncation)
-    is read from its beginning. A last line counts when its newline is written, or its file is over.
-    A later run goes on where this one ended, in files that were rotated away meanwhile, too.
+    The source follows a path, not a file. After another file has taken the path (rotation), it
+    reads the old file on until nothing was written to it for `rotated_seconds`. It reads a file
+    that shrank (truncation) from the beginning. A last line counts when its newline is written or
+    its file has ended. A later run resumes there, also in files that were rotated away meanwhile.
     """
 
     def __init__(self, paths: Sequence[Path], rotated_seconds: float = SETTLED_SECONDS) -> None:
@@ -40,16 +40,16 @@ class FollowSource(Source):
         self.name = " ".join(["follow", *map(str, paths)])
 
     async def open(self) -> None:
-        """Check that every file is there and can be read."""
+        """Check that every file exists and can be read."""
         for tail in self._tails:
             await asyncio.to_thread(check_file, tail.path)
             if tail.path.suffix in COMPRESSED or not tail.path.is_file():
                 raise ConfigurationError(
-                    f"{tail.path}: --follow goes with plain files; leave it out for this one"
+                    f"{tail.path}: --follow needs plain files; leave --follow out for this one"
                 )
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
-        """Go on where the positions are."""
+        """Open the files at the positions of an earlier run."""
         for tail in self._tails:
             if tail.key in positions:
                 await asyncio.to_thread(tail.resume, positions[tail.key]["files"])
@@ -76,7 +76,7 @@ class FollowSource(Source):
 
 
 class _Tail:
-    """One path and the files that have been there: the newest, and those just rotated away."""
+    """One path and its open files: the newest, and those that were rotated away just now."""
 
     def __init__(self, path: Path, rotated_seconds: float) -> None:
         self.path = path
@@ -85,20 +85,20 @@ class _Tail:
         self._files: list[_Followed] = []
 
     def resume(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Open the files that the states are about, and those that came after them."""
+        """Open the files of the states, and the files that came after them."""
         files, missing = files_since(self.path, states)
         for state in missing:
             say(
-                f"{self.path}: the file that was followed has gone or was emptied; what was "
-                f"written to it after {state['offset']:,} bytes can't be read any more"
+                f"{self.path}: the followed file was deleted or emptied; its lines after "
+                f"{state['offset']:,} bytes are lost"
             )
         self._files = [_Followed(file) for file in files]
         for file in files:
-            say(f"{file.path}: going on after {file.place:,} bytes")
+            say(f"{file.path}: resuming after {file.resume_offset:,} bytes")
 
     def poll(self, chunk: int) -> list[Batch]:
-        """Read on, in every file; the batches found."""
-        self._look_for_another()
+        """Read the next chunk of every file; return the batches."""
+        self._detect_rotation()
         for file in self._files:
             file.text.chunk = chunk
         batches = [batch for file in list(self._files) for batch in self._batches(file)]
@@ -121,40 +121,44 @@ class _Tail:
 
     def _position(self) -> Position:
         return Position(
-            self.key, {"files": [file.text.state for file in self._files if file.text.place]}
+            self.key,
+            {"files": [file.text.state for file in self._files if file.text.resume_offset]},
         )
 
-    def _look_for_another(self) -> None:
-        """Open the file at the path if it is not the one that was there."""
-        with suppress(OSError):  # it is away for now, or not ours to read: look again later
+    def _detect_rotation(self) -> None:
+        """Open the file at the path if another file has taken the path."""
+        with suppress(OSError):  # missing or not readable now: the next poll checks again
             if self._files and self._files[-1].text.identity == _identity(self.path.stat()):
                 return
             text = TextFile(self.path)
-            # Between the two looks it may have been rotated once more.
+            # The path may have been rotated once more between stat and open.
             if any(other.text.identity == text.identity for other in self._files):
                 text.close()
                 return
             for other in self._files:
-                other.since = time.monotonic()
+                other.restart_idle_time()
             self._files.append(_Followed(text))
 
 
 class _Followed:
-    """A file and since when nothing new has been in it."""
+    """An open file and the time of the last new bytes in it."""
 
     def __init__(self, text: TextFile) -> None:
         self.text = text
-        self.since = time.monotonic()
+        self._changed_at = time.monotonic()
+
+    def restart_idle_time(self) -> None:
+        self._changed_at = time.monotonic()
 
     def read(self) -> list[Batch]:
         batches = self.text.rewind() if self.text.changed() else []
         found = self.text.read()
         if found is not None:
-            self.since = time.monotonic()
+            self.restart_idle_time()
         return batches + (found or [])
 
     def idle(self, seconds: float) -> bool:
-        return self.since + seconds < time.monotonic()
+        return self._changed_at + seconds < time.monotonic()
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

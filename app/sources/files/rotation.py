@@ -1,4 +1,4 @@
-"""Finds a followed file again after a restart, wherever a rotation has put it meanwhile."""
+"""Finds a followed file after a restart, under the name that a rotation gave it meanwhile."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["files_since"]
 
 _NUMBER_OR_DATE = r"[.\-_][\d.\-_T]+"
-"""What logrotate and its like put behind a name; its suffix may stand before it or behind."""
+"""The part that logrotate and similar tools add to a name, before or after the suffix."""
 
 
 def files_since(
     path: Path, states: Sequence[Mapping[str, Any]]
 ) -> tuple[list[TextFile], list[Mapping[str, Any]]]:
-    """Open the files that the states are about, and those rotated away since, oldest first.
+    """Open the files of the states and the files rotated away since, the oldest first.
 
-    Also returns the states whose files can't be found any more. The file at `path` itself is there
-    only if a state is about it.
+    Also returns the states whose files were not found. The file at `path` itself is included only
+    if it is the file of a state.
     """
     rotated = _rotated(path)
     files: list[TextFile] = []
@@ -38,13 +38,13 @@ def files_since(
             files.append(found)
     known = [rotated.index(file.path) for file in files if file.path in rotated]
     if known and files[-1].path != path:
-        # Whatever was rotated away after the last file that was known came to be meanwhile.
+        # Files that were rotated away after the last known one were written since the last run.
         files += [TextFile(newer) for newer in rotated[max(known) + 1 :]]
     return files, missing
 
 
 def _rotated(path: Path) -> list[Path]:
-    """The files that were once at `path`, oldest first."""
+    """The files that were at `path` before, the oldest first."""
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     packed = "|".join(map(re.escape, COMPRESSED))
     name = re.compile(rf"{stem}({suffix}{_NUMBER_OR_DATE}|{_NUMBER_OR_DATE}{suffix})({packed})?")
@@ -57,7 +57,7 @@ def _rotated(path: Path) -> list[Path]:
 
 
 def _packed_twin(path: Path) -> bool:
-    """Whether it is being compressed: the plain file is still there."""
+    """Whether the file is being compressed at the moment: the plain file still exists."""
     return path.suffix in COMPRESSED and path.with_suffix("").exists()
 
 

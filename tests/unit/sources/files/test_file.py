@@ -1,4 +1,4 @@
-"""Files are read to their end, whatever their size, bytes and compression."""
+"""A file source reads files of any size, bytes and compression to their end."""
 
 import asyncio
 import bz2
@@ -18,7 +18,7 @@ from app.sources.files.file import FileSource
 
 
 async def read(source: Source) -> list[Batch]:
-    """Everything that a source yields."""
+    """Return all batches of a source."""
     await source.open()
     try:
         return [batch async for batch in source.batches()]
@@ -48,13 +48,13 @@ async def test_lines_come_in_order_from_file_after_file(tmp_path: Path) -> None:
 
 
 def age(path: Path, seconds: float = 10) -> None:
-    """Let a file be as if it had been written so long ago."""
+    """Set the modification time of a file to so many seconds ago."""
     then = time.time() - seconds
     os.utime(path, (then, then))
 
 
 async def resumed(path: Path, positions: dict[str, object]) -> list[Batch]:
-    """What a run with --resume yields; adds its positions to those of earlier runs."""
+    """Return the batches of a run with --resume; add its positions to those of earlier runs."""
     source = FileSource([path], resume=True)
     await source.resume(positions)
     batches = await read(source)
@@ -67,7 +67,7 @@ async def resumed(path: Path, positions: dict[str, object]) -> list[Batch]:
 async def test_a_line_that_is_being_written_is_left_for_the_next_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So a log whose writer flushes blocks has no line cut in two; it is said."""
+    """A log whose writer flushes blocks has no line cut in two; stderr reports it."""
     path = tmp_path / "log"
     path.write_bytes(b"one\ntw")
     positions: dict[str, object] = {}
@@ -81,30 +81,32 @@ async def test_a_line_that_is_being_written_is_left_for_the_next_run(
 
 
 @pytest.mark.parametrize("seconds", [10, -10])
-async def test_a_last_line_that_nobody_writes_to_is_sent(tmp_path: Path, seconds: float) -> None:
-    """By a run with --resume too; a time that lies ahead is not one of writing."""
+async def test_a_last_line_that_is_not_being_written_is_sent(
+    tmp_path: Path, seconds: float
+) -> None:
+    """A run with --resume sends it, also if the modification time lies in the future."""
     path = tmp_path / "log"
     path.write_bytes(b"one\ntwo")
     age(path, seconds)
     assert text_of(await resumed(path, {})) == b"one\ntwo"
 
 
-async def test_a_compressed_file_says_itself_where_it_ends(tmp_path: Path) -> None:
-    """Its last line is whole, however new it is."""
+async def test_the_last_line_of_a_compressed_file_is_complete(tmp_path: Path) -> None:
+    """The format marks the end, so a new file needs no waiting time."""
     path = tmp_path / "log.gz"
     path.write_bytes(gzip.compress(b"one\ntwo"))
     assert text_of(await resumed(path, {})) == b"one\ntwo"
 
 
 async def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
-    """Nothing comes of nothing, even when it is repeated without end."""
+    """An empty file gives no batches, and ends an endless repetition."""
     empty = tmp_path / "empty"
     empty.touch()
     assert await read(FileSource([empty], repeat=0)) == []
 
 
 async def test_a_big_file_comes_in_chunks_with_positions(tmp_path: Path) -> None:
-    """Reading on from any batch's position gives the rest of the lines."""
+    """Resuming at the position of any batch gives the rest of the lines."""
     path = tmp_path / "big"
     data = b"".join(b"line %d\n" % n for n in range(200_000))
     path.write_bytes(data)
@@ -120,7 +122,7 @@ async def test_a_big_file_comes_in_chunks_with_positions(tmp_path: Path) -> None
 
 
 async def test_files_are_repeated(tmp_path: Path) -> None:
-    """`repeat` sends everything so many times."""
+    """`repeat` sends all lines so many times."""
     path = tmp_path / "file"
     path.write_bytes(b"a\nb\n")
     assert text_of(await read(FileSource([path], repeat=3))).split() == [b"a", b"b"] * 3
@@ -133,7 +135,7 @@ async def test_files_are_repeated(tmp_path: Path) -> None:
 async def test_compressed_files_are_decompressed(
     tmp_path: Path, suffix: str, compress: Compress
 ) -> None:
-    """The suffix says how; parts that were compressed one by one are read as one."""
+    """The suffix selects the format; parts compressed one by one are read as one text."""
     path = tmp_path / f"file{suffix}"
     path.write_bytes(compress(b"a b\n" * 100_000) + compress(b"c\n"))
     batches = await read(FileSource([path]))
@@ -145,7 +147,7 @@ async def test_compressed_files_are_decompressed(
     [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", zstandard)],
 )
 async def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, compress: Compress) -> None:
-    """A compressed file that breaks off, or is none, ends the source with its name."""
+    """A truncated file, or one that is not compressed, ends the source with its name."""
     path = tmp_path / f"file{suffix}"
     path.write_bytes(compress(os.urandom(100_000))[:-9])
     with pytest.raises(SourceError, match=f"file{suffix} can't be read to its end"):
@@ -164,7 +166,7 @@ async def test_a_wrong_path_is_refused_before_anything_is_sent(tmp_path: Path) -
 
 
 async def test_a_stopped_source_ends_behind_a_whole_line(tmp_path: Path) -> None:
-    """What is not taken in stays in the file; no line is cut."""
+    """Lines that were not read stay in the file; no line is cut."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789\n" * 100_000)
     source = FileSource([path])
@@ -178,7 +180,7 @@ async def test_a_stopped_source_ends_behind_a_whole_line(tmp_path: Path) -> None
 
 
 async def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
-    """Opening a pipe does not wait for its writer in a way that stops everything else."""
+    """Opening a pipe without a writer does not block the event loop."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reading = asyncio.create_task(read(FileSource([path])))

@@ -1,4 +1,4 @@
-"""Growing files are followed through rotation and truncation."""
+"""A follow source reads growing files through rotation and truncation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,37 +12,37 @@ from app.sources.files.follow import FollowSource
 
 
 class CountingSource(FollowSource):
-    """Counts its looks at files that had nothing new."""
+    """Counts its polls that found nothing new."""
 
-    looks = 0
+    polls = 0
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for the next look."""
-        self.looks += 1
+        """Count a poll and wait for the next."""
+        self.polls += 1
         return await super().pause(seconds)
 
 
 class Follower:
-    """What a followed source has yielded, in order."""
+    """Collects the lines of a source, in order."""
 
     def __init__(self, source: CountingSource) -> None:
         self.source = source
         self.lines: list[bytes] = []
 
     async def run(self) -> None:
-        """Follow until the source is stopped."""
+        """Collect lines until the source is stopped."""
         async for batch in self.source.batches():
             self.lines += batch.text.split(b"\n")
 
     async def expect(self, *lines: bytes) -> None:
-        """Wait until exactly these lines have come."""
+        """Wait until exactly these lines were collected."""
         await self._until(lambda: len(self.lines) >= len(lines))
         assert self.lines == list(lines)
 
-    async def look(self) -> None:
-        """Wait until the source has looked for something new, and found nothing, twice."""
-        looks = self.source.looks
-        await self._until(lambda: self.source.looks >= looks + 2)
+    async def polled_twice(self) -> None:
+        """Wait until the source has polled twice and found nothing new."""
+        polls = self.source.polls
+        await self._until(lambda: self.source.polls >= polls + 2)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -88,7 +88,7 @@ def remove(path: Path) -> None:
 
 
 async def test_lines_come_as_they_are_written(log: Path) -> None:
-    """What is there comes first, then each line once its newline is written."""
+    """Present lines come first, then each line once its newline is written."""
     async with following(log) as follower:
         await follower.expect(b"1")
         append(log, b"2\n3")
@@ -98,7 +98,7 @@ async def test_lines_come_as_they_are_written(log: Path) -> None:
 
 
 async def test_a_rotated_file_is_read_to_its_end(log: Path, tmp_path: Path) -> None:
-    """Lines written to the old file after it was moved away, and a last one unended, are read."""
+    """Lines written to the old file after the rename are read, also a last one without newline."""
     async with following(log) as follower:
         await follower.expect(b"1")
         old = tmp_path / "log.1"
@@ -114,17 +114,17 @@ async def test_a_rotated_file_is_read_to_its_end(log: Path, tmp_path: Path) -> N
 
 
 async def test_a_removed_file_may_come_back(log: Path) -> None:
-    """A path that is gone for a while is looked for again."""
+    """The source keeps checking a path whose file is missing."""
     async with following(log) as follower:
         await follower.expect(b"1")
         remove(log)
-        await follower.look()
+        await follower.polled_twice()
         append(log, b"2\n")
         await follower.expect(b"1", b"2")
 
 
 async def test_a_truncated_file_is_read_from_its_beginning(log: Path) -> None:
-    """A file that was copied away and emptied goes on with what is written next."""
+    """After a file was emptied, the next lines written to it are read."""
     async with following(log) as follower:
         append(log, b"a longer line\nhalf")
         await follower.expect(b"1", b"a longer line")
@@ -133,7 +133,7 @@ async def test_a_truncated_file_is_read_from_its_beginning(log: Path) -> None:
 
 
 async def test_several_files_are_followed_at_once(log: Path, tmp_path: Path) -> None:
-    """Lines of all paths come, whichever is written to."""
+    """Lines of all paths are read."""
     other = tmp_path / "other"
     other.touch()
     async with following(log, other) as follower:
@@ -144,7 +144,7 @@ async def test_several_files_are_followed_at_once(log: Path, tmp_path: Path) -> 
         await follower.expect(b"1", b"2", b"3")
 
 
-async def test_only_plain_files_that_are_there_can_be_followed(tmp_path: Path) -> None:
+async def test_only_existing_plain_files_can_be_followed(tmp_path: Path) -> None:
     """A missing file, a directory and a compressed file are wrong arguments."""
     packed = tmp_path / "log.gz"
     packed.touch()

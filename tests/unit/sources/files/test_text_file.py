@@ -1,4 +1,4 @@
-"""A file is read on where it was left, if it is still the same text."""
+"""A text file is resumed at a saved state if it still holds the same text."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ TEXT = b"".join(b"line %d of a text\n" % number for number in range(1000))
 
 
 def rest(file: TextFile) -> bytes:
-    """What is left of a file, without its last newline."""
+    """Return the unread rest of a file, without its last newline."""
     batches = []
     while (found := file.read()) is not None:
         batches += found
@@ -42,26 +42,26 @@ def rest(file: TextFile) -> bytes:
 
 @pytest.mark.parametrize("suffix", PACKERS)
 @pytest.mark.parametrize("chunk", [7, 300, HEAD, HEAD + TAIL, 5000])
-def test_reading_goes_on_behind_a_state(tmp_path: Path, suffix: str, chunk: int) -> None:
-    """Wherever it was taken; compressed files, too."""
+def test_reading_resumes_at_a_state(tmp_path: Path, suffix: str, chunk: int) -> None:
+    """A state of any chunk size works, for compressed files too."""
     path = tmp_path / f"file{suffix}"
     path.write_bytes(PACKERS[suffix](TEXT))
     file = TextFile(path, chunk=chunk)
-    while not file.place:
+    while not file.resume_offset:
         file.read()
     state = file.state
     file.close()
     again = TextFile(path, state)
     assert again.resumed
-    assert again.place == state["offset"]
+    assert again.resume_offset == state["offset"]
     assert rest(again) == TEXT[state["offset"] :].rstrip(b"\n")
 
 
 @given(st.integers(1, len(TEXT) - 1), st.integers(0, len(TEXT) - 1))
-def test_a_text_that_differs_before_the_place_is_another(
+def test_a_text_that_differs_before_the_offset_is_another_text(
     tmp_path_factory: pytest.TempPathFactory, chunk: int, changed: int
 ) -> None:
-    """If it differs in its head or right before the place; it is then read from its beginning."""
+    """A change in the head or right before the offset makes reading start from the beginning."""
     path = tmp_path_factory.mktemp("text") / "file"
     path.write_bytes(TEXT)
     file = TextFile(path, chunk=chunk)
@@ -73,12 +73,12 @@ def test_a_text_that_differs_before_the_place_is_another(
     again = TextFile(path, state)
     seen = changed < min(HEAD, offset) or offset - TAIL <= changed < offset
     assert again.resumed == (not seen)
-    assert again.place == (0 if seen else offset)
+    assert again.resume_offset == (0 if seen else offset)
     again.close()
 
 
-def test_a_shorter_file_is_another(tmp_path: Path) -> None:
-    """One that was cut off behind its head was emptied and written anew, for all we know."""
+def test_a_shorter_file_is_another_text(tmp_path: Path) -> None:
+    """A file that was cut behind its head may have been emptied and written again."""
     path = tmp_path / "file"
     path.write_bytes(TEXT)
     file = TextFile(path)
@@ -91,7 +91,7 @@ def test_a_shorter_file_is_another(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_emptied_and_has_outgrown_itself_is_noticed(tmp_path: Path) -> None:
-    """What stands before the place where reading goes on tells."""
+    """A comparison of the text before the offset detects it."""
     path = tmp_path / "file"
     path.write_bytes(TEXT)
     file = TextFile(path)
@@ -102,5 +102,5 @@ def test_a_file_that_was_emptied_and_has_outgrown_itself_is_noticed(tmp_path: Pa
     path.write_bytes(b"new " * len(TEXT))
     assert file.changed()
     assert file.rewind() == []
-    assert file.place == 0
+    assert file.resume_offset == 0
     file.close()
