@@ -11,8 +11,7 @@ import click
 from yarl import URL
 
 from app.errors import ConfigurationError, UnavailableError
-from app.queries.peers import reason
-from app.web.access import bearer
+from app.queries.requests import bearer, reason
 from app.worker.address import own_url
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ async def _ask(base: URL, path: str, query: Mapping[str, str], token: str | None
                 ) from None
             except (aiohttp.ClientError, ValueError):
                 raise UnavailableError(
-                    f"what answers at {base} is no worker; name one with --url"
+                    f"the server at {base} is not a worker; name a worker with --url"
                 ) from None
             if status == 200 and isinstance(answer, dict):
                 return answer

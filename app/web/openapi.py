@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from app.queries.counts import MOST_WORDS, WORD_BYTES
+from app.queries.counts import MAX_WORDS, WORD_BYTES
 
 __all__ = ["document"]
 
@@ -186,7 +186,7 @@ def _paths() -> Schema:
         "name": "n",
         "in": "query",
         "description": "How many words",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_WORDS, "default": 20},
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_WORDS, "default": 20},
     }
     window = {
         "name": "window",

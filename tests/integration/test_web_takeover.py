@@ -94,7 +94,7 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
 
 async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
     """A third worker joins, another is killed: each of hundreds of answers is right, or a 503."""
-    text = counting.Text(200)
+    text = counting.CountedText(200)
     await counting.count_text(stream.configure(print=0), text)
     report = await counting.query_through_a_rebalance(stream, text, 300, per_second=60)
     assert report.wrong == []

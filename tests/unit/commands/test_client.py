@@ -105,8 +105,8 @@ def test_a_bad_question_is_the_user_s_mistake(server: Server) -> None:
 @pytest.mark.parametrize(
     ("response", "message"),
     [
-        (web.Response(text="hello"), "is no worker"),
-        (web.Response(text="{", content_type="application/json"), "is no worker"),
+        (web.Response(text="hello"), "is not a worker"),
+        (web.Response(text="{", content_type="application/json"), "is not a worker"),
         (said([1, 2]), "can't answer now: 200"),
         (said({"error": "it has failed"}, 500), "can't answer now: it has failed"),
     ],

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.errors import ConfigurationError
-from app.web.access import COOKIE, Access, bearer, check_exposure, protect
+from app.queries.requests import bearer
+from app.web.access import COOKIE, Access, check_exposure, protect
 from app.web.views import errors_as_json
 
 if TYPE_CHECKING:
