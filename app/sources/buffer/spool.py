@@ -72,7 +72,7 @@ class Spool:
         """Take a slot and what earlier runs have left; bytes of it. Raises UnavailableError."""
         try:
             self._take_slot()
-            for other in locked_dirs.slots(self.directory):
+            for other in locked_dirs.folders(self.directory):
                 if other != self._slot:
                     self._adopt(other)
             for path in sorted(self._slot.glob(f"*{_SUFFIX}")):
@@ -230,7 +230,7 @@ class Spool:
 def undelivered(directory: Path) -> int:
     """Bytes in a spool's directory that no process is there to deliver. Raises OSError."""
     size = 0
-    for slot in locked_dirs.slots(directory):
+    for slot in locked_dirs.folders(directory):
         left = sum(path.stat().st_size - _placed(path) for path in slot.glob(f"*{_SUFFIX}"))
         if left and locked_dirs.free(slot):
             size += left

@@ -167,10 +167,10 @@ def test_what_is_no_slot_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "1" / "lock").exists()
 
 
-def test_a_slot_that_somebody_looks_at_is_taken_all_the_same(
+def test_a_folder_that_another_process_looks_at_is_taken_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To look whether a process has it takes a moment; its lines are not left for that."""
+    """A look takes a shared lock for a moment; the lines in the folder are not left for that."""
     opened(tmp_path).close()
     with (tmp_path / "0" / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
