@@ -214,7 +214,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     again = {line for line, times in found.items() if times > 1}
     assert again <= {*fed["actor"].lines(2 * LINES)[LINES:]}
     assert max(found.values()) <= 2
-    assert "that an earlier run kept" in runs["tcp"].said.read_text()
+    assert "that an earlier run left" in runs["tcp"].said.read_text()
     assert not [path for feed in fed.values() for path in feed.folder.rglob("*.spill")]
     wait_until(lambda: counted() == words(found), 120)
 
