@@ -37,7 +37,8 @@ CASSANDRA = "cassandra-all"
 LOCK = Path(__file__).with_name("jars.lock")
 
 _TRIES = 3
-_SYSTEMS = {"linux": "linux", "darwin": "osx", "win32": "windows"}
+_SYSTEMS = {"linux": "linux", "darwin": "osx"}
+_CLASSIFIER_SYSTEMS = ("linux", "osx", "windows")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch_64", "arm64": "aarch_64"}
 
 
@@ -61,7 +62,7 @@ class Jar:
     def fits(self) -> bool:
         """Whether this system can use it: native code comes in one jar for each system."""
         system, _, machine = self.classifier.partition("-")
-        if system not in _SYSTEMS.values():
+        if system not in _CLASSIFIER_SYSTEMS:
             return True
         here = platform.machine().lower()
         return system == _SYSTEMS.get(sys.platform) and machine == _MACHINES.get(here, here)
@@ -79,9 +80,7 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 def cache_directory() -> Path:
     """Where this user's caches are on this system; may not exist yet."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
+    if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import ConfigurationError
-from app.signals import asked_to_end
+from app.signals import on_end_signal
 from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spools import spool_for
 from app.sources.delivery.contract import Totals
@@ -252,7 +252,7 @@ def stopped_by_signals(source: Source, on_stop: Callable[[], bool]) -> Iterator[
         body.cancel()
 
     try:
-        with asked_to_end(stop):
+        with on_end_signal(stop):
             yield
     except asyncio.CancelledError:
         if abandoned:
