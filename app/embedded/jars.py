@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app.embedded.progress import JarProgress
 from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.file_lock import lock
 
 __all__ = [
     "CASSANDRA",
@@ -129,10 +130,8 @@ class JarCache:
             return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
 
     def _fill(self, jars: list[Jar]) -> None:
-        from filelock import FileLock
-
         self.directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.directory / "lock"):
+        with lock(self.directory / "lock"):
             staging = self.directory / "staging"
             try:
                 # Another process may have fetched them while this one waited for the lock.
