@@ -15,7 +15,6 @@ from faust.stores.base import SerializedStore
 from yarl import URL
 
 from app.errors import UnavailableError
-from app.faultpoints import reached
 from app.kafka.offset_loss import OffsetLossError
 from tables.databases import Databases
 from tables.rows import PREFIX_BYTES
@@ -104,7 +103,6 @@ class CountStore(SerializedStore[bytes, bytes]):
             except UnavailableError as error:
                 self._fail(error)
                 raise
-            reached("store.recovered")
 
     async def on_rebalance(
         self,

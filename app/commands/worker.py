@@ -18,7 +18,7 @@ from app.errors import WordCountError, end_with
 from app.logs import config
 from app.memory import check_memory, collect_seldom, keep_memory_low
 from app.web.access import check_exposure
-from app.worker.application import gone_while_starting
+from app.worker.lifecycle import gone_while_starting
 from app.worker.preflight import (
     check_data_directory,
     check_port,

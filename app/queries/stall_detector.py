@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from app.kafka.stage import PartitionTask, Stage
+    from app.kafka.stage import Stage
+    from app.kafka.task import PartitionTask
 
 __all__ = ["StallDetector"]
 

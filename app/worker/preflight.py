@@ -1,4 +1,4 @@
-"""What is checked before a worker starts, so that a wrong start ends with one clear line."""
+"""Checks before a worker starts, so that a wrong start ends with one clear line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_data_directory", "check_port", "check_servers", "claim_data_di
 
 
 def check_data_directory(path: Path) -> None:
-    """Raise UnavailableError if `path` can't be made or written."""
+    """Raise UnavailableError if `path` can't be created or written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -34,10 +34,10 @@ def check_data_directory(path: Path) -> None:
 
 
 def claim_data_directory(path: Path) -> IO[bytes]:
-    """Take a written data directory for this process, until what is returned is closed.
+    """Lock a data directory for this process, until the returned file is closed.
 
-    The kernel lets go of it when the process ends, however it ends. Raises UnavailableError if
-    another worker has it: two would seem to work until both hold a copy of one partition.
+    The kernel releases the lock when the process ends, however it ends. Raises UnavailableError if
+    another worker holds the lock: two would seem to work until both have a copy of one partition.
     """
     problem = "is used by another worker"
     try:
@@ -69,7 +69,7 @@ def check_port(host: str, port: int) -> None:
 
 
 async def check_servers(settings: Settings) -> None:
-    """Make missing topics; check the others, and the table. Raises WordCountError."""
+    """Create missing topics; check the others, and the table. Raises WordCountError."""
     await ensure_topics(settings)
     session = await connect(settings)
     try:

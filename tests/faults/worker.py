@@ -64,7 +64,7 @@ class Worker:
         """Start it; `point` is where it is to end or to halt."""
         self._say(f"start {point}")
         environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
-        self._process = start_worker(self.data, self.log, environ)
+        self._process = start_worker(self.data, self.log, environ, app="tests.faults.faulty_app")
         self._started = time.monotonic()
         self.wanted = True
 

@@ -455,7 +455,7 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
     "more replicas than brokers": (
         more_replicas_than_brokers,
         2,
-        r"topic \S+ can't be made: .*; make it by hand, or mend WORDCOUNT_REPLICATION .*",
+        r"topic \S+ can't be created: .*; create it by hand, or fix WORDCOUNT_REPLICATION .*",
     ),
     "no Cassandra at the address": (
         no_cassandra,

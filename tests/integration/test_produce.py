@@ -262,7 +262,7 @@ async def test_a_wrong_topic_or_setting_ends_with_one_line_and_status_2(produce:
     """An error of Kafka is reported as plainly as one of the settings."""
     status, out, err = produce("sample", "--topic", "a b")
     assert (status, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith("Error: topic a b can't be made: Topic name is invalid")
+    assert err.startswith("Error: topic a b can't be created: Topic name is invalid")
     produce._environ["WORDCOUNT_PARTITIONS"] = "none"
     status, _, err = produce("sample")
     assert (status, err) == (2, "Error: WORDCOUNT_PARTITIONS=none: is not a whole number\n")

@@ -153,7 +153,7 @@ async def test_more_replicas_than_brokers_are_refused(
     settings_of: Callable[..., Settings],
 ) -> None:
     """What the broker refuses is said with its reason."""
-    with pytest.raises(ConfigurationError, match=r"can't be made: .*WORDCOUNT_REPLICATION"):
+    with pytest.raises(ConfigurationError, match=r"can't be created: .*WORDCOUNT_REPLICATION"):
         await ensure_topics(settings_of(REPLICATION="2"))
 
 

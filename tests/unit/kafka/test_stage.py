@@ -16,8 +16,8 @@ from app.kafka.offset_loss import (
     OffsetLossError,
     OffsetRange,
     refuse_lost_rows,
-    refuse_new_topic,
     refuse_offset_loss,
+    refuse_recreated_topic,
 )
 from app.kafka.records import Records
 from app.kafka.stage import PartitionTask
@@ -78,8 +78,8 @@ def test_a_block_of_a_shorter_topic_is_not_taken_for_one_that_was_done() -> None
     """Where the topic ends before what was read, it is not the topic that was read."""
     assert asyncio.run(read([block(0, 3, topic_end=3)], 8)) == ([], [False])
     with pytest.raises(OffsetLossError, match="ends at offset 3, but was read up to 8"):
-        refuse_new_topic(SOURCE, 8, 3)
-    refuse_new_topic(SOURCE, 8, 8)
+        refuse_recreated_topic(SOURCE, 8, 3)
+    refuse_recreated_topic(SOURCE, 8, 8)
 
 
 def test_partial_counts_that_are_gone_name_their_offsets() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agents.count import Counter
+from agents.checkpointing import Checkpointer
 from agents.pending import Pending
 from app import create_app
 from app.counting.partials import WindowCounts, pack
@@ -197,8 +197,8 @@ async def test_expiry_goes_on_for_as_long_as_counting_took(
     flush(table)
     table.owned[0].watermarks = {0: START + 10 * MINUTE}
     task: Any = SimpleNamespace(partition=0, commit=commit)
-    counter = Counter(Settings.read({}), table, Metrics())
-    await counter._expire(task, seconds)
+    checkpointer = Checkpointer(table, Settings.read({}).changelog, Metrics())
+    await checkpointer.expire(task, seconds)
     assert expire(table) == left
 
 
