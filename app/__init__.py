@@ -31,9 +31,12 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from app.kafka.transport import BlockSchema
     from app.memory import MemoryBudget
     from app.metrics import Metrics
+    from app.queries.membership import Membership
+    from app.queries.queries import Queries
     from app.settings import Settings
     from app.web.server import WebServer
     from app.worker.application import Application
+    from app.worker.view import ApplicationView
     from tables.word_counts import WordCounts
 
     settings = Settings.read(environ)
@@ -68,8 +71,14 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     if settings.resave:
         resaver = Resaver(table, application.sink, settings.top_words)
         application.add_timer(1000, lambda: application.guard(resaver.save_owned))
-    web = application.web = WebServer(application, windows, metrics)
-    console = Console(application, web, settings.print, Printer().write)
+    membership = Membership(
+        application.conf.broker_session_timeout, application.conf.broker_heartbeat_interval
+    )
+    queries = Queries(ApplicationView(application), windows, membership, metrics)
+    application.web = WebServer(application, settings, queries)
+    console = Console(
+        table, queries.counts, queries.status, words=settings.print, write=Printer().write
+    )
     application.add_timer(settings.flush_interval_ms, console.print_top)
     return application
 

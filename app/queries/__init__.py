@@ -1,1 +1,1 @@
-"""Answers over all workers: counts, windows, health, status. Knows no HTTP server."""
+"""Queries over all workers: counts, windows, health, status. This package has no HTTP server."""

@@ -1,13 +1,14 @@
-"""When a window is final: no more lines count in it, and all that do are in the table.
+"""When a window is complete (final): no more lines will count in it, and the table holds all.
 
-One source partition is done with a window in one of these ways:
+One source partition is done with a window in one of two ways:
 
-1. Its watermark, as it came with the partial counts that every owner has checkpointed, has passed
-   the window's end by the grace. What comes later is late.
-2. Nothing of it is on its way: its lines are all split and all partials are counted, for a while
-   already (`REST_SECONDS`, since the workers are not asked at the same moment). Then its own
-   watermark will do, which may not have come to every owner; or the wall clock, if it has been
-   idle for the grace: a partition that gets no lines must not hold a window open for ever.
+1. Its watermark has passed the window's end by the grace. The watermark counts as far as every
+   owner of table partitions has checkpointed it with partial counts. Later lines are late.
+2. Nothing of it is in flight: its lines are all split and all partials are counted, for
+   `REST_SECONDS` already, since the workers do not answer at the same moment. Then its own
+   watermark suffices, even if it has not reached every owner. The wall clock suffices too, once
+   the partition has been idle for the grace: a partition without lines must not hold a window
+   open for ever.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ REST_SECONDS = 5.0
 
 
 class SourceState(TypedDict):
-    """One source partition, told by its owner: `watermark` in ms, how long it has been idle."""
+    """One source partition, as its owner sees it: `watermark` in ms, and how long it is idle."""
 
     partition: int
     watermark: int
@@ -36,11 +37,11 @@ class SourceState(TypedDict):
 
 
 class CompletenessEvidence(TypedDict):
-    """What one worker knows about what is on its way.
+    """What one worker contributes to the decision whether a window is final.
 
-    `marks`: of each source partition the watermark (ms) that all of this worker's partitions of the
-    table have counted up to; None if it has none of them. `drained`: all partials of its partitions
-    are counted. `sources`: the source partitions that it owns.
+    `marks`: by source partition, the watermark (ms) up to which all of this worker's partitions of
+    the table have counted; None if the worker owns no partition. `drained`: all partials of its
+    partitions are counted. `sources`: the source partitions that it owns.
     """
 
     marks: dict[str, int] | None
@@ -55,27 +56,27 @@ def is_final(
     source_partitions: int,
     now_ms: int,
 ) -> bool:
-    """Whether the window is final by the evidence of all workers; False where that is unknown."""
+    """Whether the evidence of all workers shows that the window is final; False if unknown."""
     end = windows.end_of(start)
     if end is None:
         return False
     sources = {state["partition"]: state for worker in evidence for state in worker["sources"]}
-    counted = all(worker["drained"] for worker in evidence)
+    all_counted = all(worker["drained"] for worker in evidence)
     return all(
-        windows.is_final(start, _least_mark(str(source), evidence))
-        or (counted and source in sources and _rests(start, windows, sources[source], now_ms))
+        windows.is_final(start, _min_watermark(str(source), evidence))
+        or (all_counted and source in sources and _at_rest(start, windows, sources[source], now_ms))
         for source in range(source_partitions)
     )
 
 
-def _least_mark(source: str, evidence: Iterable[CompletenessEvidence]) -> int:
-    marks = [worker["marks"] for worker in evidence if worker["marks"] is not None]
-    return min((own.get(source, NO_WATERMARK) for own in marks), default=NO_WATERMARK)
+def _min_watermark(source: str, evidence: Iterable[CompletenessEvidence]) -> int:
+    watermarks = [worker["marks"] for worker in evidence if worker["marks"] is not None]
+    return min((each.get(source, NO_WATERMARK) for each in watermarks), default=NO_WATERMARK)
 
 
-def _rests(start: int, windows: Windows, state: SourceState, now_ms: int) -> bool:
-    idle = state["idle_seconds"]
-    if not state["drained"] or idle < REST_SECONDS:
+def _at_rest(start: int, windows: Windows, state: SourceState, now_ms: int) -> bool:
+    idle_seconds = state["idle_seconds"]
+    if not state["drained"] or idle_seconds < REST_SECONDS:
         return False
-    by_clock = windows.is_final(start, now_ms) and idle * 1000 >= windows.grace_ms
+    by_clock = windows.is_final(start, now_ms) and idle_seconds * 1000 >= windows.grace_ms
     return by_clock or windows.is_final(start, state["watermark"])

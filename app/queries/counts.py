@@ -1,13 +1,12 @@
-"""Answers over all workers: this worker answers for itself and asks the others.
+"""Queries over all workers: this worker reads its own partitions and asks the other workers.
 
-A right answer or none: NotServingError unless all partitions of the table are covered exactly once,
-in one generation of the group (app/queries/merge.py).
+The answer is right, or NotServingError is raised: all partitions of the table must be covered
+exactly once, in one generation of the consumer group (app/queries/merge.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 from app.counting.partitioner import partition_of_word
@@ -21,7 +20,7 @@ from app.queries.merge import (
     merge_totals,
     merge_windows,
 )
-from app.times import iso
+from app.times import iso, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -29,45 +28,46 @@ if TYPE_CHECKING:
     from app.counting.windows import Windows
     from app.queries.local import LocalCounts
     from app.queries.peers import Peers
-    from app.worker.application import Application
+    from app.queries.worker_view import WorkerView
 
-__all__ = ["MOST_WORDS", "WORD_BYTES", "Counts"]
+__all__ = ["MAX_WORDS", "WORD_BYTES", "Counts"]
 
-MOST_WORDS = 1000
-"""Most top words that can be asked for."""
+MAX_WORDS = 1000
+"""Maximum number of top words in an answer."""
 
 WORD_BYTES = 64 << 10
-"""Longest word that can be asked for, in bytes of UTF-8."""
+"""Longest word in a query, in bytes of UTF-8."""
 
 
 class Counts:
-    """The questions of the web, of the console and of the commands."""
+    """Top words, windows and the counts of one word, for the web, the console and the commands."""
 
     def __init__(
-        self, app: Application, windows: Windows, local: LocalCounts, peers: Peers
+        self, worker: WorkerView, windows: Windows, local: LocalCounts, peers: Peers
     ) -> None:
-        self._app = app
+        self._worker = worker
+        self._settings = worker.settings
         self._windows = windows
         self._local = local
         self._peers = peers
 
     async def top(self, n: int, start: int | None = None) -> dict[str, Any]:
-        """The first `n` words of the window `start` (ms), of the newest by default.
+        """The first `n` words of the window `start` (ms), by default of the newest window.
 
-        Raises BadRequestError and NotServingError, as all questions here do.
+        Raises BadRequestError and NotServingError, as all queries here do.
         """
         return (await self.top_and_totals(n, start))[0]
 
     async def top_and_totals(
         self, n: int, start: int | None = None
     ) -> tuple[dict[str, Any], tuple[int, int]]:
-        """`top`, and the words and distinct words of its window."""
-        if not 1 <= n <= MOST_WORDS:
-            raise BadRequestError(f"n={n}: must be 1 to {MOST_WORDS}")
+        """The answer of `top`, and the words and distinct words of its window."""
+        if not 1 <= n <= MAX_WORDS:
+            raise BadRequestError(f"n={n}: must be 1 to {MAX_WORDS}")
         if start is not None and start not in self._windows.starts_of(start):
             raise BadRequestError(f"no window starts at {iso(start)}")
-        # One line from a wrong clock must not be the newest window for ever.
-        before = _now_ms() + self._windows.future_ms
+        # A line from a clock that is ahead must not make its window the newest one for ever.
+        before = now_ms() + self._windows.future_ms
         query = {"n": str(n), "before": str(before)}
         if start is not None:
             query["start"] = str(start)
@@ -81,9 +81,9 @@ class Counts:
         return answer, merge_totals(answers, chosen)
 
     async def word(self, word: str) -> dict[str, Any]:
-        """How often `word` occurs in each window, newest first; names it as it is counted."""
-        word = _checked(as_counted(word, self._app.settings.words))
-        partition = partition_of_word(word, self._app.settings.partitions)
+        """The counts of `word` by window, newest first, and the word as it is counted."""
+        word = _checked(as_counted(word, self._settings.words))
+        partition = partition_of_word(word, self._settings.partitions)
         owner = self._peers.owner(partition)
         if owner is None:
             answer = await self._local.word(partition, word)
@@ -91,7 +91,7 @@ class Counts:
             query = {"partition": str(partition), "word": word}
             answer = await self._peers.ask(owner, "api/local/word", query)
             self._check_owner(answer, partition)
-        windows = [{**self._span(start), "count": count} for start, count in answer["windows"]]
+        windows = [{**self._bounds(start), "count": count} for start, count in answer["windows"]]
         return {"word": word, "windows": windows}
 
     async def windows(self) -> dict[str, Any]:
@@ -111,32 +111,31 @@ class Counts:
     async def _all(
         self, path: str, query: dict[str, str], own: Awaitable[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        asked = [self._peers.ask(url, path, query) for url in self._peers.others()]
-        answers = await asyncio.gather(own, *asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        told = [answer for answer in answers if not isinstance(answer, BaseException)]
-        check_coverage(told, self._app.settings.id, self._app.settings.partitions)
-        return told
+        requests = [self._peers.ask(url, path, query) for url in self._peers.others()]
+        # With return_exceptions, the first failure leaves no request running unobserved.
+        results = await asyncio.gather(own, *requests, return_exceptions=True)
+        answers = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            answers.append(result)
+        check_coverage(answers, self._settings.id, self._settings.partitions)
+        return answers
 
     def _check_owner(self, answer: dict[str, Any], partition: int) -> None:
-        if answer["id"] != self._app.settings.id:
+        if answer["id"] != self._settings.id:
             raise NotServingError(f"{answer['url']} is a worker of another application")
-        if (
-            answer["generation"] != self._app.consumer_generation_id
-            or partition not in answer["partitions"]
-        ):
+        if answer["generation"] != self._worker.generation or partition not in answer["partitions"]:
             raise NotServingError("a rebalance is under way")
 
-    def _span(self, start: int) -> dict[str, Any]:
+    def _bounds(self, start: int) -> dict[str, Any]:
         end = self._windows.end_of(start)
         return {"start": iso(start), "end": None if end is None else iso(end)}
 
     def _window(self, start: int, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         evidence = [answer["evidence"] for answer in answers]
-        final = is_final(start, self._windows, evidence, self._app.settings.partitions, _now_ms())
-        return {**self._span(start), "final": final}
+        final = is_final(start, self._windows, evidence, self._settings.partitions, now_ms())
+        return {**self._bounds(start), "final": final}
 
 
 def _checked(word: str) -> str:
@@ -147,9 +146,5 @@ def _checked(word: str) -> str:
     if not size:
         raise BadRequestError("the word is empty")
     if size > WORD_BYTES:
-        raise BadRequestError(f"the word has {size} bytes: at most {WORD_BYTES}")
+        raise BadRequestError(f"the word has {size} bytes; the limit is {WORD_BYTES}")
     return word
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

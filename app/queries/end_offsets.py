@@ -1,7 +1,7 @@
-"""End offsets of partitions, asked of the broker over a connection of its own.
+"""End offsets of partitions, fetched from the broker over a connection of their own.
 
-The worker's own consumer knows them only of what it fetches; under back-pressure it fetches
-nothing, just when the lag is wanted.
+The worker's own consumer knows end offsets only of the partitions that it fetches. Under
+back-pressure it fetches nothing, and that is when the lag matters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from app.queries.peers import DEADLINE_SECONDS as ANSWER_SECONDS
+from app.queries.peers import DEADLINE_SECONDS as PEER_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,40 +25,40 @@ if TYPE_CHECKING:
 __all__ = ["EndOffsets"]
 
 FRESH_SECONDS = 1.0
-"""How long an answer of the broker serves."""
+"""How long an answer of the broker is reused."""
 
-DEADLINE_SECONDS = ANSWER_SECONDS / 2
-"""How long the broker may take before the partitions' ends are unknown.
+DEADLINE_SECONDS = PEER_DEADLINE_SECONDS / 2
+"""How long the broker may take; after that the end offsets are unknown.
 
-Well within the time that other workers wait: what a worker can tell without a broker is its answer.
+It is well below the time that other workers wait, so that a worker without a broker still answers.
 """
 
 
 class EndOffsets:
-    """The offset after the last committed record of partitions; one request at a time.
+    """Reads the offset after the last committed record of partitions; one request at a time.
 
-    `contact` takes note of the broker's answers.
+    `membership` records each answer of the broker.
     """
 
-    def __init__(self, brokers: Sequence[str], contact: Membership) -> None:
-        self.contact = contact
+    def __init__(self, brokers: Sequence[str], membership: Membership) -> None:
+        self._membership = membership
         self._brokers = list(brokers)
         self._client: AIOKafkaConsumer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._wanted: frozenset[TopicPartition] = frozenset()
         self._known: dict[TopicPartition, int] = {}
-        self._asked = float("-inf")
+        self._requested_at = float("-inf")
 
     async def read(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """End offsets, at most a second old; empty if the broker does not tell them now."""
+        """End offsets, at most a second old; empty if the broker does not answer now."""
         async with self._one_at_a_time:
             wanted = frozenset(partitions)
-            if wanted != self._wanted or time.monotonic() - self._asked > FRESH_SECONDS:
+            if wanted != self._wanted or time.monotonic() - self._requested_at > FRESH_SECONDS:
                 self._wanted, self._known = wanted, {}
-                await self._ask()
+                await self._request()
             return self._known
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         if not self._wanted:
             return
         try:
@@ -66,10 +66,10 @@ class EndOffsets:
                 client = await self._connected()
                 self._known = await client.end_offsets(list(self._wanted))
         except (KafkaError, OSError, TimeoutError):
-            await self.close()  # the next request connects anew
+            await self.close()  # the next request reconnects
         else:
-            self.contact.answered()
-        self._asked = time.monotonic()
+            self._membership.answered()
+        self._requested_at = time.monotonic()
 
     async def close(self) -> None:
         """Close the connection; `read` opens it again."""

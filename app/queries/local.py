@@ -1,4 +1,4 @@
-"""Answers about the partitions that this worker owns."""
+"""Queries about the partitions that this worker owns; the other workers ask for the answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from app.kafka.stage import Stage
     from app.queries.completeness import CompletenessEvidence, SourceState
     from app.queries.end_offsets import EndOffsets
+    from app.queries.membership import Membership
     from app.queries.stall_detector import StallDetector
-    from app.worker.application import Application
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["Lag", "LocalCounts"]
 
@@ -25,14 +26,14 @@ T = TypeVar("T")
 
 
 class _Claim(NamedTuple):
-    """What this worker may speak of: partitions of the table, in a generation of the group."""
+    """The partitions of the table that this worker may answer for, in a generation of the group."""
 
     generation: int
     partitions: frozenset[int]
 
 
 class Lag(NamedTuple):
-    """Records between what is committed and the end of a partition; None where unknown."""
+    """Records between the committed offset and the end of a partition; None if unknown."""
 
     topic: str
     partition: int
@@ -40,26 +41,33 @@ class Lag(NamedTuple):
 
 
 class LocalCounts:
-    """Reads this worker's part of the table; each answer says which part that is."""
+    """Reads this worker's partitions of the table; each answer lists these partitions."""
 
-    def __init__(self, app: Application, tracker: StallDetector, ends: EndOffsets) -> None:
-        self._app = app
-        self._tracker = tracker
-        self._ends = ends
-        self._url = str(app.conf.canonical_url)
-        self._split = _stage_of(app, app.settings.lines)
-        self._count = _stage_of(app, app.settings.partials)
+    def __init__(
+        self,
+        worker: WorkerView,
+        membership: Membership,
+        stall_detector: StallDetector,
+        end_offsets: EndOffsets,
+    ) -> None:
+        self._id = worker.settings.id
+        self._worker = worker
+        self._membership = membership
+        self._stall_detector = stall_detector
+        self._end_offsets = end_offsets
+        self._split = _stage_of(worker, worker.settings.lines)
+        self._count = _stage_of(worker, worker.settings.partials)
 
     async def top(self, n: int, start: int | None, before: int) -> dict[str, Any]:
         """Top words of the window `start`, or of the newest that starts up to `before` (ms).
 
-        Raises NotServingError while the group rebalances, as all questions here do.
+        Raises NotServingError while the group rebalances, as all queries here do.
         """
 
         def find() -> dict[str, Any]:
-            windows = self._app.table.totals()
+            windows = self._worker.table.totals()
             chosen = _newest(windows, before) if start is None else start
-            words = [] if chosen is None else self._app.table.top(chosen, n)
+            words = [] if chosen is None else self._worker.table.top(chosen, n)
             totals = (0, 0) if chosen is None else windows.get(chosen, (0, 0))
             return {"start": chosen, "words": words, "totals": totals}
 
@@ -70,23 +78,23 @@ class LocalCounts:
     async def word(self, partition: int, word: str) -> dict[str, Any]:
         """(start, count) of each window in which the word occurs, newest first."""
         if partition not in self._claim().partitions:
-            raise NotServingError(f"no worker tells of partition {partition}")
-        header, found = await self._answer(lambda: self._app.table.word(partition, word))
+            raise NotServingError(f"no worker serves partition {partition}")
+        header, found = await self._answer(lambda: self._worker.table.word(partition, word))
         return {**header, "windows": found}
 
     async def windows(self) -> dict[str, Any]:
         """(start, words, distinct words) of each window."""
         evidence = await self._evidence()
-        header, totals = await self._answer(self._app.table.totals)
+        header, totals = await self._answer(self._worker.table.totals)
         windows = [(start, *of_window) for start, of_window in totals.items()]
         return {**header, "windows": windows, "evidence": evidence}
 
     async def lags(self) -> list[Lag]:
         """Lag of every task, in records of its source."""
-        tasks = [task for stage in self._app.stages for task in list(stage.tasks.values())]
-        # Whoever owns nothing asks all the same: it shows that the broker answers.
-        asked = [task.source for task in tasks] or [TopicPartition(self._split.topic, 0)]
-        ends = await self._ends.read(asked)
+        tasks = [task for stage in self._worker.stages for task in list(stage.tasks.values())]
+        # A worker without tasks sends a request too: the answer shows that the broker is there.
+        sources = [task.source for task in tasks] or [TopicPartition(self._split.topic, 0)]
+        ends = await self._end_offsets.read(sources)
         return [
             Lag(task.source.topic, task.partition, _behind(ends, task.source, task.committed[0]))
             for task in tasks
@@ -94,44 +102,45 @@ class LocalCounts:
 
     def _claim(self) -> _Claim:
         generation = self._count.generation
-        if self._app.should_stop or self._app.failure is not None:
+        if self._worker.stopping or self._worker.failure is not None:
             raise NotServingError("the worker is stopping")
-        if generation < 0 or generation != self._app.consumer_generation_id:
+        if generation < 0 or generation != self._worker.generation:
             raise NotServingError("a rebalance or a recovery is under way")
-        if not self._ends.contact.is_member():
-            raise NotServingError("the worker has lost touch with its group")
-        return _Claim(generation, self._count.working() & self._app.table.owned.keys())
+        if not self._membership.is_member():
+            raise NotServingError("the worker may have lost its membership in the consumer group")
+        return _Claim(generation, self._count.working() & self._worker.table.owned.keys())
 
     async def _answer(self, compute: Callable[[], T]) -> tuple[LocalAnswer, T]:
-        """Compute in a thread; it holds only if the worker owns the same before and after."""
-        claim, owned = self._claim(), self._app.table.owned
+        """Compute in a thread; the result is valid only if the owned partitions did not change."""
+        claim, owned = self._claim(), self._worker.table.owned
         try:
             found = await in_thread(compute)
         except Exception:
-            # Its databases may have been closed meanwhile: `_unchanged` says so and raises.
+            # A rebalance may have closed the databases meanwhile: `_unchanged` raises for that.
             self._unchanged(claim, owned)
             raise
         self._unchanged(claim, owned)
         header = LocalAnswer(
-            id=self._app.settings.id,
-            url=self._url,
+            id=self._id,
+            url=self._worker.url,
             generation=claim.generation,
             partitions=sorted(claim.partitions),
         )
         return header, found
 
     def _unchanged(self, claim: _Claim, owned: Mapping[int, Any]) -> None:
-        if self._claim() != claim or self._app.table.owned is not owned:
-            raise NotServingError("a rebalance came in between")
+        if self._claim() != claim or self._worker.table.owned is not owned:
+            raise NotServingError("a rebalance began during the query")
 
     async def _evidence(self) -> CompletenessEvidence:
-        # To be had before the counts that it speaks of, or they might lack what it says is in.
+        # Collect the evidence before reading counts; otherwise it can claim records that the counts
+        # do not contain yet.
         lags = {(lag.topic, lag.partition): lag.records for lag in await self.lags()}
         sources: list[SourceState] = [
             {
                 "partition": partition,
                 "watermark": _watermark(task.committed[1]),
-                "idle_seconds": self._tracker.idle_seconds(self._split, partition),
+                "idle_seconds": self._stall_detector.idle_seconds(self._split, partition),
                 "drained": lags.get((self._split.topic, partition)) == 0,
             }
             for partition, task in list(self._split.tasks.items())
@@ -139,22 +148,26 @@ class LocalCounts:
         drained = all(
             records == 0 for (topic, _), records in lags.items() if topic == self._count.topic
         )
-        marks = await in_thread(self._marks)
-        return {"marks": marks, "drained": drained, "sources": sources}
+        watermarks = await in_thread(self._watermarks)
+        return {"marks": watermarks, "drained": drained, "sources": sources}
 
-    def _marks(self) -> dict[str, int] | None:
-        counted = []
-        for own in list(self._app.table.owned.values()):
-            with own.lock:  # a change is applied step by step
-                counted.append(own.watermarks)
-        if not counted:
+    def _watermarks(self) -> dict[str, int] | None:
+        """By source partition, the lowest watermark of all owned partitions of the table."""
+        by_partition = []
+        for state in list(self._worker.table.owned.values()):
+            with state.lock:  # a change is applied in several steps
+                by_partition.append(state.watermarks)
+        if not by_partition:
             return None
-        heard = set[int]().union(*counted)
-        return {str(s): min(marks.get(s, NO_WATERMARK) for marks in counted) for s in heard}
+        active_sources = set[int]().union(*by_partition)
+        return {
+            str(source): min(watermarks.get(source, NO_WATERMARK) for watermarks in by_partition)
+            for source in active_sources
+        }
 
 
-def _stage_of(app: Application, topic: str) -> Stage:
-    return next(stage for stage in app.stages if stage.topic == topic)
+def _stage_of(worker: WorkerView, topic: str) -> Stage:
+    return next(stage for stage in worker.stages if stage.topic == topic)
 
 
 def _newest(starts: Iterable[int], before: int) -> int | None:

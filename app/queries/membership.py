@@ -1,7 +1,7 @@
-"""Whether the broker is there, and whether this worker may have been given up by the group.
+"""Whether the broker answers, and whether this worker is still a member of its consumer group.
 
-A worker that was paused, or cut off, for longer than the session timeout does not know at first
-that others own its partitions by now: what it holds is old, and it must not speak for them.
+A worker that was paused or cut off for longer than the session timeout does not know at first that
+other workers own its partitions by now. Its rows are stale then, and it must not answer for them.
 """
 
 from __future__ import annotations
@@ -16,35 +16,41 @@ __all__ = ["Membership"]
 
 
 class Membership:
-    """When the broker has answered. All times are in seconds.
+    """Keeps the times at which the broker has answered.
 
-    `session` is the group's session timeout, `heartbeat` the time between two heartbeats.
+    `session_seconds` is the group's session timeout, `heartbeat_seconds` the time between two
+    heartbeats.
     """
 
     def __init__(
-        self, session: float, heartbeat: float, clock: Callable[[], float] = time.monotonic
+        self,
+        session_seconds: float,
+        heartbeat_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # A gap shorter than this can't have cost the membership: heartbeats came before it.
-        self._gap = max(0.0, session - heartbeat)
-        self._heartbeat = heartbeat
+        # A shorter gap cannot have cost the membership: heartbeats reached the broker before it.
+        self._gap_seconds = max(0.0, session_seconds - heartbeat_seconds)
+        self._heartbeat_seconds = heartbeat_seconds
         self._clock = clock
-        self._last: float | None = None
-        self._resumed = float("-inf")
+        self._answered_at: float | None = None
+        self._resumed_at = float("-inf")
 
     def answered(self) -> None:
-        """Take note that the broker has answered; call it several times a session timeout."""
+        """Record that the broker has answered; call it several times a session timeout."""
         now = self._clock()
-        if self._last is not None and now - self._last > self._gap:
-            self._resumed = now
-        self._last = now
+        if self._answered_at is not None and now - self._answered_at > self._gap_seconds:
+            self._resumed_at = now
+        self._answered_at = now
 
     def seen(self, seconds: float) -> bool:
         """Whether the broker has answered within the last `seconds`."""
-        return self._last is not None and self._clock() - self._last <= seconds
+        return self._answered_at is not None and self._clock() - self._answered_at <= seconds
 
     def is_member(self) -> bool:
-        """Whether this worker can be sure that its group has not gone on without it.
+        """Whether this worker is certainly still a member of its group.
 
-        After a gap the next heartbeats tell: whoever was given up rejoins, and a rebalance begins.
+        After a gap the next heartbeats decide: a worker that the group has evicted rejoins, and a
+        rebalance begins. Until two heartbeats have passed, the membership is uncertain.
         """
-        return self.seen(self._gap) and self._clock() - self._resumed > 2 * self._heartbeat
+        since_gap = self._clock() - self._resumed_at
+        return self.seen(self._gap_seconds) and since_gap > 2 * self._heartbeat_seconds

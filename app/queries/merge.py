@@ -1,8 +1,8 @@
-"""What workers answer about their own partitions, and how that becomes one answer.
+"""Merges the workers' answers about their own partitions into one answer over all partitions.
 
-Each answer says of which application, generation of the consumer group and partitions of the table
-it is. Answers are put together only if they are of one generation and their partitions are all
-partitions, each once: otherwise a number would be wrong, and there is no answer.
+Each answer names its application, its generation of the consumer group and its partitions of the
+table. Answers are merged only if they are of one generation and cover every partition exactly once.
+Otherwise a number would be wrong, and NotServingError is raised instead.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = [
 
 
 class NotServingError(Exception):
-    """There is no right answer now: a rebalance, a recovery, a worker that does not answer."""
+    """No right answer exists now: a rebalance, a recovery, a worker that does not answer."""
 
 
 class BadRequestError(Exception):
-    """The question can't be answered as it is put."""
+    """The query is wrong: the message names the parameter and what it accepts."""
 
 
 class LocalAnswer(TypedDict):
-    """What every answer about a worker's own partitions begins with."""
+    """The header of every answer about a worker's own partitions."""
 
     id: str
     url: str
@@ -42,25 +42,25 @@ class LocalAnswer(TypedDict):
 
 
 class WindowWords(NamedTuple):
-    """The top words of one window; `start` is None where there is no window at all."""
+    """The top words of one window; `start` is None if there is no window at all."""
 
     start: int | None
     words: list[tuple[str, int]]
 
 
 def check_coverage(answers: Sequence[Any], application: str, partitions: int) -> None:
-    """Raise NotServingError unless the answers together are of all partitions, each once."""
+    """Raise NotServingError unless the answers cover all partitions exactly once."""
     strangers = [answer["url"] for answer in answers if answer["id"] != application]
     if strangers:
         raise NotServingError(f"{strangers[0]} is a worker of another application")
     if len({answer["generation"] for answer in answers}) > 1:
         raise NotServingError("a rebalance is under way")
-    told = [partition for answer in answers for partition in answer["partitions"]]
-    missing = sorted(set(range(partitions)) - set(told))
+    covered = [partition for answer in answers for partition in answer["partitions"]]
+    missing = sorted(set(range(partitions)) - set(covered))
     if missing:
-        raise NotServingError(f"no worker tells of {_named(missing)}")
-    if len(told) != partitions:
-        raise NotServingError("two workers tell of the same partition")
+        raise NotServingError(f"no worker serves {_named(missing)}")
+    if len(covered) != partitions:
+        raise NotServingError("two workers serve the same partition")
 
 
 def _named(partitions: Sequence[int]) -> str:
@@ -70,10 +70,10 @@ def _named(partitions: Sequence[int]) -> str:
 
 
 def merge_top(answers: Sequence[Any], n: int, before: int) -> WindowWords:
-    """The first `n` words over all answers, highest count first, equal ones by word.
+    """The first `n` words over all answers, highest count first, equal counts by word.
 
-    Answers may be of different windows when each gave its newest: the newest that starts up to
-    `before` counts then, and whoever gave another one has no word in it.
+    Workers that choose their own newest window may choose different ones. The newest window that
+    starts up to `before` wins; a worker with another window has no word in the winner.
     """
     starts = [answer["start"] for answer in answers if answer["start"] is not None]
     if not starts:
@@ -89,7 +89,7 @@ def merge_top(answers: Sequence[Any], n: int, before: int) -> WindowWords:
 
 
 def merge_totals(answers: Iterable[Any], start: int | None) -> tuple[int, int]:
-    """Words and distinct words of the window `start`, over the answers that are about it."""
+    """Words and distinct words of the window `start`, over the answers about that window."""
     of_window = [answer["totals"] for answer in answers if answer["start"] == start]
     return sum(words for words, _ in of_window), sum(distinct for _, distinct in of_window)
 

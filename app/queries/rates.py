@@ -1,6 +1,6 @@
-"""Lines and words a second over the last minutes: what every worker remembers of its own.
+"""Lines and words per second over the last minutes, as this worker counted them.
 
-A second is a whole one of the wall clock, so that those of several workers can be added up.
+Each second is a whole second of the wall clock, so that the rates of several workers can be summed.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["KEPT_SECONDS", "Rate", "Rates", "sum_rates"]
+__all__ = ["KEPT_SECONDS", "Rate", "RateHistory", "sum_rates"]
 
 KEPT_SECONDS = 600
-"""How far back rates are remembered."""
+"""How long rates are kept."""
 
 
 class Rate(NamedTuple):
-    """What was done within the second that ends at `second` (Unix time)."""
+    """Lines and words counted within the second that ends at `second` (Unix time)."""
 
     second: int
     lines: float
     words: float
 
 
-class Rates:
-    """Samples two counters about once a second; bounded by KEPT_SECONDS.
+class RateHistory:
+    """Samples two counters about once a second; keeps KEPT_SECONDS of rates.
 
-    `read` tells how many lines and words there have been so far.
+    `read` returns the total numbers of lines and words so far.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Rates:
         self._before = (0.0, 0.0)
 
     def sample(self) -> None:
-        """Take note of the counters; seconds in which nobody called share what came in them."""
+        """Read the counters; seconds without a sample share equally what was counted in them."""
         second, now = int(self._clock()), self._read()
         if self._second is None or second < self._second:  # the clock was set back
             self._second, self._before = second, now
@@ -56,12 +56,12 @@ class Rates:
         self._second, self._before = second, now
 
     def since(self, second: int) -> list[Rate]:
-        """Those after `second`, oldest first."""
+        """The rates after `second`, oldest first."""
         return [rate for rate in self._kept if rate.second > second]
 
 
 def sum_rates(workers: Iterable[Iterable[Rate]]) -> list[Rate]:
-    """What all workers did, by second, oldest first."""
+    """The summed rates of all workers by second, oldest first."""
     total: dict[int, Rate] = {}
     for second, lines, words in (rate for rates in workers for rate in rates):
         before = total.get(second, Rate(second, 0, 0))

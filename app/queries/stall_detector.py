@@ -1,4 +1,7 @@
-"""How long each task has stood still: what health and finality need, and offsets do not tell."""
+"""Detects stalled and idle tasks: how long each task has neither received nor committed records.
+
+Health and window completeness need these durations, and committed offsets do not show them.
+"""
 
 from __future__ import annotations
 
@@ -15,49 +18,50 @@ __all__ = ["StallDetector"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """Where a task was, and since when (monotonic, seconds).
+class _Observation:
+    """The position of a task, and since when it has been there (monotonic clock, seconds).
 
-    `behind`: its topic holds more than it has committed. `unchanged`: since when nothing has come
-    in and nothing was committed. `at_work`: since when it has had work without committing any.
+    `behind`: its topic holds more records than the task has committed. `unchanged_since`: when
+    records last came in or were committed. `waiting_since`: since when the task has had work
+    without committing any of it.
     """
 
     task: PartitionTask
     committed: int
     next_offset: int
     behind: bool
-    unchanged: float
-    at_work: float
+    unchanged_since: float
+    waiting_since: float
 
     @property
-    def done(self) -> bool:
+    def all_committed(self) -> bool:
         return self.committed >= self.next_offset
 
     @property
     def has_work(self) -> bool:
-        """Blocks that it holds, or records that it should have been brought."""
-        return self.behind or not self.done
+        """Whether it holds blocks, or its topic holds records that were not fetched for it."""
+        return self.behind or not self.all_committed
 
 
 class StallDetector:
-    """Looks at all tasks each time `look` is called; a task opened afresh is a new one."""
+    """Compares all tasks with their last observation; a reopened task starts from the beginning."""
 
     def __init__(
         self, stages: Iterable[Stage], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._stages = stages
         self._clock = clock
-        self._seen: dict[tuple[str, int], _Seen] = {}
+        self._observed: dict[tuple[str, int], _Observation] = {}
 
     def look(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
-        """Take note of where each task is.
+        """Observe the position of each task.
 
-        `behind`: topics and partitions that hold more than is committed; `excused`: that no task
-        moves on is no fault of theirs.
+        `behind`: topics and partitions that hold more records than are committed. `excused`: the
+        tasks wait for a server, so a lack of progress is not theirs.
         """
         now = self._clock()
-        self._seen = {
-            (stage.name, partition): self._looked(
+        self._observed = {
+            (stage.name, partition): self._observe(
                 stage.name, task, now, behind=(stage.topic, partition) in behind, excused=excused
             )
             for stage in self._stages
@@ -65,34 +69,34 @@ class StallDetector:
         }
 
     def idle_seconds(self, stage: Stage, partition: int) -> float:
-        """How long nothing has come into a task and all that came is committed; 0 otherwise."""
-        seen = self._seen.get((stage.name, partition))
-        if seen is None or not seen.done or seen.task.next_offset != seen.next_offset:
+        """How long a task has received nothing while all it received is committed; 0 otherwise."""
+        seen = self._observed.get((stage.name, partition))
+        if seen is None or not seen.all_committed or seen.task.next_offset != seen.next_offset:
             return 0.0
-        return self._clock() - seen.unchanged
+        return self._clock() - seen.unchanged_since
 
     def stuck(self, seconds: float) -> list[str]:
-        """Tasks that have had work but committed nothing for `seconds`, by name."""
+        """Names of the tasks that have had work for `seconds` without committing any of it."""
         now = self._clock()
         return [
             f"{stage}-{partition}"
-            for (stage, partition), seen in self._seen.items()
-            if seen.has_work and now - seen.at_work > seconds
+            for (stage, partition), seen in self._observed.items()
+            if seen.has_work and now - seen.waiting_since > seconds
         ]
 
-    def _looked(
+    def _observe(
         self, stage: str, task: PartitionTask, now: float, *, behind: bool, excused: bool
-    ) -> _Seen:
-        before = self._seen.get((stage, task.partition))
+    ) -> _Observation:
+        before = self._observed.get((stage, task.partition))
         committed, next_offset = task.committed[0], task.next_offset
         if before is None or before.task is not task:
-            return _Seen(task, committed, next_offset, behind, now, now)
-        stands = committed == before.committed
-        return _Seen(
+            return _Observation(task, committed, next_offset, behind, now, now)
+        no_commit = committed == before.committed
+        return _Observation(
             task,
             committed,
             next_offset,
             behind,
-            before.unchanged if stands and next_offset == before.next_offset else now,
-            before.at_work if stands and before.has_work and not excused else now,
+            before.unchanged_since if no_commit and next_offset == before.next_offset else now,
+            before.waiting_since if no_commit and before.has_work and not excused else now,
         )

@@ -1,4 +1,4 @@
-"""/metrics: the worker's metrics, and those that are read off its state when asked for."""
+"""The text of /metrics: the worker's metrics, and its state, which is read for each request."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from app.metrics import Metrics
     from app.queries.health import Health
     from app.queries.local import Lag, LocalCounts
-    from app.worker.application import Application
+    from app.queries.worker_view import WorkerView
 
 __all__ = ["StateMetrics"]
 
 
 class StateMetrics(Collector):
-    """Adds the worker's state to its metrics' registry."""
+    """Adds the worker's state to the registry of its metrics."""
 
     def __init__(
-        self, app: Application, metrics: Metrics, health: Health, local: LocalCounts
+        self, worker: WorkerView, metrics: Metrics, health: Health, local: LocalCounts
     ) -> None:
-        self._app = app
+        self._worker = worker
         self._registry = metrics.registry
         self._health = health
         self._local = local
@@ -43,31 +43,31 @@ class StateMetrics(Collector):
         return generate_latest(self._registry)
 
     def describe(self) -> list[Metric]:
-        """Tell no names ahead: the state is there only once the worker has started."""
+        """Return no metrics: the registry would collect the state before the worker has started."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         """The worker's state as metrics."""
-        app = self._app
+        worker = self._worker
         lag = GaugeMetricFamily(
             "wordcount_lag_records",
-            "Records of a topic between what is committed and its end",
+            "Records between the committed offset and the end of a partition",
             labels=["topic", "partition"],
         )
-        for own in self._lags:
-            if own.records is not None:
-                lag.add_metric([own.topic, str(own.partition)], own.records)
+        for each in self._lags:
+            if each.records is not None:
+                lag.add_metric([each.topic, str(each.partition)], each.records)
         yield lag
         owned = GaugeMetricFamily(
             "wordcount_owned_partitions", "Partitions that the worker works on", labels=["topic"]
         )
-        for stage in app.stages:
+        for stage in worker.stages:
             owned.add_metric([stage.topic], len(stage.working()))
         yield owned
         yield GaugeMetricFamily(
             "wordcount_rows_waiting",
             "Changed rows that Cassandra lacks",
-            value=sum(len(own.dirty) for own in list(app.table.owned.values())),
+            value=sum(len(partition.dirty) for partition in list(worker.table.owned.values())),
         )
         yield GaugeMetricFamily(
             "wordcount_unflushed_age_seconds",
@@ -76,36 +76,36 @@ class StateMetrics(Collector):
         )
         state = GaugeMetricFamily(
             "wordcount_state_bytes",
-            "Size of the table's local copy, standby partitions too",
+            "Size of the table's local copy, standby partitions included",
             labels=["partition"],
         )
-        for partition, size in app.table.store.sizes().items():
+        for partition, size in worker.table.store.sizes().items():
             state.add_metric([str(partition)], size)
         yield state
         yield GaugeMetricFamily(
             "wordcount_state_cache_bytes",
-            "Memory that RocksDB holds: blocks of its files, and memtables",
-            value=app.table.store.cached(),
+            "Memory that RocksDB holds: cached blocks of its files, and memtables",
+            value=worker.table.store.cached(),
         )
         yield GaugeMetricFamily(
             "wordcount_recovery_remaining_records",
-            "Records of the changelog that recovery has still to read",
-            value=app.recovery_remaining(),
+            "Records of the changelog that recovery has yet to read",
+            value=worker.recovery_remaining(),
         )
         yield GaugeMetricFamily(
             "wordcount_recovering",
-            "1 while the table is recovered from its changelog",
+            "1 while the worker recovers the table from its changelog",
             value=self._health.state == "recovering",
         )
         yield GaugeMetricFamily(
             "wordcount_ready",
-            "1 while the worker does its work",
+            "1 while the worker is ready",
             value=not self._health.not_ready(),
         )
         yield CounterMetricFamily(
             "wordcount_rebalances",
             "Rebalances of the consumer group since the start",
-            value=app.rebalancing_count,
+            value=worker.rebalances,
         )
         info = GaugeMetricFamily(
             "wordcount_build_info", "Versions", labels=["version", "faust", "python"]

@@ -1,4 +1,4 @@
-"""How this worker and the others are: for `faust -A app status`, the console and /metrics."""
+"""The state of all workers, for `faust -A app status`, the page and the console."""
 
 from __future__ import annotations
 
@@ -14,39 +14,45 @@ if TYPE_CHECKING:
     from app.queries.health import Health
     from app.queries.local import LocalCounts
     from app.queries.peers import Peers
-    from app.worker.application import Application
+    from app.queries.worker_view import WorkerView
 
-__all__ = ["Status"]
+__all__ = ["WorkersStatus"]
 
 
-class Status:
-    """The state of this worker, and of all workers that can be reached."""
+class WorkersStatus:
+    """The state of this worker, and of all workers that answer."""
 
     def __init__(
-        self, app: Application, metrics: Metrics, health: Health, local: LocalCounts, peers: Peers
+        self,
+        worker: WorkerView,
+        metrics: Metrics,
+        health: Health,
+        local: LocalCounts,
+        peers: Peers,
     ) -> None:
-        self._app = app
+        self._worker = worker
+        self._settings = worker.settings
         self._metrics = metrics
         self._health = health
         self._local = local
         self._peers = peers
 
     async def own(self) -> dict[str, Any]:
-        """This worker: its state, what it has done since it started, and its partitions.
+        """This worker's state, its totals since it started, and its partitions.
 
-        Lags are in records of the source topic, null where the broker does not tell.
+        Lags are in records of the source topic, null if the broker does not answer.
         """
-        app, metrics = self._app, self._metrics
+        worker, metrics = self._worker, self._metrics
         flushed = metrics.last_flush_seconds()
         return {
-            "id": app.settings.id,
-            "url": str(app.conf.canonical_url),
+            "id": self._settings.id,
+            "url": worker.url,
             "state": self._health.state,
             "reasons": self._health.not_ready(),
-            "generation": app.consumer_generation_id,
-            "recovery_remaining": app.recovery_remaining(),
-            "cassandra": app.sink.nodes.none_up_seconds() == 0,
-            "kafka": app.broker.reachable,
+            "generation": worker.generation,
+            "recovery_remaining": worker.recovery_remaining(),
+            "cassandra": worker.cassandra_down_seconds() == 0,
+            "kafka": worker.kafka_reachable,
             "lines": total(metrics.lines),
             "words": total(metrics.words),
             "late": total(metrics.late),
@@ -57,10 +63,10 @@ class Status:
         }
 
     async def all(self) -> dict[str, Any]:
-        """All workers that own partitions; those that don't answer by their URL and the reason."""
+        """All workers that own partitions; silent ones are listed with the reason."""
         others = self._peers.others()
-        asked = [self._peers.ask(url, "api/local/status", {}) for url in others]
-        own, *answers = await asyncio.gather(self.own(), *asked, return_exceptions=True)
+        requests = [self._peers.ask(url, "api/local/status", {}) for url in others]
+        own, *answers = await asyncio.gather(self.own(), *requests, return_exceptions=True)
         if isinstance(own, BaseException):
             raise own
         workers, silent = [own], []
@@ -69,29 +75,31 @@ class Status:
                 silent.append({"url": url, "reason": str(answer)})
             elif isinstance(answer, BaseException):
                 raise answer
-            elif answer["id"] == self._app.settings.id:
+            elif answer["id"] == self._settings.id:
                 workers.append(answer)
         return {
-            "id": self._app.settings.id,
-            "partitions": self._app.settings.partitions,
+            "id": self._settings.id,
+            "partitions": self._settings.partitions,
             "workers": sorted(workers, key=lambda worker: str(worker["url"])),
             "silent": silent,
         }
 
     async def _partitions(self) -> list[dict[str, Any]]:
-        settings = self._app.settings
+        settings = self._settings
         lags = {(lag.topic, lag.partition): lag.records for lag in await self._local.lags()}
-        owned = dict(self._app.table.owned)
+        owned = dict(self._worker.table.owned)
         found = []
         for partition in sorted({partition for _, partition in lags} | owned.keys()):
-            own = owned.get(partition)
+            state = owned.get(partition)
             found.append(
                 {
                     "partition": partition,
                     "lines_lag": lags.get((settings.lines, partition)),
                     "partials_lag": lags.get((settings.partials, partition)),
-                    "last_checkpoint": iso(own.version // 1000) if own and own.version else None,
-                    "rows_waiting": len(own.dirty) if own else 0,
+                    "last_checkpoint": iso(state.version // 1000)
+                    if state and state.version
+                    else None,
+                    "rows_waiting": len(state.dirty) if state else 0,
                 }
             )
         return found

@@ -1,1 +1,1 @@
-"""What answers questions: counts over all workers, health and metrics."""
+"""HTTP: the web server, the JSON handlers, access control and the live page."""

@@ -1,8 +1,8 @@
-"""Who may ask: whoever knows the token; without one, whoever is on this machine.
+"""Access control: a request needs the token; without a token, only this machine has access.
 
-A token comes as `Authorization: Bearer …`, from programs and from the other workers, or as a cookie
-that `/?token=…` sets, from browsers. Where none is set the server listens on loopback only, and a
-page of another site, whose name has been made to mean 127.0.0.1, is told by its name.
+Programs and other workers send the token as `Authorization: Bearer …`; browsers send a cookie that
+`/?token=…` sets. Without a token the server listens on loopback only. A page of another site can
+still resolve its own name to 127.0.0.1 (DNS rebinding); its requests are refused by that name.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["COOKIE", "Access", "bearer", "check_exposure", "is_loopback", "protect"]
+__all__ = ["COOKIE", "Access", "check_exposure", "is_loopback", "protect"]
 
 COOKIE = "wordcount"
 
 OPEN = frozenset({"/", "/health/live", "/health/ready"})
-"""Paths without a token: what asks them seldom can hold a secret, and they tell none.
+"""Paths without a token: health probes can seldom hold a secret, and the answers contain none.
 
-The page is one, with its files: it tells nothing by itself, and asks for the token.
+The page and its files are open too: they contain no counts, and the page asks for the token.
 """
 
 HEADERS = {
@@ -41,12 +41,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""What browsers are told with every answer; an answer may say otherwise."""
-
-
-def bearer(token: str | None) -> dict[str, str]:
-    """The headers by which a client shows the token."""
-    return {} if token is None else {"Authorization": f"Bearer {token}"}
+"""Security headers of every answer; a handler may override them."""
 
 
 def is_loopback(host: str) -> bool:
@@ -58,7 +53,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(host: str, token: str | None) -> None:
-    """Raise ConfigurationError if others than this machine could ask without a token."""
+    """Raise ConfigurationError if other machines would have access without a token."""
     if token is None and not is_loopback(host):
         raise ConfigurationError(
             f"the web server would listen on {host}, for everybody who can reach it: set "
@@ -67,7 +62,7 @@ def check_exposure(host: str, token: str | None) -> None:
 
 
 class Access:
-    """Lets those in that may ask. `names` are what this server is called, besides loopback's."""
+    """Admits or refuses requests. `names`: the host names of this server, besides loopback's."""
 
     def __init__(
         self, token: str | None, names: Collection[str] = (), origins: Collection[str] = ()
@@ -78,12 +73,12 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """What the cookie holds: shows that its bearer knew the token, and does not tell it."""
+        """The cookie's value: it proves knowledge of the token, and does not reveal the token."""
         return hmac.new(self._token or b"", b"cookie", hashlib.sha256).hexdigest()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer, or refuse with 401 or 421; takes the token out of the page's address."""
+        """Answer, or refuse with 401 or 421; removes the token from the page's address."""
         self._check_host(request)
         if self._is_preflight(request):
             return self._preflight(request)
@@ -99,10 +94,10 @@ class Access:
         return await handler(request)
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add the headers for browsers; a signal's handler, so that streams get them too."""
+        """Add the headers for browsers; as a signal's handler it reaches streams too."""
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        # Which versions answer is for /metrics, behind the token.
+        # It would reveal versions, which only /metrics may do, behind the token.
         response.headers.pop("Server", None)
         if self._origins:
             response.headers.add("Vary", "Origin")
@@ -112,11 +107,11 @@ class Access:
 
     def _check_host(self, request: web.Request) -> None:
         if self._token is not None:
-            return  # a name that lies brings no token
+            return  # a page of another site has no token
         host = _name_of(request.headers.get("Host", "localhost"))  # browsers always send one
         if not (is_loopback(host) or host in self._names):
             raise web.HTTPMisdirectedRequest(
-                reason=f"this server is not called {host[:100]}: ask it as 127.0.0.1"
+                reason=f"this server is not called {host[:100]}: use 127.0.0.1, or set a token"
             )
 
     def _is_known(self, request: web.Request) -> bool:
@@ -129,7 +124,7 @@ class Access:
         return self._token is not None and _same(shown, self._token)
 
     def _without_token(self, request: web.Request, given: str) -> web.HTTPException:
-        """The same page again, its address without the token and, if that is right, a cookie."""
+        """A redirect to the same page without the token, with a cookie if the token is right."""
         answer = web.HTTPSeeOther(request.rel_url.without_query_params("token"))
         if self._is_token(given):
             answer.set_cookie(
@@ -159,7 +154,7 @@ class Access:
 
 
 def protect(app: web.Application, access: Access) -> None:
-    """Let every answer of `app` pass `access`."""
+    """Apply `access` to every request and answer of `app`."""
     app.middlewares.append(access.middleware)
     app.on_response_prepare.append(access.on_prepare)
 

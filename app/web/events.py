@@ -1,10 +1,10 @@
-"""Server-sent events: one producer a worker, and any number of listeners of the same bytes.
+"""Server-sent events: one producer per worker, and any number of listeners of the same bytes.
 
-    produce() once a second, while somebody listens ──► frame ──► the slot of each listener
+    produce() once a second, while a listener is there ──► frame ──► the slot of each listener
 
-A listener has one slot, not a queue: what it has not taken when the next frame comes is skipped.
-So a slow reader costs one frame of memory and delays nobody; one that takes nothing for
-`SLOW_SECONDS` is dropped.
+A listener has one slot, not a queue: the next frame replaces a frame that it has not taken yet.
+So a slow reader costs one frame of memory and delays no other listener. A listener that takes
+nothing for `SLOW_SECONDS` is dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["MOST_LISTENERS", "SLOW_SECONDS", "Feed", "Frame", "encode"]
+__all__ = ["MAX_LISTENERS", "SLOW_SECONDS", "Feed", "Frame", "encode"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +30,27 @@ SLOW_SECONDS = 15.0
 """How long a listener may take nothing before it is dropped."""
 
 RETRY_MS = 2000
-"""When a page that has lost its stream is to ask again."""
+"""How long a page waits before it reconnects."""
 
-MOST_LISTENERS = 1000
-"""Streams that a worker serves at once."""
+MAX_LISTENERS = 1000
+"""Maximum number of streams that a worker serves at once."""
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # proxies must pass it on at once
+    "X-Accel-Buffering": "no",  # nginx would buffer the stream otherwise
 }
 
 
 class Frame(NamedTuple):
-    """What is sent at once: `id` grows from frame to frame."""
+    """The bytes that are sent at once; `id` grows from frame to frame."""
 
     id: int
     content: bytes
 
 
 class _Listener:
-    """The newest frame that has not been taken yet."""
+    """Holds the newest frame that was not taken yet."""
 
     def __init__(self) -> None:
         self._slot: Frame | None = None
@@ -61,17 +61,17 @@ class _Listener:
         self._filled.set()
 
     async def take(self) -> Frame | None:
-        """Wait for the next frame; None: there will be no more."""
+        """Wait for the next frame; None is the end of the stream."""
         await self._filled.wait()
         self._filled.clear()
         return self._slot
 
 
 class Feed:
-    """Makes frames while somebody listens.
+    """Produces frames while there are listeners.
 
-    `produce` makes the next frame; `greet` makes what a listener is sent first, given the id of the
-    last frame that it has had (0: none).
+    `produce` returns the next frame. `greet` returns the first bytes for a listener, given the id
+    of the last frame that it has received (0: none).
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Feed:
 
     @property
     def listeners(self) -> int:
-        """How many streams are open."""
+        """Number of open streams."""
         return len(self._listeners)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Answer with frames until the page, or this worker, goes away."""
+        """Answer with frames until the page disconnects or this worker stops."""
         if self._closed:
             raise _Busy("the worker is stopping")
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise _Busy(f"{MOST_LISTENERS} pages are open already")
+        if len(self._listeners) >= MAX_LISTENERS:
+            raise _Busy(f"{MAX_LISTENERS} pages are open already; close some")
         response = web.StreamResponse(headers=HEADERS)
         listener = _Listener()
         self._listeners.add(listener)
@@ -107,13 +107,13 @@ class Feed:
             while (frame := await listener.take()) is not None:
                 await self._send(request, response, frame.content)
         except (ConnectionError, TimeoutError):
-            pass  # the page has gone, or has not read for long: it asks again if it wants to
+            pass  # the page has gone or reads too slowly; if it is still there, it reconnects
         finally:
             self._listeners.discard(listener)
         return response
 
     def close(self) -> None:
-        """End all streams; there will be no more."""
+        """End all streams and refuse new ones."""
         self._closed = True
         if self._producing is not None:
             self._producing.cancel()
@@ -127,7 +127,7 @@ class Feed:
             async with asyncio.timeout(SLOW_SECONDS):
                 await response.write(content)
         except TimeoutError:
-            # Closing in order would wait for the reader that does not read.
+            # An orderly close would wait for the reader that does not read.
             if request.transport is not None:
                 request.transport.abort()
             raise
@@ -143,7 +143,9 @@ class Feed:
             try:
                 frame = await self._produce()
             except Exception:
-                logger.exception("what the page shows can't be made; counting goes on")
+                logger.exception(
+                    "a frame of the page failed; counting continues, the next frame follows"
+                )
             else:
                 for listener in self._listeners:
                     listener.offer(frame)
@@ -151,7 +153,7 @@ class Feed:
 
 
 class _Busy(web.HTTPServiceUnavailable):
-    """No more streams now."""
+    """Refuses a stream, with Retry-After."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason=reason, headers={"Retry-After": "5"})
@@ -160,7 +162,7 @@ class _Busy(web.HTTPServiceUnavailable):
 def encode(event: str, data: Any, id: int | None = None) -> bytes:  # noqa: A002 - as the field is
     """One server-sent event; `data` as JSON, which has no newlines."""
     head = f"event: {event}\n" if id is None else f"id: {id}\nevent: {event}\n"
-    # Lone surrogates can't be encoded, and no word holds one; a path or a reason might.
+    # Lone surrogates can't be encoded. No word holds one, but a path or a reason might.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return f"{head}data: {text}\n\n".encode(errors="replace")
 

@@ -1,6 +1,6 @@
-"""The live page: its files, its events, and what the workers tell each other for it.
+"""The live page: serves its files and its stream of events.
 
-The files are read once, at the start; nothing is built, and nothing comes from elsewhere.
+The files are read once, at the start. There is no build step, and no file comes from another site.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
-from app.queries.merge import BadRequestError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-    from app.queries.rates import Rates
-    from app.settings import Settings
     from app.web.events import Feed
 
 __all__ = ["Page"]
@@ -42,12 +38,10 @@ class _File(NamedTuple):
 
 
 class Page:
-    """Handlers of `/`, `/static/…`, `/api/events` and `/api/local/rates`."""
+    """Handlers of `/`, `/static/…` and `/api/events`."""
 
-    def __init__(self, settings: Settings, feed: Feed, rates: Rates) -> None:
-        self._id = settings.id
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._rates = rates
         self._files = dict(_files(resources.files("app.web") / "static"))
 
     def routes(self) -> list[web.RouteDef]:
@@ -56,7 +50,6 @@ class Page:
             web.get("/", self.index),
             web.get("/static/{name:.+}", self.static),
             web.get("/api/events", self._feed.stream, allow_head=False),
-            web.get("/api/local/rates", self.local_rates),
         ]
 
     async def index(self, request: web.Request) -> web.Response:
@@ -64,15 +57,8 @@ class Page:
         return self._answer(request, "index.html")
 
     async def static(self, request: web.Request) -> web.Response:
-        """A file that the page is made of."""
+        """One of the page's other files."""
         return self._answer(request, request.match_info["name"])
-
-    async def local_rates(self, request: web.Request) -> web.Response:
-        """What this worker has done each second since `since` (Unix time)."""
-        since = request.query.get("since", "")
-        if not (since.isascii() and since.isdigit() and len(since) < 16):
-            raise BadRequestError(f"since={since[:40]}: must be a whole number")
-        return web.json_response({"id": self._id, "rates": self._rates.since(int(since))})
 
     def _answer(self, request: web.Request, name: str) -> web.Response:
         file = self._files.get(name)
@@ -80,7 +66,7 @@ class Page:
             raise web.HTTPNotFound
         headers = {
             "ETag": file.tag,
-            "Cache-Control": "no-cache",  # ask each time; a 304 costs nothing
+            "Cache-Control": "no-cache",  # revalidate each time; a 304 is cheap
             "Vary": "Accept-Encoding",
         }
         if request.headers.get("If-None-Match") == file.tag:

@@ -1,25 +1,13 @@
-"""The worker's web server: Faust's own, without its pages."""
+"""The worker's web server: Faust's own, without Faust's pages."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from aiohttp.web import AppRunner
 from faust.web.drivers import aiohttp as driver
-from mode import Service
 
-from app.metrics import total
-from app.queries.counts import Counts
-from app.queries.end_offsets import EndOffsets
-from app.queries.health import Health
-from app.queries.local import LocalCounts
-from app.queries.membership import Membership
-from app.queries.peers import Peers
-from app.queries.rates import Rates
-from app.queries.stall_detector import StallDetector
-from app.queries.state_metrics import StateMetrics
-from app.queries.status import Status
 from app.web.access import Access, protect
 from app.web.events import Feed
 from app.web.page import Page
@@ -27,62 +15,41 @@ from app.web.page_feed import PageFeed
 from app.web.views import Views, errors_as_json
 
 if TYPE_CHECKING:
-    from app.counting.windows import Windows
-    from app.metrics import Metrics
-    from app.worker.application import Application
+    from faust.types import AppT
+
+    from app.queries.queries import Queries
+    from app.settings import Settings
 
 __all__ = ["WebServer"]
 
 LINE_BYTES = 1 << 20
-"""Longest request line, in bytes: the longest word, percent-encoded, and more."""
+"""Longest request line, in bytes: room for the longest word, percent-encoded."""
 
 SHUTDOWN_SECONDS = 2.0
-"""How long stopping waits for answers under way."""
-
-LOOK_SECONDS = 2.0
-"""How often the tasks are looked at."""
-
-SAMPLE_SECONDS = 1.0
-"""How often lines and words are taken note of."""
+"""How long stopping waits for requests in progress."""
 
 
 class WebServer(driver.Web):
-    """Serves the answers, the health and the metrics of a worker, from its very start.
+    """Serves the queries, the health and the metrics of a worker as soon as the worker starts."""
 
-    `counts` and `status` answer over all workers, for the console too.
-    """
+    logger = logging.getLogger("faust.web")  # quieter than Faust's: its starts are no news
 
-    logger = logging.getLogger("faust.web")  # its starts and stops are no news
-
-    # Faust's pages show tables and more to whoever asks; none of them is served.
+    # Faust's pages would show tables and more to every client; none of them is served.
     default_blueprints: ClassVar = []
     production_blueprints: ClassVar = []
     debug_blueprints: ClassVar = []
     optional_blueprints: ClassVar = []
 
-    def __init__(self, app: Application, windows: Windows, metrics: Metrics) -> None:
+    def __init__(self, app: AppT, settings: Settings, queries: Queries) -> None:
         super().__init__(app)
-        tracker = StallDetector(app.stages)
-        contact = Membership(app.conf.broker_session_timeout, app.conf.broker_heartbeat_interval)
-        self._ends = EndOffsets(app.settings.broker, contact)
-        self._peers = Peers(app)
-        self._health = Health(app, tracker, contact)
-        self._local = LocalCounts(app, tracker, self._ends)
-        self.counts = Counts(app, windows, self._local, self._peers)
-        self.status = Status(app, metrics, self._health, self._local, self._peers)
-        measures = StateMetrics(app, metrics, self._health, self._local)
-        protected = app.settings.token is not None
-        views = Views(
-            self.counts, self._local, self.status, self._health, measures, protected=protected
-        )
+        self._settings = settings
+        page_feed = PageFeed(settings, queries.counts, queries.status, queries.rates)
+        self._feed = Feed(page_feed.produce, page_feed.greet)
         self.web_app.middlewares.append(errors_as_json)
-        self.web_app.add_routes(views.routes())
-        # Windows that overlap count a word several times; people read words of text.
-        overlap = (windows.window_ms or 1) / (windows.hop_ms or 1)
-        self._rates = Rates(lambda: (total(metrics.lines), total(metrics.words) / overlap))
-        live = PageFeed(app, self._rates, self.counts, self.status, self._peers)
-        self._feed = Feed(live.produce, live.greet)
-        self.web_app.add_routes(Page(app.settings, self._feed, self._rates).routes())
+        self.web_app.add_routes(Views(queries, protected=settings.token is not None).routes())
+        self.web_app.add_routes(Page(self._feed).routes())
+        # Started before the first request, stopped after the last one.
+        self.add_dependency(queries)
         self._runner = AppRunner(
             self.web_app,
             access_log=None,
@@ -90,25 +57,15 @@ class WebServer(driver.Web):
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
 
-    @Service.timer(LOOK_SECONDS)
-    async def _look(self) -> None:
-        self._health.look(await self._local.lags())
-
     async def on_start(self) -> None:
-        """Serve, to those who may ask."""
-        # Not before: the command line may have named other addresses than the settings.
-        conf, settings = self.app.conf, cast("Application", self.app).settings
+        """Restrict the access, then serve."""
+        # Not in the constructor: options of the command line may still change the addresses.
+        conf, settings = self.app.conf, self._settings
         names = {conf.web_bind, conf.canonical_url.host or ""}
         protect(self.web_app, Access(settings.token, names, settings.web_cors or ()))
         await super().on_start()
 
-    @Service.timer(SAMPLE_SECONDS)
-    async def _sample(self) -> None:
-        self._rates.sample()
-
     async def on_stop(self) -> None:
-        """Stop serving; close the connections to the other workers and to the broker."""
+        """End the pages' streams, then stop serving."""
         self._feed.close()
         await super().on_stop()
-        await self._peers.close()
-        await self._ends.close()

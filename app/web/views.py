@@ -1,4 +1,4 @@
-"""HTTP: questions in, JSON out. Every error is JSON too: {"error": reason}."""
+"""HTTP handlers of the queries: JSON answers, and errors as JSON too: {"error": reason}."""
 
 from __future__ import annotations
 
@@ -17,41 +17,24 @@ from app.web.openapi import document
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from app.queries.counts import Counts
-    from app.queries.health import Health
-    from app.queries.local import LocalCounts
-    from app.queries.state_metrics import StateMetrics
-    from app.queries.status import Status
+    from app.queries.queries import Queries
 
 __all__ = ["Views", "errors_as_json"]
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
-"""When to ask again while there is no right answer."""
+"""The Retry-After of a 503: there is no right answer now."""
 
 TOP_WORDS = 20
-"""Words in an answer of /api/top that does not say how many."""
+"""Number of words in an answer of /api/top without `n`."""
 
 
 class Views:
-    """Handlers of all paths; `/api/local/…` is what the workers ask each other."""
+    """Handlers of all paths; workers query each other through `/api/local/…`."""
 
-    def __init__(
-        self,
-        counts: Counts,
-        local: LocalCounts,
-        status: Status,
-        health: Health,
-        measures: StateMetrics,
-        *,
-        protected: bool = False,
-    ) -> None:
-        self._counts = counts
-        self._local = local
-        self._status = status
-        self._health = health
-        self._measures = measures
+    def __init__(self, queries: Queries, *, protected: bool = False) -> None:
+        self._queries = queries
         self._protected = protected
 
     def routes(self) -> list[web.RouteDef]:
@@ -67,6 +50,7 @@ class Views:
             web.get("/api/local/word", self.local_word),
             web.get("/api/local/windows", self.local_windows),
             web.get("/api/local/status", self.local_status),
+            web.get("/api/local/rates", self.local_rates),
             web.get("/health/live", self.live),
             web.get("/health/ready", self.ready),
             web.get("/metrics", self.metrics),
@@ -76,24 +60,24 @@ class Views:
         """`/api/top?n=20&window=START`."""
         start = request.query.get("window")
         return _json(
-            await self._counts.top(
+            await self._queries.counts.top(
                 _number(request, "n", str(TOP_WORDS)), None if start is None else _time(start)
             )
         )
 
     async def word(self, request: web.Request) -> web.Response:
-        """`/api/words/{word}`, or `/api/words?word=…` for what no path can hold, like `..`."""
+        """`/api/words/{word}`, or `/api/words?word=…` for words that no path can hold: `..`."""
         _check_utf8(request)
         word = request.match_info.get("word", request.query.get("word", ""))
-        return _json(await self._counts.word(word))
+        return _json(await self._queries.counts.word(word))
 
     async def windows(self, _: web.Request) -> web.Response:
         """`/api/windows`."""
-        return _json(await self._counts.windows())
+        return _json(await self._queries.counts.windows())
 
     async def status(self, _: web.Request) -> web.Response:
         """`/api/status`."""
-        return _json(await self._status.all())
+        return _json(await self._queries.status.all())
 
     async def openapi(self, _: web.Request) -> web.Response:
         """`/api/openapi.json`."""
@@ -103,7 +87,7 @@ class Views:
         """Top words of this worker's partitions."""
         start = request.query.get("start")
         return _json(
-            await self._local.top(
+            await self._queries.local.top(
                 _number(request, "n"),
                 None if start is None else _time(start),
                 _time(request.query.get("before", "")),
@@ -113,37 +97,44 @@ class Views:
     async def local_word(self, request: web.Request) -> web.Response:
         """Counts of a word of one of this worker's partitions."""
         word = request.query.get("word", "")
-        return _json(await self._local.word(_number(request, "partition"), word))
+        return _json(await self._queries.local.word(_number(request, "partition"), word))
 
     async def local_windows(self, _: web.Request) -> web.Response:
         """Windows of this worker's partitions."""
-        return _json(await self._local.windows())
+        return _json(await self._queries.local.windows())
 
     async def local_status(self, _: web.Request) -> web.Response:
         """This worker's state."""
-        return _json(await self._status.own())
+        return _json(await self._queries.status.own())
+
+    async def local_rates(self, request: web.Request) -> web.Response:
+        """This worker's lines and words of each second after `since` (Unix time)."""
+        rates = self._queries.own_rates.since(_number(request, "since", digits=15))
+        return _json({"id": self._queries.application_id, "rates": rates})
 
     async def live(self, _: web.Request) -> web.Response:
-        """`/health/live`: that it answers says that the event loop runs."""
-        reasons = self._health.not_live()
+        """`/health/live`: any answer also shows that the event loop runs."""
+        reasons = self._queries.health.not_live()
         return _health({"live": not reasons, "reasons": reasons})
 
     async def ready(self, _: web.Request) -> web.Response:
         """`/health/ready`."""
-        reasons = self._health.not_ready()
-        return _health({"ready": not reasons, "state": self._health.state, "reasons": reasons})
+        reasons = self._queries.health.not_ready()
+        return _health(
+            {"ready": not reasons, "state": self._queries.health.state, "reasons": reasons}
+        )
 
     async def metrics(self, _: web.Request) -> web.Response:
         """`/metrics`, in Prometheus' text format."""
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        return web.Response(body=await self._measures.text(), headers=headers)
+        return web.Response(body=await self._queries.metrics.text(), headers=headers)
 
 
 @web.middleware
 async def errors_as_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer every error as JSON: 400 with what is wrong, 503 with when to ask again."""
+    """Answer every error as JSON: 400 with the wrong parameter, 503 with the time of a retry."""
     try:
         response = await handler(request)
     except BadRequestError as error:
@@ -160,7 +151,7 @@ async def errors_as_json(
                 response.headers[name] = error.headers[name]
     except Exception:
         logger.exception("%s failed", request.path)
-        response = _json({"error": "the worker has failed to answer; its log says why"}, 500)
+        response = _json({"error": "the worker failed to answer; its log has the reason"}, 500)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 
@@ -176,16 +167,16 @@ def _health(value: dict[str, Any]) -> web.Response:
 
 
 def _check_utf8(request: web.Request) -> None:
-    # What is not UTF-8 reads as another word: %E9 as those three characters, or as U+FFFD.
+    # Bytes that are not UTF-8 would read as another word: %E9 as three characters, or as U+FFFD.
     try:
         unquote_to_bytes(request.raw_path).decode()
     except UnicodeError:
         raise BadRequestError("the word is not UTF-8") from None
 
 
-def _number(request: web.Request, name: str, default: str = "") -> int:
+def _number(request: web.Request, name: str, default: str = "", digits: int = 9) -> int:
     text = request.query.get(name, default)
-    if re.fullmatch(r"[0-9]{1,9}", text) is None:
+    if re.fullmatch(rf"[0-9]{{1,{digits}}}", text) is None:
         raise BadRequestError(f"{name}={text[:40]}: must be a whole number")
     return int(text)
 

@@ -30,7 +30,7 @@ from tests.integration.conftest import Stream
 if TYPE_CHECKING:
     from tests.integration.conftest import RunningWorker
 
-__all__ = ["Report", "Text", "count_text", "query_through_a_rebalance"]
+__all__ = ["CountedText", "Report", "count_text", "query_through_a_rebalance"]
 
 MINUTE = 60_000
 AT_ONCE = 16
@@ -40,7 +40,7 @@ LONGEST_SECONDS = 20.0
 """Time limit of a request."""
 
 
-class Text:
+class CountedText:
     """Lines in two past windows, and their counts."""
 
     def __init__(self, lines: int = 2000) -> None:
@@ -112,7 +112,7 @@ class Report:
         }
 
 
-async def count_text(stream: Stream, text: Text) -> None:
+async def count_text(stream: Stream, text: CountedText) -> None:
     """Start two workers and let them count the text."""
     workers = [await asyncio.to_thread(stream.start) for _ in range(2)]
     await stream.produce(text.lines)
@@ -129,7 +129,7 @@ async def count_text(stream: Stream, text: Text) -> None:
 
 
 async def query_through_a_rebalance(
-    stream: Stream, text: Text, requests: int, per_second: float = math.inf
+    stream: Stream, text: CountedText, requests: int, per_second: float = math.inf
 ) -> Report:
     """Send at least `requests` requests, and continue until both changes are over."""
     report, there = Report(), list(stream.workers)
@@ -227,7 +227,7 @@ def main(requests: int, per_second: float) -> None:
 
 
 async def _run(stream: Stream, requests: int, per_second: float) -> Report:
-    text = Text()
+    text = CountedText()
     await count_text(stream, text)
     return await query_through_a_rebalance(stream, text, requests, per_second)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tests.benchmarks import report
-from tests.benchmarks.display import counting
+from tests.benchmarks.display import progress_bar
 from tests.benchmarks.lines import Text
 from tests.benchmarks.measure import COUNTED, SAVED, BenchError, Run, Skipped, System, measure
 from tests.benchmarks.plain_faust_system import PlainFaust
@@ -163,7 +163,7 @@ def _run(
             bench.need_cassandra()
         what = f"{system.name}, {system.mode}, {system.workers} process(es)"
         try:
-            with counting(bench.console, what, job.text.total) as advance:
+            with progress_bar(bench.console, what, job.text.total) as advance:
                 run = measure(system, advance)
         except Skipped as reason:
             bench.console.print(f"{what}: skipped, {reason}", highlight=False)

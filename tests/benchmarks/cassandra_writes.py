@@ -79,7 +79,7 @@ class Cost(NamedTuple):
     server_us: float
 
 
-class Bench:
+class WriteBench:
     """Measurements against one server; every write begins with an empty table."""
 
     def __init__(self, session: CassandraSession, server: EmbeddedCassandra) -> None:
@@ -209,7 +209,7 @@ async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> Non
     rows = rows_of(arguments.rows, started_ms)
     async with await connect(settings_of(server.address, {})) as session:
         await apply(session, settings_of(server.address, {}))
-        measured = Bench(session, server)
+        measured = WriteBench(session, server)
         for _ in range(4):  # warm up the server's compiler
             await measured.write({}, rows)
             await measured.write({"OUTPUT_BATCH_ROWS": "1"}, rows[: arguments.rows // 4])

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["counting"]
+__all__ = ["progress_bar"]
 
 
 @contextmanager
-def counting(console: Console, what: str, total: int) -> Iterator[Callable[[float], None]]:
+def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[float], None]]:
     """Show `what` with a bar up to `total` lines; yield a function that takes the lines so far."""
     if not console.is_terminal:
         console.print(what, highlight=False)

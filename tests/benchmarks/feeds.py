@@ -39,7 +39,7 @@ PARTITIONS = 4
 _TOO_FEW = "too few lines to measure: most arrived at once"
 
 
-class Rate:
+class ProducerRate:
     """Measures a producer on one core from its first line: lines/s and CPU time."""
 
     def __init__(self, kafka: EmbeddedKafka, topic: str) -> None:
@@ -110,7 +110,7 @@ async def flume(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, st
     producer = Producer(
         kafka.address, "flume", folder, "flume", "--json", "--listen", f"127.0.0.1:{port}"
     )
-    together = await Rate(kafka, "flume").of(producer, lines)
+    together = await ProducerRate(kafka, "flume").of(producer, lines)
     sender.kill()
     return alone, together
 
@@ -145,7 +145,7 @@ async def x(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, str]:
         kafka.address, "x", folder, "x", "--json", "--rule", "a", "--endpoint", url,
         X_BEARER_TOKEN=TOKEN,
     )  # fmt: skip
-    together = await Rate(kafka, "x").of(producer, lines)
+    together = await ProducerRate(kafka, "x").of(producer, lines)
     server.kill()
     return alone, together
 
@@ -163,7 +163,7 @@ async def bluesky(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, 
 
     alone = await _timed(events(), lines)
     producer = Producer(kafka.address, "bluesky", folder, "bluesky", "--json", "--endpoint", url)
-    together = await Rate(kafka, "bluesky").of(producer, sum(map(is_post, range(lines))))
+    together = await ProducerRate(kafka, "bluesky").of(producer, sum(map(is_post, range(lines))))
     server.kill()
     return alone, together
 
@@ -209,7 +209,7 @@ async def _copy(
     copy = Producer(
         broker.address, f"{topic}-copy", folder, "kafka", "--json", "--from-topic", topic
     )
-    return alone, await Rate(broker, f"{topic}-copy").of(copy, lines)
+    return alone, await ProducerRate(broker, f"{topic}-copy").of(copy, lines)
 
 
 async def _timed(numbers: Any, lines: int) -> str:

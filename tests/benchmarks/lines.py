@@ -80,11 +80,13 @@ class Text:
 
     def _places(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """(number of the first line, rank of each word of each line), chunk by chunk."""
+        # Zipf-Mandelbrot: the offset flattens the head, so that the first word does not dominate.
         weights = 1 / (np.arange(self.distinct) + 2.7) ** 1.05
         bounds = np.cumsum(weights / weights.sum())
         for first in range(0, self.total, CHUNK_LINES):
             count = min(CHUNK_LINES, self.total - first)
             random = np.random.default_rng([self.seed, first])
+            # The last chunk is drawn whole, so that a line's words do not depend on `total`.
             drawn = random.random((CHUNK_LINES, WORDS_PER_LINE))[:count]
             yield first, np.minimum(np.searchsorted(bounds, drawn), self.distinct - 1)
 

@@ -201,6 +201,7 @@ def _marks(system: System, advance: Callable[[float], None]) -> tuple[_Mark, _Ma
     job, meter, first = system.job, Meter(), None
     moved, lines = time.monotonic(), 0.0
     while True:
+        # Progress before CPU: the CPU of a mark then covers at least the lines of the mark.
         progress = system.progress()
         cpu = {
             "system": meter.look(process.pid for process in system.processes),

@@ -25,6 +25,7 @@ class Meter:
         resident = 0
         for pid in pids:
             for process in _tree(pid):
+                # An ended process keeps its last value in the sum; a new one adds its own.
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()
                     self._cpu[process.pid] = times.user + times.system

@@ -21,19 +21,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.benchmarks.display import counting
+from tests.benchmarks.display import progress_bar
 from tests.benchmarks.lines import Text
 from tests.benchmarks.measure import COUNTED, SAVED, Run, measure
 from tests.benchmarks.servers import Bench
 from tests.benchmarks.this_app import ThisApp
 
-__all__ = ["Watched", "watch"]
+__all__ = ["WatchedWorker", "watch"]
 
 MODULE = "tests.benchmarks.pages"
 
 
 @dataclass
-class Watched(ThisApp):
+class WatchedWorker(ThisApp):
     """A worker with `pages` open streams; `read` holds the streams' figures after the stop."""
 
     pages: int = 0
@@ -103,8 +103,8 @@ def main(pages: int, pairs: int, lines: int, saved: bool) -> None:
             # without, with, with, without, …: a drift affects both alike
             open_pages = (0, pages, pages, 0)[turn % 4]
             with bench.job("pages-lines", text, lines // 5, 4) as job:
-                system = Watched(job, mode=mode, pages=open_pages)
-                with counting(console, f"{open_pages} pages", text.total) as advance:
+                system = WatchedWorker(job, mode=mode, pages=open_pages)
+                with progress_bar(console, f"{open_pages} pages", text.total) as advance:
                     runs[open_pages].append(measure(system, advance))
             run = runs[open_pages][-1]
             read = system.read or read

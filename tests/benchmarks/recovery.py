@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
-from tests.benchmarks.memory import SCENARIOS, Run
+from tests.benchmarks.memory import ScenarioRun
+from tests.benchmarks.memory_scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from app.embedded.process import Process
@@ -34,7 +35,7 @@ def _ready(port: int) -> bool:
         return False
 
 
-def _seconds_to_ready(run: Run) -> float:
+def _seconds_to_ready(run: ScenarioRun) -> float:
     began = time.monotonic()
     worker = run.start_worker()
     while not _ready(run.port):
@@ -45,7 +46,7 @@ def _seconds_to_ready(run: Run) -> float:
     return took
 
 
-async def _count(run: Run, rows: int) -> None:
+async def _count(run: ScenarioRun, rows: int) -> None:
     run.folder.mkdir(parents=True)
     await run.fill(rows / 10_000_000)
     worker: Process = run.start_worker()
@@ -63,7 +64,7 @@ def main() -> int:
     start_together(*servers)
     try:
         with tempfile.TemporaryDirectory(prefix="wordcount-recovery-") as folder:
-            run = Run(SCENARIOS["distinct"], servers, "1GiB", Path(folder))
+            run = ScenarioRun(SCENARIOS["distinct"], servers, "1GiB", Path(folder))
             asyncio.run(_count(run, rows))
             alone = _seconds_to_ready(run)
             shutil.rmtree(run.data)

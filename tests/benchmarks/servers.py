@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together
-from tests.benchmarks.display import counting
+from tests.benchmarks.display import progress_bar
 from tests.benchmarks.lines import fill
 from tests.benchmarks.measure import Job
 
@@ -68,7 +68,7 @@ class Bench:
         """Fill a new topic with the text, dated to the last minutes; return the dated text."""
         text = text.since(time.time())
         what = f"Filling topic {topic} with {text.total:,} lines"
-        with counting(self.console, what, text.total) as advance:
+        with progress_bar(self.console, what, text.total) as advance:
             done = 0
 
             def more(lines: int) -> None:

@@ -27,7 +27,7 @@ from app.embedded.ports import free_port
 from app.sources.actor.source import ActorSource
 from app.sources.actor_client import RemoteActor
 from tests import debian, pekko
-from tests.benchmarks.feeds import Rate
+from tests.benchmarks.feeds import ProducerRate
 from tests.peers.feeds import ACTOR
 from tests.producers import Producer
 
@@ -50,7 +50,7 @@ TIMES = {"actor": 0.1, "zeromq": 1}
 """Factor on --lines for sources that send single messages; for other sources it is 20."""
 
 
-class Bench:
+class SourceBench:
     """One run: its directory, its number of lines, and the measurement of producers."""
 
     def __init__(self, kafka: EmbeddedKafka, folder: Path, lines: int) -> None:
@@ -64,7 +64,9 @@ class Bench:
 
     async def rate(self, name: str, *arguments: str | Path) -> str:
         """Measure a producer from its first line in Kafka to its last."""
-        return await Rate(self._kafka, name).of(self._producer(name, *arguments), self.lines)
+        return await ProducerRate(self._kafka, name).of(
+            self._producer(name, *arguments), self.lines
+        )
 
     def finite(self, name: str, *arguments: str | Path) -> str:
         """Return the rate that a finite producer reports at its end."""
@@ -100,7 +102,7 @@ class Bench:
         return time.monotonic() - started
 
 
-async def file(bench: Bench) -> dict[str, str]:
+async def file(bench: SourceBench) -> dict[str, str]:
     """Measure a file: plain, and exactly once."""
     started = time.monotonic()
     with bench.text.open("rb", buffering=0) as text:
@@ -114,7 +116,7 @@ async def file(bench: Bench) -> dict[str, str]:
     }
 
 
-async def directory(bench: Bench) -> dict[str, str]:
+async def directory(bench: SourceBench) -> dict[str, str]:
     """Measure a directory of a hundred files."""
     folder = bench.folder / "files"
     folder.mkdir()
@@ -125,12 +127,12 @@ async def directory(bench: Bench) -> dict[str, str]:
     return {"directory": await bench.rate("directory", "directory", folder)}
 
 
-async def netcat(bench: Bench) -> dict[str, str]:
+async def netcat(bench: SourceBench) -> dict[str, str]:
     """Measure a socket with netcat, both ways of keeping lines."""
     return await _socket(bench, _netcat(bench))
 
 
-async def pekko_tcp(bench: Bench) -> dict[str, str]:
+async def pekko_tcp(bench: SourceBench) -> dict[str, str]:
     """Measure a socket with Pekko Streams' Tcp."""
 
     def start(port: int) -> subprocess.Popen[Any]:
@@ -140,7 +142,7 @@ async def pekko_tcp(bench: Bench) -> dict[str, str]:
     return await _socket(bench, start)
 
 
-def _netcat(bench: Bench) -> Callable[[int], subprocess.Popen[Any]]:
+def _netcat(bench: SourceBench) -> Callable[[int], subprocess.Popen[Any]]:
     program = debian.program("nc.openbsd", "netcat-openbsd")
 
     def start(port: int) -> subprocess.Popen[Any]:
@@ -151,7 +153,9 @@ def _netcat(bench: Bench) -> Callable[[int], subprocess.Popen[Any]]:
     return start
 
 
-async def _socket(bench: Bench, start: Callable[[int], subprocess.Popen[Any]]) -> dict[str, str]:
+async def _socket(
+    bench: SourceBench, start: Callable[[int], subprocess.Popen[Any]]
+) -> dict[str, str]:
     found = {}
     for name, more in (("peer alone", None), ("socket", ()), ("--write-ahead", ("--write-ahead",))):
         port = free_port()
@@ -166,7 +170,7 @@ async def _socket(bench: Bench, start: Callable[[int], subprocess.Popen[Any]]) -
     return found
 
 
-async def zeromq(bench: Bench) -> dict[str, str]:
+async def zeromq(bench: SourceBench) -> dict[str, str]:
     """Measure ZeroMQ with a pusher in a separate process."""
 
     def push(port: int) -> subprocess.Popen[Any]:
@@ -195,7 +199,7 @@ async def zeromq(bench: Bench) -> dict[str, str]:
     return {"peer alone": alone, "zeromq --pull": rate}
 
 
-async def actor(bench: Bench) -> dict[str, str]:
+async def actor(bench: SourceBench) -> dict[str, str]:
     """Measure an actor with one client over TCP; alone, a local actor drops the lines."""
     (bench.folder / "echo.py").write_text(ACTOR)
     sys.path.insert(0, str(bench.folder))
@@ -236,7 +240,9 @@ async def run(names: list[str], lines: int) -> None:
     for name in names:
         with EmbeddedKafka() as broker, TemporaryDirectory() as folder:
             number = int(lines * TIMES.get(name, 20)) // PIECE_LINES * PIECE_LINES
-            for what, rate in (await SOURCES[name](Bench(broker, Path(folder), number))).items():
+            for what, rate in (
+                await SOURCES[name](SourceBench(broker, Path(folder), number))
+            ).items():
                 print(f"{name:<10} {what:<16} {rate}", flush=True)  # noqa: T201
 
 

@@ -29,7 +29,7 @@ from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from tables.flush_batch import FlushBatch
 from tables.partition import PartitionState
-from tests.benchmarks.display import counting
+from tests.benchmarks.display import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,7 +60,7 @@ class Rate(NamedTuple):
 
 def measure_stages(job: Job, console: Console) -> list[Rate]:
     """Measure every stage on the job's topic; Kafka and Cassandra must run."""
-    with counting(console, "stages of this app, each alone", STEPS) as advance:
+    with progress_bar(console, "stages of this app, each alone", STEPS) as advance:
         rates: list[Rate] = []
 
         def add(name: str, count: int, seconds: float, unit: str = "lines/s") -> None:

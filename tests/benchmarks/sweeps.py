@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import report
-from tests.benchmarks.display import counting
+from tests.benchmarks.display import progress_bar
 from tests.benchmarks.lines import Text
 from tests.benchmarks.measure import COUNTED, SAVED, BenchError, measure
 from tests.benchmarks.this_app import ThisApp
@@ -54,7 +54,7 @@ def scaling(bench: Bench, arguments: argparse.Namespace) -> None:
         what = f"{workers} worker(s), {partitions} partitions, {distinct:,} words"
         with (
             bench.job(topic, text, arguments.lines // 5, partitions) as job,
-            counting(bench.console, what, text.total) as advance,
+            progress_bar(bench.console, what, text.total) as advance,
         ):
             run = measure(ThisApp(job, mode=COUNTED, workers=workers), advance)
         rows.append(
@@ -77,7 +77,7 @@ def recovery(bench: Bench, arguments: argparse.Namespace) -> None:
     text = bench.fill("bench-lines", Text(arguments.lines, arguments.distinct, RECOVERY_WINDOWS), 4)
     rows = len(text.counts())
     with bench.job("bench-lines", text, arguments.lines // 5, 4) as job:
-        with counting(bench.console, f"counting {rows:,} rows", text.total) as advance:
+        with progress_bar(bench.console, f"counting {rows:,} rows", text.total) as advance:
             run = measure(ThisApp(job, mode=COUNTED), advance)
         took = {}
         for name, folder in (("kept", "data-0"), ("empty", "data-new")):

@@ -99,6 +99,7 @@ class Topics:
             consumer.assign(tps)
             for tp in tps:
                 consumer.seek(tp, max(begins[tp], ends[tp] - tail if tail else 0))
+            # Ends at the position, not at a last record: transaction markers bring no record.
             while any([await consumer.position(tp) < ends[tp] for tp in tps]):
                 for tp, records in (await consumer.getmany(timeout_ms=200)).items():
                     if records:

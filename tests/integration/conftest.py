@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cassandra.cluster import Cluster, Session
 
 from app.embedded.ports import free_port
-from app.web.access import bearer
+from app.queries.requests import bearer
 from tests.delivered import administrator
 from tests.producers import Produce
 from tests.workers import faust, get, is_ready, start_worker

@@ -1,4 +1,4 @@
-"""What a worker prints each interval."""
+"""The text that a worker prints each interval."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import io
 import os
 import sys
 import threading
-from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from app.console import Console, Printer, Rates, aligned, render, shown
+from app.console import Console, Printer, Progress, aligned, render, shown
 from app.queries.merge import NotServingError
+from app.times import parse_iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW = datetime(2026, 11, 22, 21, 40, 5, tzinfo=UTC)
+NOW = parse_iso("2026-11-22T21:40:05.250Z")
 WINDOW = {"start": "2026-11-22T21:40:00Z", "end": "2026-11-22T21:41:00Z", "final": False}
 
 
@@ -31,7 +30,7 @@ def top(*words: tuple[str, int], window: Any = WINDOW) -> dict[str, Any]:
 
 def test_an_interval_looks_like_spark_s() -> None:
     """A rule, the time and the window, a rule, aligned words and counts, a line of rates."""
-    text = render(NOW, top(("the", 1200), ("日本", 7)), Rates(1234.4, 56, 7))
+    text = render(NOW, top(("the", 1200), ("日本", 7)), Progress(1234.4, 56, 7))
     assert text.splitlines() == [
         "-" * 60,
         "Time: 2026-11-22 21:40:05 UTC   window 21:40\N{EN DASH}21:41",
@@ -52,11 +51,11 @@ def test_an_interval_looks_like_spark_s() -> None:
         ("1970-01-01T00:00:00Z", None, "without end"),
     ],
 )
-def test_windows_are_named_as_short_as_they_can_be(
+def test_windows_are_named_as_briefly_as_possible(
     start: str, end: str | None, expected: str
 ) -> None:
-    """Seconds only where there are some, the date only where it is another day's."""
-    text = render(NOW, top(window={"start": start, "end": end}), Rates(None, None, 0))
+    """Seconds appear only if there are any, the date only if it is another day's."""
+    text = render(NOW, top(window={"start": start, "end": end}), Progress(None, None, 0))
     assert f"window {expected}\n" in text.replace("\N{EN DASH}", "-")
     assert "(lag unknown, 0 rows waiting for Cassandra)" in text
 
@@ -78,14 +77,14 @@ def test_windows_are_named_as_short_as_they_can_be(
         ("語" * 21, "語" * 19 + " …"),
     ],
 )
-def test_words_are_shown_harmless_and_short(word: str, expected: str) -> None:
+def test_words_are_shown_without_control_characters_and_short(word: str, expected: str) -> None:
     """Nothing in a word reaches the terminal as a command, and long ones end in …."""
     assert shown(word) == expected
 
 
 @given(st.text())
 def test_no_word_controls_the_terminal(word: str) -> None:
-    """Whatever the word, what is shown is printable and fits."""
+    """The text of any word is printable and fits."""
     text = shown(word)
     assert cell_len(text) <= 40
     assert text.replace("\u200c", "").replace("\u200d", "").isprintable()
@@ -101,11 +100,10 @@ def test_columns_are_aligned_by_width_on_screen() -> None:
 
 
 class Fake:
-    """Stands for the application and its web server."""
+    """Stands for the table and the queries."""
 
     def __init__(self) -> None:
-        self.table = SimpleNamespace(owned={0: None})
-        self.counts = self.status = self
+        self.owned: dict[int, Any] = {0: None}
         self.answers: list[Any] = []
         self.printed: list[str] = []
         self.lines = 0
@@ -131,13 +129,13 @@ def fake() -> Fake:
 
 @pytest.fixture
 def interval(fake: Any) -> Callable[[], Any]:
-    return Console(fake, fake, 10, fake.printed.append).print_top
+    return Console(fake, fake, fake, words=10, write=fake.printed.append).print_top
 
 
 async def test_it_prints_when_something_has_changed(
     fake: Fake, interval: Callable[[], Any]
 ) -> None:
-    """The same words again, an empty table or a window that became final are no news."""
+    """The same words, an empty table or a window that became final print nothing."""
     same = top(("a", 1))
     final = top(("a", 1), window={**WINDOW, "final": True})
     fake.answers = [top(window=None), same, same, final, top(("a", 2))]
@@ -151,22 +149,22 @@ async def test_it_prints_when_something_has_changed(
 async def test_only_the_owner_of_partition_0_prints(
     fake: Fake, interval: Callable[[], Any]
 ) -> None:
-    """One of several workers prints, and asks for words only then."""
-    fake.table.owned = {1: None}
+    """Another worker prints nothing and queries nothing."""
+    fake.owned = {1: None}
     await interval()
     assert fake.printed == []
 
 
 async def test_0_words_turn_it_off(fake: Any) -> None:
-    """WORDCOUNT_PRINT=0 prints nothing and asks nothing."""
-    await Console(fake, fake, 0, fake.printed.append).print_top()
+    """WORDCOUNT_PRINT=0 prints nothing and queries nothing."""
+    await Console(fake, fake, fake, words=0, write=fake.printed.append).print_top()
     assert fake.printed == []
 
 
-async def test_no_failure_gets_out(
+async def test_no_failure_is_raised(
     fake: Fake, interval: Callable[[], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A rebalance is passed over; an unexpected error is logged once, and printing goes on."""
+    """A rebalance is skipped; an unexpected error is logged once, and printing continues."""
     fake.answers = [NotServingError("rebalance"), RuntimeError("x"), RuntimeError("x"), top()]
     for _ in range(4):
         await interval()
@@ -178,17 +176,17 @@ class TestPrinter:
     """Prints from a thread of its own."""
 
     def test_texts_come_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What is written reaches standard output, in its encoding."""
+        """A text reaches standard output in its encoding."""
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w", encoding="ascii") as out:
             monkeypatch.setattr(sys, "stdout", out)
             Printer().write("naïve\n")
             assert reader.readline() == b"na?ve\n"
 
-    def test_a_reader_that_stops_reading_stops_nobody(
+    def test_a_reader_that_stops_reading_does_not_stop_the_worker(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """While the pipe is full texts are dropped, and `write` still returns at once."""
+        """While the pipe is full, texts are dropped, and `write` still returns at once."""
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as out:
             monkeypatch.setattr(sys, "stdout", out)
@@ -205,7 +203,7 @@ class TestPrinter:
             assert len(reader.readline()) == 65_536
 
     def test_without_a_terminal_nothing_happens(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A standard output that is no file, or is closed, is no reason to stop."""
+        """A standard output that is closed or not a file stops nothing."""
         monkeypatch.setattr(sys, "stdout", io.StringIO())
         printer = Printer()
         printer.write("lost")

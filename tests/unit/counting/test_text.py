@@ -15,7 +15,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.counting import text
+from app.counting import segments, text
 from app.counting.segments import words_of
 from app.counting.text import as_counted, count_words, invalid_utf8, merge_counts
 
@@ -29,11 +29,26 @@ near_words = st.text(st.sampled_from([*"ab\0é漢🛑\u0301\u200b\u3001“…", 
 
 values_of_text = st.lists(st.one_of(near_words, st.text(max_size=30)), max_size=12)
 
+NEW_IN_UNICODE_18 = """
+558-558 58b-58c 5c8-5c9 b53-b54 1ade-1adf 1aec-1af0 208f-208f 209d-209f a7dd-a7dd a7e2-a7e2
+ab6c-ab6d 107bb-107bf 10ecb-10ecf 10ed9-10eee 10ef0-10ef9 11b0a-11b0a 11df0-11df1 1246f-1246f
+12475-1247f 12550-12686 18cd6-18cda 18d1f-18d20 18e00-19191 191a0-191d2 1b123-1b128 1b168-1b168
+1d127-1d128 1d250-1d252 1d25b-1d25c 1d25f-1d25f 1d280-1d281 1d6a6-1d6a6 1df1f-1df24 1df2b-1df81
+1df90-1df96 1dfcd-1dfff 1f1ae-1f1ae 1f7da-1f7db 1f7f1-1f7ff 2b81e-2b81e 3d000-3fc3f
+"""
+"""Code points that are newer than Unicode 17, which the segmentation library knows."""
+
 UAX29 = (
     "aZé1.:,;'\"_-א״ב\u05f3カひ漢ส\u0301\u200d\u00ad\u202f\u00a0\u3000\u2019‿"
-    "🇬🇧🛑👩🏽Ⓜ\u093f \t\r\n\x0b\x85\u2028\x1c"
+    "🇬🇧🛑👩🏽Ⓜ🅰ℹ\u093f \t\r\n\x0b\x85\u2028\x1c"
 )
 """Characters of every class that the rules tell apart."""
+
+
+def code_points(ranges: str) -> list[str]:
+    """Return the characters of ranges of hexadecimal numbers."""
+    bounds = [[int(end, 16) for end in each.split("-")] for each in ranges.split()]
+    return [chr(code) for first, last in bounds for code in range(first, last + 1)]
 
 
 def counted(values: Sequence[bytes | None], mode: Any = "whitespace") -> dict[str, int]:
@@ -253,15 +268,44 @@ class TestUnicode:
             patch.setattr(text, "STEP", size)
             assert counted([value.encode() for value in values], "unicode") == expected
 
-    @given(st.text(max_size=15))
+    @given(st.text(st.characters(exclude_characters=code_points(NEW_IN_UNICODE_18)), max_size=15))
     def test_any_text_is_segmented_by_the_rules(self, value: str) -> None:
         """Characters from all of Unicode follow the rules, too."""
         assert counted([value.encode()], "unicode") == Counter(reference_words(value))
 
+    @given(st.text(st.sampled_from(UAX29), max_size=40), st.sampled_from([1, 3, 8]))
+    def test_a_long_text_is_segmented_in_pieces(self, value: str, size: int) -> None:
+        """Wherever a text is cut into pieces, its words are those of the whole."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(segments, "PIECE_CHARACTERS", size)
+            assert list(words_of(value)) == list(reference_words(value))
+
     def test_a_long_token_is_counted(self) -> None:
-        """A token without whitespace and past what is cached counts like any other."""
-        value = ("Ab," * 1000).encode()
-        assert counted([value], "unicode") == {"ab": 1000}
+        """A token without whitespace that is longer than a piece counts like any other."""
+        value = ("Ab," * 10_000).encode()
+        assert counted([value], "unicode") == {"ab": 10_000}
+
+    def test_tokens_count_as_often_as_they_occur(self) -> None:
+        """Words add up over tokens of any number of occurrences."""
+        values = ["“Ab” cd-ef".encode()] * 3 + ["“ab” “ab”".encode(), "x—ab".encode()]
+        assert counted(values, "unicode") == {"ab": 6, "cd": 3, "ef": 3, "x": 1}
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("a:\u200d👩 b", ["a", "b"]),
+            ("it\u2019\u200d👩", ["it"]),
+            ("!\u200dⓂa", ["!\u200dⓜa"]),
+            ("a:\u200dⓂ", ["a:\u200dⓜ"]),
+            ("👩\u200d👩\u200d👧 a", ["a"]),
+        ],
+    )
+    def test_a_pictograph_behind_a_joiner_follows_the_rules(
+        self, line: str, words: list[str]
+    ) -> None:
+        """The segmentation library alone would join more, or less, than UAX #29 does."""
+        assert list(words_of(line)) == words
+        assert list(reference_words(line)) == words
 
     @pytest.mark.parametrize(
         ("start", "more"),

@@ -1,47 +1,45 @@
-"""Answers over all workers."""
+"""Queries over all workers."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from app.queries.counts import WORD_BYTES, Counts
 from app.queries.merge import BadRequestError
-from app.settings import Settings
+from tests.unit.queries.fake_worker import FakeWorker
 
 
 class Fake:
-    """Stands for the one worker that there is."""
+    """Stands for the only worker."""
 
     def __init__(self, words: str) -> None:
-        self.asked: list[str] = []
-        app: Any = SimpleNamespace(settings=Settings.read({"WORDCOUNT_WORDS": words}))
-        parts: Any = self
-        self.counts = Counts(app, parts, parts, parts)
+        self.looked_up: list[str] = []
+        parts = cast("Any", self)
+        self.counts = Counts(FakeWorker(WORDCOUNT_WORDS=words), parts, parts, parts)
 
     def owner(self, _: int) -> None:
         """It owns every word."""
 
     async def word(self, _: int, word: str) -> dict[str, Any]:
         """No word has occurred."""
-        self.asked.append(word)
+        self.looked_up.append(word)
         return {"windows": []}
 
 
 @pytest.mark.parametrize(("words", "looked_up"), [("unicode", "strasse"), ("whitespace", "Straße")])
 async def test_a_word_is_looked_up_as_it_is_counted(words: str, looked_up: str) -> None:
-    """Folded where the words of the text are; the answer names what was looked up."""
+    """The word is case-folded if the words of the text are; the answer has the folded word."""
     fake = Fake(words)
     assert await fake.counts.word("Straße") == {"word": looked_up, "windows": []}
-    assert fake.asked == [looked_up]
+    assert fake.looked_up == [looked_up]
 
 
 @pytest.mark.parametrize("word", ["", "caf\udce9", "x" * (WORD_BYTES + 1)])
-async def test_what_is_no_word_is_refused(word: str) -> None:
-    """Nothing, what is not UTF-8, and more than a word may have."""
+async def test_a_query_without_a_valid_word_is_refused(word: str) -> None:
+    """The word is empty, not UTF-8 or too long."""
     fake = Fake("unicode")
     with pytest.raises(BadRequestError, match="the word"):
         await fake.counts.word(word)
-    assert fake.asked == []
+    assert fake.looked_up == []

@@ -1,4 +1,4 @@
-"""Membership that may have been lost is doubted."""
+"""A membership that may have been lost counts as lost until heartbeats have confirmed it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.queries.membership import Membership
 
 
 class Clock:
-    """A clock that goes when it is told."""
+    """A clock that the test advances."""
 
     now = 1000.0
 
@@ -15,36 +15,36 @@ class Clock:
         return self.now
 
 
-def test_nothing_is_sure_before_the_broker_has_answered() -> None:
-    """A worker that has heard nothing is not a member, and has seen no broker."""
-    contact = Membership(10, 3, Clock())
-    assert not contact.is_member()
-    assert not contact.seen(1e9)
+def test_a_worker_is_no_member_before_the_broker_has_answered() -> None:
+    """Without any answer the worker is not a member, and has seen no broker."""
+    membership = Membership(10, 3, Clock())
+    assert not membership.is_member()
+    assert not membership.seen(1e9)
 
 
-def test_a_worker_in_touch_is_a_member() -> None:
-    """Answers that come every few seconds leave no doubt."""
+def test_a_worker_with_regular_answers_is_a_member() -> None:
+    """Answers that come every few seconds confirm the membership."""
     clock = Clock()
-    contact = Membership(10, 3, clock)
+    membership = Membership(10, 3, clock)
     for _ in range(5):
-        contact.answered()
-        assert contact.is_member()
+        membership.answered()
+        assert membership.is_member()
         clock.now += 2
-    assert contact.seen(2)
-    assert not contact.seen(1)
+    assert membership.seen(2)
+    assert not membership.seen(1)
 
 
 def test_after_a_long_gap_the_next_heartbeats_decide() -> None:
-    """Silence that may have cost the membership is doubted, and then for two heartbeats more."""
+    """A gap near the session timeout ends the membership until two heartbeats have passed."""
     clock = Clock()
-    contact = Membership(10, 3, clock)
-    contact.answered()
+    membership = Membership(10, 3, clock)
+    membership.answered()
     clock.now += 7
-    assert contact.is_member()
+    assert membership.is_member()
     clock.now += 1
-    assert not contact.is_member()
-    contact.answered()
-    assert not contact.is_member()
+    assert not membership.is_member()
+    membership.answered()
+    assert not membership.is_member()
     clock.now += 6.1
-    contact.answered()
-    assert contact.is_member()
+    membership.answered()
+    assert membership.is_member()

@@ -1,9 +1,8 @@
-"""Asking another worker: in time, over kept connections, with the token, or not at all."""
+"""Requests to other workers: in time, over pooled connections, with the token."""
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from app.queries import peers as module
 from app.queries.merge import NotServingError
 from app.queries.peers import Peers
+from tests.unit.queries.fake_worker import FakeWorker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ OWN = "http://127.0.0.1:6066"
 
 
 class Other:
-    """Another worker: what it was asked, and what it answers."""
+    """Another worker: records its requests and answers them."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -55,27 +55,23 @@ async def other() -> AsyncIterator[Other]:
 
 @pytest.fixture
 async def peers(other: Other) -> AsyncIterator[Peers]:
-    assigned = {OWN: {"log": [0, 2]}, other.url: {"log": [1]}, "http://idle": {"log": []}}
-    app: Any = SimpleNamespace(
-        settings=SimpleNamespace(token=TOKEN, changelog="log"),
-        conf=SimpleNamespace(canonical_url=OWN),
-        assignor=SimpleNamespace(tables_metadata=lambda: assigned),
-    )
-    made = Peers(app)
+    worker = FakeWorker(OWN, WORDCOUNT_WEB_TOKEN=TOKEN)
+    worker.assigned = {OWN: [0, 2], other.url: [1]}
+    made = Peers(worker)
     yield made
     await made.close()
 
 
-def test_the_assignment_tells_who_owns_what(peers: Peers, other: Other) -> None:
-    """The other workers are those that own partitions; of each partition the owner is known."""
+def test_the_assignment_names_the_owner_of_each_partition(peers: Peers, other: Other) -> None:
+    """The other workers that own partitions are peers; an unowned partition is an error."""
     assert peers.others() == [other.url]
     assert (peers.owner(0), peers.owner(1)) == (None, other.url)
     with pytest.raises(NotServingError, match="no worker owns partition 3"):
         peers.owner(3)
 
 
-async def test_questions_show_the_token_and_share_connections(peers: Peers, other: Other) -> None:
-    """One after the other goes over one connection; many at once open no more than eight."""
+async def test_requests_carry_the_token_and_share_connections(peers: Peers, other: Other) -> None:
+    """Consecutive requests use one connection; concurrent ones open at most eight."""
     for number in range(5):
         assert await peers.ask(other.url, "api/local/top", {"n": str(number)}) == {"ok": 1}
     assert len(other.connections) == 1
@@ -85,10 +81,10 @@ async def test_questions_show_the_token_and_share_connections(peers: Peers, othe
     assert len(other.connections) <= 8
 
 
-async def test_who_does_not_answer_in_time_does_not_answer(
+async def test_a_worker_that_answers_too_late_does_not_answer(
     peers: Peers, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The question is given up at the deadline, however the other one hangs."""
+    """The request ends at the deadline while the other worker hangs."""
     monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.2)
 
     async def hang(_: Any) -> web.Response:
@@ -97,7 +93,7 @@ async def test_who_does_not_answer_in_time_does_not_answer(
 
     other.answer = hang
     began = asyncio.get_running_loop().time()
-    with pytest.raises(NotServingError, match=r"does not answer \(not in time\)"):
+    with pytest.raises(NotServingError, match=r"does not answer \(timed out\)"):
         await peers.ask(other.url, "api/local/top", {})
     assert asyncio.get_running_loop().time() - began < 4
 
@@ -105,22 +101,22 @@ async def test_who_does_not_answer_in_time_does_not_answer(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda _: web.json_response({"error": "a rebalance"}, status=503), "says: a rebalance"),
+        (lambda _: web.json_response({"error": "a rebalance"}, status=503), "answers: a rebalance"),
         (lambda _: web.Response(text="<html>"), "does not answer"),
-        (lambda _: web.json_response([1], status=500), "is no worker"),
+        (lambda _: web.json_response([1], status=500), "is not a worker"),
         (lambda _: web.HTTPFound("http://elsewhere.example/"), "does not answer"),
     ],
 )
-async def test_anything_but_an_answer_is_none(
+async def test_any_other_response_is_an_error(
     peers: Peers, other: Other, answer: Any, reason: str
 ) -> None:
-    """A refusal is handed on with its reason; what is no worker, or leads elsewhere, is none."""
+    """A refusal keeps its reason; another kind of server or a redirect is no worker."""
     other.answer = answer
     with pytest.raises(NotServingError, match=reason):
         await peers.ask(other.url, "api/local/top", {})
 
 
-async def test_nobody_there_is_told_with_the_reason(peers: Peers) -> None:
+async def test_a_worker_that_is_down_is_reported_with_the_reason(peers: Peers) -> None:
     """A worker that was killed refuses connections."""
     with pytest.raises(NotServingError, match="connection refused"):
         await peers.ask("http://127.0.0.1:9", "api/local/top", {})

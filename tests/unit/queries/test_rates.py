@@ -1,8 +1,8 @@
-"""Lines and words a second, as a worker remembers them."""
+"""Lines and words per second, as a worker keeps them."""
 
 from __future__ import annotations
 
-from app.queries.rates import KEPT_SECONDS, Rate, Rates, sum_rates
+from app.queries.rates import KEPT_SECONDS, Rate, RateHistory, sum_rates
 
 
 class Counted:
@@ -10,7 +10,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.lines, self.words, self.now = 0, 0, 1000.2
-        self.rates = Rates(lambda: (self.lines, self.words), lambda: self.now)
+        self.rates = RateHistory(lambda: (self.lines, self.words), lambda: self.now)
 
     def after(self, seconds: float, lines: int, words: int) -> None:
         """Let time pass and counters grow."""
@@ -20,8 +20,8 @@ class Counted:
         self.rates.sample()
 
 
-def test_each_second_has_what_came_in_it() -> None:
-    """The first sample only says where the counters stand."""
+def test_each_second_has_its_own_counts() -> None:
+    """The first sample only reads the initial counters."""
     counted = Counted()
     counted.after(0, 70, 700)
     counted.after(1, 5, 50)
@@ -30,8 +30,8 @@ def test_each_second_has_what_came_in_it() -> None:
     assert counted.rates.since(1001) == [Rate(1002, 0, 0)]
 
 
-def test_seconds_without_a_sample_share_what_came() -> None:
-    """A busy event loop must not look like a pause and a leap."""
+def test_seconds_without_a_sample_share_the_counts() -> None:
+    """A busy event loop does not look like a pause and a peak."""
     counted = Counted()
     counted.after(0, 0, 0)
     counted.after(3, 30, 90)
@@ -39,7 +39,7 @@ def test_seconds_without_a_sample_share_what_came() -> None:
 
 
 def test_two_samples_in_a_second_lose_nothing() -> None:
-    """What came in the first half goes with the next second."""
+    """The counts of the first half belong to the next second."""
     counted = Counted()
     counted.after(0, 0, 0)
     counted.after(0.5, 4, 4)
@@ -48,7 +48,7 @@ def test_two_samples_in_a_second_lose_nothing() -> None:
 
 
 def test_only_the_last_minutes_are_kept() -> None:
-    """Memory is bounded, after a pause of hours too; a clock that is set back begins anew."""
+    """Memory is bounded after hours of pause; a clock that is set back restarts the history."""
     counted = Counted()
     counted.after(0, 0, 0)
     for _ in range(KEPT_SECONDS + 50):
@@ -61,8 +61,8 @@ def test_only_the_last_minutes_are_kept() -> None:
     assert counted.rates.since(0)[-1].lines == 7
 
 
-def test_workers_are_added_up_by_second() -> None:
-    """A second that only one of them tells of is there too."""
+def test_the_rates_of_workers_are_summed_by_second() -> None:
+    """A second that only one worker has is included."""
     one = [Rate(1, 1, 10), Rate(2, 2, 20)]
     other = [Rate(2, 5, 50), Rate(3, 7, 70)]
     assert sum_rates([one, other]) == [Rate(1, 1, 10), Rate(2, 7, 70), Rate(3, 7, 70)]

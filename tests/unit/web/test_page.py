@@ -12,8 +12,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from app.queries.rates import Rates
-from app.settings import Settings
 from app.web.page import Page
 from app.web.views import errors_as_json
 
@@ -27,27 +25,21 @@ STATIC = resources.files("app.web") / "static"
 
 class _Feed:
     async def stream(self, _: web.Request) -> web.StreamResponse:
-        """Answer nothing."""
+        """An empty answer."""
         return web.Response()
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    now = [100.0]
-    done = [0]
-    rates = Rates(lambda: (done[0], 10 * done[0]), lambda: now[0])
-    rates.sample()
-    now[0], done[0] = 101.0, 3
-    rates.sample()
     feed: Any = _Feed()
     app = web.Application(middlewares=[errors_as_json])
-    app.add_routes(Page(Settings.read({}), feed, rates).routes())
+    app.add_routes(Page(feed).routes())
     async with TestClient(TestServer(app)) as made:
         yield made
 
 
 class _References(HTMLParser):
-    """Everything that a page loads, and what a strict policy would forbid."""
+    """Collects the files that a page loads, and the parts that a strict policy would forbid."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +48,7 @@ class _References(HTMLParser):
         self._in_script = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take note of an element."""
+        """Record an element."""
         given = dict(attrs)
         self.inline += [f"{tag} {name}" for name in given if name == "style" or name[:2] == "on"]
         if tag == "style" or (tag == "script" and "src" not in given):
@@ -67,7 +59,7 @@ class _References(HTMLParser):
 
 
 async def test_the_page_and_all_that_it_loads_come_from_the_worker(client: Client) -> None:
-    """No script or style stands in the page itself, and nothing is loaded from elsewhere."""
+    """The page has no inline script or style, and loads nothing from another site."""
     answer = await client.get("/")
     assert (answer.status, answer.content_type) == (200, "text/html")
     references = _References()
@@ -90,8 +82,8 @@ async def test_the_page_and_all_that_it_loads_come_from_the_worker(client: Clien
     assert served <= seen, "a script that nothing loads"
 
 
-async def test_files_are_asked_for_again_but_not_sent_again(client: Client) -> None:
-    """With an ETag that fits there is a 304; with gzip it is small."""
+async def test_files_are_revalidated_but_not_sent_again(client: Client) -> None:
+    """A request with a matching ETag gets a 304; gzip is used only if the client accepts it."""
     answer = await client.get("/static/page.css")
     headers = {"If-None-Match": answer.headers["ETag"]}
     again = await client.get("/static/page.css", headers=headers)
@@ -103,8 +95,8 @@ async def test_files_are_asked_for_again_but_not_sent_again(client: Client) -> N
 
 
 @pytest.mark.parametrize("name", ["../page.py", "%2e%2e/page.py", "none.js", "uplot", "uplot/"])
-async def test_nothing_but_the_page_s_files_is_served(client: Client, name: str) -> None:
-    """A path that leads out of the folder leads nowhere."""
+async def test_only_the_page_s_files_are_served(client: Client, name: str) -> None:
+    """A path out of the folder is a 404."""
     from yarl import URL
 
     answer = await client.get(URL(f"/static/{name}", encoded=True))
@@ -112,16 +104,8 @@ async def test_nothing_but_the_page_s_files_is_served(client: Client, name: str)
     assert set(await answer.json()) == {"error"}
 
 
-async def test_a_worker_tells_another_what_it_has_done(client: Client) -> None:
-    """By second, after one that the other knows already."""
-    answer = await (await client.get("/api/local/rates?since=0")).json()
-    assert answer == {"id": "wordcount", "rates": [[101, 3, 30]]}
-    assert (await (await client.get("/api/local/rates?since=101")).json())["rates"] == []
-    assert (await client.get("/api/local/rates?since=x")).status == 400
-
-
-def test_the_chart_library_is_the_one_that_was_recorded() -> None:
-    """Name, version, licence and SHA-256 of each file stand beside it."""
+def test_the_chart_library_has_the_recorded_checksums() -> None:
+    """SHA256.txt lists each file of the library with its SHA-256."""
     folder = STATIC / "uplot"
     recorded = dict(
         reversed(line.split()) for line in (folder / "SHA256.txt").read_text().splitlines()

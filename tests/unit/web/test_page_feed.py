@@ -1,4 +1,4 @@
-"""What pages are sent: put together from the counts, the status and the rates of all workers."""
+"""The frames of the page: composed from the counts, the status and the rates of all workers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import json
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from app.queries import worker_rates
 from app.queries.merge import NotServingError
 from app.queries.rates import Rate
 from app.settings import Settings
@@ -21,7 +22,7 @@ OWN, OTHER = "http://a:1", "http://b:2"
 
 
 class Fake:
-    """Stands for the counts, the status, the rates and the other workers of a worker."""
+    """Stands for the counts, the status, the rates and the peers of a worker."""
 
     def __init__(self) -> None:
         self.words: list[tuple[str, int]] = [("the", 3)]
@@ -30,12 +31,11 @@ class Fake:
         self.serving = True
         self.own = [Rate(NOW - 5, 1, 10), Rate(NOW - 4, 2, 20)]
         self.other: Any = [[NOW - 4, 5, 50]]
-        self.asked: list[str] = []
-        app: Any = SimpleNamespace(
-            settings=Settings.read({}), conf=SimpleNamespace(canonical_url=OWN)
-        )
-        parts: Any = self
-        self.live = PageFeed(app, parts, parts, parts, parts)
+        self.requested: list[str] = []
+        self.own_url = OWN
+        settings, parts = Settings.read({}), cast("Any", self)
+        rates = worker_rates.WorkerRates(settings.id, parts, parts)
+        self.page_feed = PageFeed(settings, parts, parts, rates)
 
     def since(self, second: int) -> list[Rate]:
         """This worker's rates."""
@@ -62,7 +62,7 @@ class Fake:
 
     async def ask(self, url: str, path: str, query: dict[str, str]) -> dict[str, Any]:
         """Another worker's rates."""
-        self.asked.append(f"{url}/{path}?since={query['since']}")
+        self.requested.append(f"{url}/{path}?since={query['since']}")
         if self.other is None:
             raise NotServingError("the worker does not answer")
         return {"id": "wordcount", "rates": self.other}
@@ -73,7 +73,7 @@ class Fake:
 
     async def frame(self) -> dict[str, Any]:
         """The next frame, by event."""
-        return _events((await self.live.produce()).content)
+        return _events((await self.page_feed.produce()).content)
 
 
 def _events(content: bytes) -> dict[str, Any]:
@@ -86,14 +86,15 @@ def _events(content: bytes) -> dict[str, Any]:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
-    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(worker_rates, "FRESH_SECONDS", 0.0)
     clock = SimpleNamespace(time=lambda: NOW, time_ns=lambda: NOW * 10**9, monotonic=time.monotonic)
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(worker_rates, "time", clock)
     return Fake()
 
 
 async def test_a_frame_holds_the_top_words_and_the_state(fake: Fake) -> None:
-    """Words, the window and its totals, the workers, and what all did in the last seconds."""
+    """A frame has the words, the window and its totals, the workers and the newest rates."""
     state = (await fake.frame())["state"]
     assert state["top"] == [["the", 3]]
     assert (state["window"]["start"], state["words"], state["distinct"]) == (fake.start, 5, 2)
@@ -102,9 +103,9 @@ async def test_a_frame_holds_the_top_words_and_the_state(fake: Fake) -> None:
 
 
 async def test_a_long_word_is_sent_as_its_beginning(fake: Fake) -> None:
-    """Sixty kilobytes a second for each page would cost something; its length is told."""
+    """A word of 60 kB would be sent each second to each page, so only its length is added."""
     fake.words = [("x" * SHOWN_CHARACTERS, 2), ("y" * 60_000, 1)]
-    frame = await fake.live.produce()
+    frame = await fake.page_feed.produce()
     assert _events(frame.content)["state"]["top"] == [
         ["x" * SHOWN_CHARACTERS, 2],
         ["y" * SHOWN_CHARACTERS, 1, 60_000],
@@ -112,18 +113,18 @@ async def test_a_long_word_is_sent_as_its_beginning(fake: Fake) -> None:
     assert len(frame.content) < 2000
 
 
-async def test_windows_are_told_when_there_is_a_new_one(fake: Fake) -> None:
-    """Not each second; at most so many; and whoever comes later is greeted with them."""
+async def test_windows_are_sent_when_a_window_begins(fake: Fake) -> None:
+    """They are not sent each second; their number is limited; a new page gets them at once."""
     assert (await fake.frame())["windows"] == {"windows": [[60_000, 5, 2], [0, 9, 4]]}
     assert "windows" not in await fake.frame()
     fake.start = "2026-11-22T21:41:00Z"
-    fake.windows = [(start, 1, 1) for start in range(module.MOST_WINDOWS + 5)]
-    assert len((await fake.frame())["windows"]["windows"]) == module.MOST_WINDOWS
-    assert "windows" in _events(await fake.live.greet(0))
+    fake.windows = [(start, 1, 1) for start in range(module.MAX_WINDOWS + 5)]
+    assert len((await fake.frame())["windows"]["windows"]) == module.MAX_WINDOWS
+    assert "windows" in _events(await fake.page_feed.greet(0))
 
 
-async def test_without_a_right_answer_the_reason_is_told(fake: Fake) -> None:
-    """A rebalance is no end of the stream: the state still comes, without words."""
+async def test_without_a_right_answer_the_frame_has_the_reason(fake: Fake) -> None:
+    """A rebalance does not end the stream: the state is sent without words."""
     fake.serving = False
     state = (await fake.frame())["state"]
     assert (state["top"], state["window"]) == (None, None)
@@ -131,35 +132,35 @@ async def test_without_a_right_answer_the_reason_is_told(fake: Fake) -> None:
 
 
 async def test_a_worker_that_does_not_answer_is_left_out(fake: Fake) -> None:
-    """Its seconds come later, when it answers again: it is asked for what it has not told."""
+    """Once it answers again, the missing seconds are fetched."""
     fake.other = None
     assert (await fake.frame())["state"]["rates"] == [[NOW - 5, 1, 10], [NOW - 4, 2, 20]]
     fake.other = [[NOW - 5, 4, 40], [NOW - 4, 5, 50]]
     assert (await fake.frame())["state"]["rates"] == [[NOW - 5, 5, 50], [NOW - 4, 7, 70]]
     await fake.frame()
-    assert fake.asked[-1] == f"{OTHER}/api/local/rates?since={NOW - 4}"
+    assert fake.requested[-1] == f"{OTHER}/api/local/rates?since={NOW - 4}"
 
 
 async def test_ids_grow_even_when_the_clock_does_not(fake: Fake) -> None:
-    """A page says by the id what it has had: two frames must not share one."""
-    ids = [(await fake.live.produce()).id for _ in range(3)]
+    """A page reconnects with its last id, so two frames must not share one."""
+    ids = [(await fake.page_feed.produce()).id for _ in range(3)]
     assert ids == sorted(set(ids))
 
 
-async def test_who_comes_back_gets_the_newer_rates_only(fake: Fake) -> None:
-    """A new page gets all that are kept."""
+async def test_a_page_that_reconnects_gets_only_newer_rates(fake: Fake) -> None:
+    """A new page gets all rates that are kept."""
     fake.own = [Rate(NOW - 300, 9, 9), *fake.own]
     fake.other = []
-    hello = _events(await fake.live.greet(0))["hello"]
+    hello = _events(await fake.page_feed.greet(0))["hello"]
     assert hello["rates"][0] == [NOW - 300, 9, 9]
-    again = _events(await fake.live.greet((NOW - 3) * 1000))["hello"]
+    again = _events(await fake.page_feed.greet((NOW - 3) * 1000))["hello"]
     assert again["rates"] == [[NOW - 5, 1, 10], [NOW - 4, 2, 20]]
 
 
-async def test_many_pages_at_once_ask_the_others_once(
+async def test_many_pages_at_once_cause_one_request_to_each_worker(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a restart all pages come back in the same second."""
-    monkeypatch.setattr(module, "FRESH_SECONDS", 5.0)
-    await asyncio.gather(*(fake.live.greet(0) for _ in range(100)))
-    assert len(fake.asked) == 1
+    """After a restart all pages reconnect within the same second."""
+    monkeypatch.setattr(worker_rates, "FRESH_SECONDS", 5.0)
+    await asyncio.gather(*(fake.page_feed.greet(0) for _ in range(100)))
+    assert len(fake.requested) == 1

@@ -1,4 +1,4 @@
-"""HTTP: questions in, JSON out."""
+"""The HTTP handlers of the queries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from app.queries.merge import BadRequestError, NotServingError
+from app.queries.rates import Rate
 from app.web.views import Views, errors_as_json
 
 if TYPE_CHECKING:
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 
 class Fake:
-    """Stands for whatever answers; `answer` is what it says, or raises."""
+    """Stands for every query; `answer` is returned, or raised if it is an exception."""
 
     answer: Any = None
     asked: tuple[Any, ...] = ()
     state = "working"
     reasons: tuple[str, ...] = ()
+    application_id = "wordcount"
+
+    def __init__(self) -> None:
+        self.counts = self.local = self.status = self.health = self.metrics = self
+        self.own_rates = self
 
     async def _answer(self, *asked: Any) -> Any:
         self.asked = asked
@@ -34,8 +40,12 @@ class Fake:
 
     top = word = windows = all = own = text = _answer
 
+    def since(self, second: int) -> list[Rate]:
+        """One second of rates."""
+        return [Rate(second + 1, 2.0, 3.0)]
+
     def not_live(self) -> list[str]:
-        """Reasons, as health gives them."""
+        """The reasons of the health."""
         return list(self.reasons)
 
     not_ready = not_live
@@ -49,12 +59,12 @@ def fake() -> Fake:
 @pytest.fixture
 async def client(fake: Any) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[errors_as_json])
-    app.add_routes(Views(fake, fake, fake, fake, fake).routes())
+    app.add_routes(Views(fake).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
 
-async def test_questions_are_handed_on_as_they_are_meant(client: Client, fake: Fake) -> None:
+async def test_paths_and_queries_are_parsed(client: Client, fake: Fake) -> None:
     """Numbers, times and words are read from the query and the path."""
     fake.answer = {}
     for path, asked in (
@@ -76,8 +86,10 @@ async def test_questions_are_handed_on_as_they_are_meant(client: Client, fake: F
         assert response.content_type == "application/json"
 
 
-async def test_no_right_answer_means_503_and_when_to_ask_again(client: Client, fake: Fake) -> None:
-    """A rebalance is told as 503 with Retry-After and the reason."""
+async def test_without_a_right_answer_the_status_is_503_with_retry_after(
+    client: Client, fake: Fake
+) -> None:
+    """A rebalance is answered with 503, Retry-After and the reason."""
     fake.answer = NotServingError("a rebalance is under way")
     response = await client.get("/api/top")
     assert response.status == 503
@@ -85,8 +97,8 @@ async def test_no_right_answer_means_503_and_when_to_ask_again(client: Client, f
     assert await response.json() == {"error": "a rebalance is under way"}
 
 
-async def test_bad_questions_get_400(client: Client, fake: Fake) -> None:
-    """What the answerer refuses, and what can't even be read, is told as 400 with the reason."""
+async def test_bad_requests_are_answered_with_400(client: Client, fake: Fake) -> None:
+    """A refused query and an unreadable one are answered with 400 and the reason."""
     fake.answer = BadRequestError("the word is empty")
     response = await client.get("/api/words")
     assert (response.status, await response.json()) == (400, {"error": "the word is empty"})
@@ -99,16 +111,14 @@ async def test_bad_questions_get_400(client: Client, fake: Fake) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/words/caf%E9", "/api/words?word=caf%E9", "/api/words/%ED%A0%80"]
 )
-async def test_a_word_that_is_not_utf8_is_no_other_word(
-    client: Client, fake: Fake, path: str
-) -> None:
-    """Nothing is asked in its place."""
+async def test_a_word_that_is_not_utf8_is_refused(client: Client, fake: Fake, path: str) -> None:
+    """No other word is looked up in its place."""
     response = await client.get(URL(path, encoded=True))
     assert (response.status, await response.json()) == (400, {"error": "the word is not UTF-8"})
     assert fake.asked == ()
 
 
-async def test_a_fault_is_logged_and_told_without_its_details(
+async def test_an_unexpected_error_is_logged_and_answered_without_details(
     client: Client, fake: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unexpected error is a 500 in JSON; the traceback goes to the log only."""
@@ -119,8 +129,8 @@ async def test_a_fault_is_logged_and_told_without_its_details(
     assert "secret" in caplog.text
 
 
-async def test_what_is_not_there_is_told_in_json(client: Client) -> None:
-    """Unknown paths and methods are JSON errors too, and nothing may be cached."""
+async def test_unknown_paths_and_methods_are_answered_in_json(client: Client) -> None:
+    """404 and 405 are JSON errors too, and no answer may be cached."""
     response = await client.get("/table/")
     assert (response.status, await response.json()) == (404, {"error": "Not Found"})
     response = await client.post("/api/top")
@@ -139,8 +149,18 @@ async def test_health_is_200_or_503_with_reasons(client: Client, fake: Fake, pat
 
 
 async def test_metrics_are_served_in_prometheus_format(client: Client, fake: Fake) -> None:
-    """/metrics says which format it has."""
+    """The content type names the format."""
     fake.answer = b"up 1\n"
     response = await client.get("/metrics")
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert await response.text() == "up 1\n"
+
+
+async def test_rates_since_a_second_are_served_to_the_other_workers(client: Client) -> None:
+    """The seconds after `since` come with the application's id; any other text is refused."""
+    response = await client.get("/api/local/rates?since=1795000000")
+    answer = {"id": "wordcount", "rates": [[1_795_000_001, 2.0, 3.0]]}
+    assert (response.status, await response.json()) == (200, answer)
+    for since in ("", "x", "-1", "1" * 16):
+        response = await client.get(f"/api/local/rates?since={since}")
+        assert response.status == 400
