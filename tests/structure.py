@@ -67,7 +67,7 @@ def measure(root: Path) -> Figures:
             if folders[target] != folders[name]:
                 figures.folders[folders[name]].add(folders[target])
         _read_sizes(figures, path.relative_to(root).as_posix(), source, tree)
-        figures.texts += [*_docstrings(tree), *comments(source)]
+        figures.texts += [*docstrings(tree), *comments(source)]
     return figures
 
 
@@ -184,7 +184,7 @@ def _read_sizes(figures: Figures, file: str, source: str, tree: ast.Module) -> N
             figures.classes[f"{file}:{node.name}"] = length
 
 
-def _docstrings(tree: ast.Module) -> list[str]:
+def docstrings(tree: ast.Module) -> list[str]:
     """Docstrings, and the strings that describe the assignment above them."""
     return [
         node.value.value.strip()
