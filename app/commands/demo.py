@@ -18,7 +18,7 @@ from app.commands.errors import WordCountCommand
 from app.errors import UnavailableError
 from app.parsers import duration_ms
 from app.settings import Settings
-from app.signals import asked_to_end
+from app.signals import on_end_signal
 from app.worker.address import own_url
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
 
     stop = threading.Event()
     kafka, cassandra = EmbeddedKafka(), EmbeddedCassandra()
-    with asked_to_end(stop.set), ExitStack() as stack:
+    with on_end_signal(stop.set), ExitStack() as stack:
         click.echo("Starting Kafka and Cassandra", err=True)
         stack.callback(close_together, kafka, cassandra)
         start_together(kafka, cassandra)

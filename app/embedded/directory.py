@@ -6,10 +6,10 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import IO
 
 from app.errors import ConfigurationError, UnavailableError
+from app.file_lock import try_lock
 
 __all__ = ["DataDirectory"]
 
@@ -29,7 +29,7 @@ class DataDirectory:
         self._given = None if given is None else Path(given).absolute()
         self._temporary: Path | None = None
         self._name = name
-        self._lock: FileLock | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def path(self) -> Path:
@@ -50,19 +50,16 @@ class DataDirectory:
         """Take it for this server. Raises UnavailableError when another one has it."""
         path = self.path
         if self._lock is None:
-            # Not bound to a thread: a server may be started in one and stopped in another.
-            lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
             try:
-                lock.acquire()
-            except Timeout:
-                raise UnavailableError(
-                    f"{path} is in use by another {self._name}; stop it, or name another directory"
-                ) from None
+                self._lock = try_lock(path / _LOCK)
             except OSError as error:
                 raise ConfigurationError(
                     f"{path}: can't be written ({error.strerror}); name a directory you can write"
                 ) from None
-            self._lock = lock
+            if self._lock is None:
+                raise UnavailableError(
+                    f"{path} is in use by another {self._name}; stop it, or name another directory"
+                )
         return path
 
     def release(self) -> None:
@@ -79,20 +76,19 @@ class DataDirectory:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
             self._lock = None
 
 
 def _remove_leftovers() -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
         try:
             # A directory that was made just now may not have been locked yet.
             if time.time() - path.stat().st_ctime < _SECONDS_TO_LOCK:
                 continue
-            lock.acquire()
-        except (Timeout, OSError):
-            # Somebody uses it, removes it too, or owns it.
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        lock.release()
+            lock = try_lock(path / _LOCK)
+        except OSError:
+            continue  # another process removes it too, or another user owns it
+        if lock is not None:
+            with lock:
+                shutil.rmtree(path, ignore_errors=True)

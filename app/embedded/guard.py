@@ -30,8 +30,7 @@ def watch() -> None:
     pid = sys.stdin.readline().strip()
     # The pipe ends when the parent does, however it ends.
     if pid and not sys.stdin.readline():
-        # Windows has no SIGKILL; there SIGTERM ends a process at once.
-        os.kill(int(pid), getattr(signal, "SIGKILL", signal.SIGTERM))
+        os.kill(int(pid), signal.SIGKILL)
 
 
 if __name__ == "__main__":

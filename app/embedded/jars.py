@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app.embedded.progress import JarProgress
 from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.file_lock import lock
 
 __all__ = [
     "CASSANDRA",
@@ -37,7 +38,8 @@ CASSANDRA = "cassandra-all"
 LOCK = Path(__file__).with_name("jars.lock")
 
 _TRIES = 3
-_SYSTEMS = {"linux": "linux", "darwin": "osx", "win32": "windows"}
+_SYSTEMS = {"linux": "linux", "darwin": "osx"}
+_CLASSIFIER_SYSTEMS = ("linux", "osx", "windows")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch_64", "arm64": "aarch_64"}
 
 
@@ -61,7 +63,7 @@ class Jar:
     def fits(self) -> bool:
         """Whether this system can use it: native code comes in one jar for each system."""
         system, _, machine = self.classifier.partition("-")
-        if system not in _SYSTEMS.values():
+        if system not in _CLASSIFIER_SYSTEMS:
             return True
         here = platform.machine().lower()
         return system == _SYSTEMS.get(sys.platform) and machine == _MACHINES.get(here, here)
@@ -79,9 +81,7 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 def cache_directory() -> Path:
     """Where this user's caches are on this system; may not exist yet."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
+    if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -130,10 +130,8 @@ class JarCache:
             return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
 
     def _fill(self, jars: list[Jar]) -> None:
-        from filelock import FileLock
-
         self.directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.directory / "lock"):
+        with lock(self.directory / "lock"):
             staging = self.directory / "staging"
             try:
                 # Another process may have fetched them while this one waited for the lock.

@@ -80,8 +80,7 @@ class Process:
 
     def resume(self) -> None:
         """Let it go on (SIGCONT); nothing happens when it is not paused."""
-        if sys.platform != "win32":
-            self._popen.send_signal(signal.SIGCONT)
+        self._popen.send_signal(signal.SIGCONT)
 
     def _release(self) -> None:
         if self._watcher is not None:

@@ -268,7 +268,12 @@ class TestUnicode:
             patch.setattr(text, "STEP", size)
             assert counted([value.encode() for value in values], "unicode") == expected
 
-    @given(st.text(st.characters(exclude_characters=code_points(NEW_IN_UNICODE_18)), max_size=15))
+    @given(
+        st.text(
+            st.characters(codec="utf-8", exclude_characters=code_points(NEW_IN_UNICODE_18)),
+            max_size=15,
+        )
+    )
     def test_any_text_is_segmented_by_the_rules(self, value: str) -> None:
         """Characters from all of Unicode follow the rules, too."""
         assert counted([value.encode()], "unicode") == Counter(reference_words(value))
