@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from app.cassandra.session import CassandraSession
 
-GONE = "Cassandra's node 10.0.0.{}:9042 is gone; the driver tries to reconnect"
-BACK = "Cassandra's node 10.0.0.{}:9042 is back"
+GONE = "Cassandra node 10.0.0.{}:9042 is down; the driver reconnects when it is back"
+BACK = "Cassandra node 10.0.0.{}:9042 is back"
 
 
 class Host:
