@@ -1,7 +1,7 @@
 """RocksDB databases, one a partition: opened on demand, written in batches, marked when damaged.
 
-A database that turns out damaged stops the worker. It is marked, and whoever opens it next deletes
-it first: the changelog has every row.
+A database that turns out damaged stops the worker. It is marked, and the next start deletes it
+before it opens a new one: the changelog has every row.
 """
 
 from __future__ import annotations

@@ -468,7 +468,7 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
     "Cassandra's name unknown": (
         unknown_cassandra,
         1,
-        r"WORDCOUNT_CASSANDRA: no address is known for cassandra\.invalid; is the name right\?",
+        r"WORDCOUNT_CASSANDRA: no address is known for cassandra\.invalid; check the name",
     ),
     "Kafka at Cassandra's port": (
         kafka_for_cassandra,
