@@ -71,6 +71,7 @@ class StallDetector:
     def idle_seconds(self, stage: Stage, partition: int) -> float:
         """How long a task has received nothing while all it received is committed; 0 otherwise."""
         seen = self._observed.get((stage.name, partition))
+        # The task may have received records since the last observation: then it is not idle.
         if seen is None or not seen.all_committed or seen.task.next_offset != seen.next_offset:
             return 0.0
         return self._clock() - seen.unchanged_since
@@ -91,6 +92,9 @@ class StallDetector:
         committed, next_offset = task.committed[0], task.next_offset
         if before is None or before.task is not task:
             return _Observation(task, committed, next_offset, behind, now, now)
+        # The time without a commit runs from when work appears, not from the last commit.
+        # So the first record after an idle hour does not make a task stuck at once. An excuse
+        # restarts the time, so a task has all of it once the server is back.
         no_commit = committed == before.committed
         return _Observation(
             task,
