@@ -1,4 +1,5 @@
-"""Topic producers: each source of lines in a file of its own, one delivering end for all.
+"""Topic producers: one module or folder for each source, one delivery for all.
 
-`base` is the contract of a source, `delivery` brings its lines to Kafka, `run` joins the two.
+`base` is the contract of a source, `buffer` holds lines that cannot be read again, `delivery`
+brings lines to Kafka, `pump` passes batches between them, and `run` is one run from start to end.
 """

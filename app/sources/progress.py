@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a display on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: a display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from app.sources.base import Source
-    from app.sources.delivery.producer import Delivery
+    from app.sources.delivery.contract import Delivery
 
 __all__ = ["Complaint", "complaints", "reported", "say"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_LINES = 5.0
-_SECONDS_TO_WORRY = 5.0
-_SECONDS_BETWEEN_WORRIES = 30.0
+_SECONDS_TO_NOTICE = 5.0
+_SECONDS_BETWEEN_NOTICES = 30.0
 
 
 def say(text: str) -> None:
@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def complaints() -> Iterator[Complaint]:
-    """Keep the Kafka client's log off the terminal: what it retries is summed up by `reported`."""
+    """Keep the Kafka client's log off stderr and note its last warning, for `reported`."""
     last = Complaint()
     with ExitStack() as stack:
         for name in ("aiokafka", "app.kafka"):
@@ -68,7 +68,7 @@ async def _report(delivery: Delivery, show: Callable[[Delivery], None], outage: 
 
 
 class Complaint(logging.Handler):
-    """The Kafka client's last warning."""
+    """A log handler that keeps the Kafka client's last warning."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -80,26 +80,26 @@ class Complaint(logging.Handler):
 
 
 class _Outage:
-    """Says that Kafka acknowledges nothing any more, that it still does not, that it does."""
+    """Prints the beginning of an outage of Kafka, its continuation now and then, and its end."""
 
     def __init__(self, complaint: Complaint) -> None:
         self._complaint = complaint
         self._since: float | None = None
-        self._said = 0.0
+        self._printed_at = 0.0
 
     def look(self, delivery: Delivery) -> None:
         now = time.monotonic()
-        stalled = delivery.stalled
-        if stalled > _SECONDS_TO_WORRY:
+        stalled = delivery.stalled_seconds
+        if stalled > _SECONDS_TO_NOTICE:
             if self._since is None:
                 self._since = now - stalled
-            elif now < self._said + _SECONDS_BETWEEN_WORRIES:
+            elif now < self._printed_at + _SECONDS_BETWEEN_NOTICES:
                 return
-            self._said = now
+            self._printed_at = now
             why = f" ({self._complaint.text})" if self._complaint.text else ""
             say(
                 f"Kafka has acknowledged nothing for {stalled:.0f} s{why}; "
-                f"{delivery.totals.waiting} lines wait, trying on"
+                f"{delivery.totals.waiting} lines wait, retrying"
             )
         elif self._since is not None:
             say(f"Kafka answers again, after {now - self._since:.0f} s")
@@ -158,7 +158,7 @@ def _display(source: Source) -> tuple[Progress, Callable[[Delivery], None]]:
         totals = delivery.totals
         progress.update(
             task,
-            # What has been read but waits for Kafka is not done.
+            # Bytes that were read and wait for Kafka do not count as progress.
             completed=source.taken * totals.acknowledged / max(totals.taken, 1),
             lines=totals.acknowledged,
             lines_per_second=totals.acknowledged / (time.monotonic() - started),

@@ -83,7 +83,7 @@ async def test_a_word_that_fits_no_message_is_refused_aloud(
     path.write_bytes(b"before " + b"x" * 3_000_000 + b" after\nlast")
     status, out, err = produce("file", path)
     assert (status, out) == (1, "2 lines acknowledged by Kafka\n")
-    assert "Error: 1 words are longer than a message may be and were left out" in err
+    assert "Error: 1 words are longer than a message may be and were skipped" in err
     records = await consume(kafka.address, unique)
     assert count(*(r.value for r in records)) == Counter([b"before", b"after", b"last"])
 

@@ -198,7 +198,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     async with away(broker):
         await send(fed, LINES, 2 * LINES)
         wait_until(lambda: all(on_disk(feed) for feed in fed.values() if not feed.twice), 120)
-        pattern = rf"\b{LINES} lines wait, trying on"
+        pattern = rf"\b{LINES} lines wait, retrying"
         wait_until(lambda: re.search(pattern, runs["actor"].said.read_text()), 120)
         for run in runs.values():
             run.kill()
@@ -244,7 +244,7 @@ async def test_giving_up_keeps_lines_for_the_next_run(
     run.process.stdin.write(text)
     run.process.stdin.close()
     run.process.stdin = None
-    wait_until(lambda: "1000 lines wait, trying on" in run.said.read_text(), 60)
+    wait_until(lambda: "1000 lines wait, retrying" in run.said.read_text(), 60)
     run.process.send_signal(signal.SIGINT)
     wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
     run.process.send_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ from app.sources.base import Batch, Position, Source
 from app.sources.buffer.spool import Place, SpoolFullError
 from app.sources.buffer.spools import left_by_others
 from app.sources.progress import say
-from app.sources.run import deliver
+from app.sources.pump import deliver
 from app.sources.transforms import cut
 
 if TYPE_CHECKING:

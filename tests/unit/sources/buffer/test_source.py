@@ -14,7 +14,7 @@ from app.sources.buffer import source as kept
 from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spool import Spool
 from app.sources.buffer.spools import spool_for
-from app.sources.run import pump
+from app.sources.pump import pump
 from tests.collecting import collecting
 
 BATCH = 1000
