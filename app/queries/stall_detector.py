@@ -53,7 +53,7 @@ class StallDetector:
         self._clock = clock
         self._observed: dict[tuple[str, int], _Observation] = {}
 
-    def look(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
+    def observe(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
         """Observe the position of each task.
 
         `behind`: topics and partitions that hold more records than are committed. `excused`: the
@@ -61,7 +61,7 @@ class StallDetector:
         """
         now = self._clock()
         self._observed = {
-            (stage.name, partition): self._observe(
+            (stage.name, partition): self._observation(
                 stage.name, task, now, behind=(stage.topic, partition) in behind, excused=excused
             )
             for stage in self._stages
@@ -85,7 +85,7 @@ class StallDetector:
             if seen.has_work and now - seen.waiting_since > seconds
         ]
 
-    def _observe(
+    def _observation(
         self, stage: str, task: PartitionTask, now: float, *, behind: bool, excused: bool
     ) -> _Observation:
         before = self._observed.get((stage, task.partition))
