@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.cassandra_rows import count_rows, top_rows
-from app.cassandra.outage import Outage
+from app.cassandra.outage import WriteOutage
 from app.cassandra.results import WriteRefusedError, WriteResult
 from app.cassandra.top import TopRow
 from app.faultpoints import reached
@@ -48,7 +48,7 @@ class Flusher:
         self._sink = sink
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
-        self._outage = Outage()
+        self._outage = WriteOutage()
         self._last = False
 
     async def flush_counts(self, timeout_s: float | None = None) -> int:
@@ -112,7 +112,7 @@ class Flusher:
                 faults = {**top.faults, **faults}
             reached("flush.written")
         self._metrics.flushed(result, complete=not unwritten)
-        self._outage.tell(len(unwritten), faults)
+        self._outage.flushed(len(unwritten), faults)
         return unwritten
 
     def _top_rows(self, batch: FlushBatch) -> list[TopRow]:

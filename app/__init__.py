@@ -25,6 +25,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     from agents.flush import Flusher
     from agents.resave import Resaver
     from agents.split import Splitter
+    from app.cassandra.metrics import CassandraMetrics, show_nodes
     from app.cassandra.sink import CassandraSink
     from app.console import Console, Printer
     from app.counting.windows import Windows
@@ -57,8 +58,8 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Application:
     )
     application.tables.add(table)
     application.table = table
-    application.sink = CassandraSink(settings, metrics.cassandra)
-    metrics.cassandra.watch(application.sink.nodes)
+    application.sink = CassandraSink(settings, CassandraMetrics(metrics.registry))
+    show_nodes(metrics.registry, application.sink.nodes)
     application.flusher = Flusher(table, application.sink, metrics, settings.top_words)
 
     splitter = Splitter(settings, windows, metrics)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.sources.base import Source
     from app.sources.delivery.contract import Delivery
 
-__all__ = ["Complaint", "complaints", "reported", "say"]
+__all__ = ["LastWarning", "client_warnings", "reported", "say"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_LINES = 5.0
@@ -31,9 +31,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def complaints() -> Iterator[Complaint]:
+def client_warnings() -> Iterator[LastWarning]:
     """Keep the Kafka client's log off stderr and note its last warning, for `reported`."""
-    last = Complaint()
+    last = LastWarning()
     with ExitStack() as stack:
         for name in ("aiokafka", "app.kafka"):
             log = logging.getLogger(name)
@@ -45,12 +45,12 @@ def complaints() -> Iterator[Complaint]:
 
 
 @asynccontextmanager
-async def reported(source: Source, delivery: Delivery, complaint: Complaint) -> AsyncIterator[None]:
+async def reported(source: Source, delivery: Delivery, warning: LastWarning) -> AsyncIterator[None]:
     """Report on stderr while the body runs: progress, and outages of Kafka."""
     display = _display(source) if sys.stderr.isatty() else None
     show = display[1] if display else _Lines()
     with display[0] if display else nullcontext():
-        reporting = asyncio.create_task(_report(delivery, show, _Outage(complaint)))
+        reporting = asyncio.create_task(_report(delivery, show, _Outage(warning)))
         try:
             yield
         finally:
@@ -67,7 +67,7 @@ async def _report(delivery: Delivery, show: Callable[[Delivery], None], outage: 
         show(delivery)
 
 
-class Complaint(logging.Handler):
+class LastWarning(logging.Handler):
     """A log handler that keeps the Kafka client's last warning."""
 
     def __init__(self) -> None:
@@ -82,8 +82,8 @@ class Complaint(logging.Handler):
 class _Outage:
     """Prints the beginning of an outage of Kafka, its continuation now and then, and its end."""
 
-    def __init__(self, complaint: Complaint) -> None:
-        self._complaint = complaint
+    def __init__(self, warning: LastWarning) -> None:
+        self._warning = warning
         self._since: float | None = None
         self._printed_at = 0.0
 
@@ -96,14 +96,14 @@ class _Outage:
             elif now < self._printed_at + _SECONDS_BETWEEN_NOTICES:
                 return
             self._printed_at = now
-            why = f" ({self._complaint.text})" if self._complaint.text else ""
+            why = f" ({self._warning.text})" if self._warning.text else ""
             say(
                 f"Kafka has acknowledged nothing for {stalled:.0f} s{why}; "
                 f"{delivery.totals.waiting} lines wait, retrying"
             )
         elif self._since is not None:
             say(f"Kafka answers again, after {now - self._since:.0f} s")
-            self._since, self._complaint.text = None, ""
+            self._since, self._warning.text = None, ""
 
 
 class _Lines:

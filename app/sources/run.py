@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import ConfigurationError
-from app.signals import asked_to_end
+from app.signals import on_end_signal
 from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spools import spool_for
 from app.sources.delivery.contract import Totals
@@ -21,7 +21,7 @@ from app.sources.delivery.producer import KafkaProducer
 from app.sources.delivery.topic import ensure_topic
 from app.sources.delivery.transactional import TransactionalDelivery
 from app.sources.delivery.transactions import KafkaTransactions
-from app.sources.progress import complaints, reported, say
+from app.sources.progress import client_warnings, reported, say
 from app.sources.pump import pump
 from app.times import iso
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from app.sources.base import Source
     from app.sources.delivery.contract import Delivery
     from app.sources.delivery.topic import TopicLimits
-    from app.sources.progress import Complaint
+    from app.sources.progress import LastWarning
 
 __all__ = ["Abandoned", "BufferOptions", "Run", "Summary", "Target", "stopped_by_signals"]
 
@@ -142,8 +142,8 @@ class Run:
         """Run until the source ends or a signal stops it. Raises WordCountError."""
         self._started = time.monotonic()
         try:
-            with complaints() as complaint, stopped_by_signals(self._source, self._on_stop):
-                await self._deliver(complaint)
+            with client_warnings() as warning, stopped_by_signals(self._source, self._on_stop):
+                await self._deliver(warning)
         except Abandoned:
             self.abandoned = True
 
@@ -154,14 +154,14 @@ class Run:
         say(f"Stopping: {waiting} lines wait for Kafka; Ctrl-C again gives them up")
         return True
 
-    async def _deliver(self, complaint: Complaint) -> None:
+    async def _deliver(self, warning: LastWarning) -> None:
         source = self._source
         try:
             await source.open()
             limits = await self._ensure_topics()
             async with self._make_delivery(limits) as delivery:
                 self._delivery = delivery
-                async with reported(source, delivery, complaint):
+                async with reported(source, delivery, warning):
                     if source.name:
                         await source.resume(delivery.resumed)
                     await pump(
@@ -252,7 +252,7 @@ def stopped_by_signals(source: Source, on_stop: Callable[[], bool]) -> Iterator[
         body.cancel()
 
     try:
-        with asked_to_end(stop):
+        with on_end_signal(stop):
             yield
     except asyncio.CancelledError:
         if abandoned:

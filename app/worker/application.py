@@ -19,7 +19,13 @@ from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.types import TP
 from yarl import URL
 
-from app.errors import ConfigurationError, UnavailableError, WordCountError, exit_status, say
+from app.errors import (
+    ConfigurationError,
+    UnavailableError,
+    WordCountError,
+    exit_status,
+    print_error,
+)
 from app.faultpoints import lost
 from app.kafka.offset_loss import (
     OffsetRange,
@@ -457,7 +463,7 @@ class Application(faust.App):
 
     def _end(self) -> None:
         if self.failure is not None:
-            say(self.failure, as_json=self.settings.log_format == "json")
+            print_error(self.failure, as_json=self.settings.log_format == "json")
             os._exit(exit_status(self.failure))
         os._exit(0)
 

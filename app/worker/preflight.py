@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import tempfile
 from typing import IO, TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 from app.cassandra.schema import check
 from app.cassandra.session import connect
 from app.errors import UnavailableError
+from app.file_lock import try_lock
 from app.kafka.topics import ensure_topics
 
 if TYPE_CHECKING:
@@ -39,17 +39,16 @@ def claim_data_directory(path: Path) -> IO[bytes]:
     The kernel lets go of it when the process ends, however it ends. Raises UnavailableError if
     another worker has it: two would seem to work until both hold a copy of one partition.
     """
-    claim = (path / "worker.lock").open("ab")
+    problem = "is used by another worker"
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim = try_lock(path / "worker.lock")
     except OSError as error:
-        claim.close()
-        taken = isinstance(error, BlockingIOError)
+        claim, problem = None, f"cannot be locked: {error.strerror}"
+    if claim is None:
         raise UnavailableError(
-            f"data directory {path} "
-            f"{'is used by another worker' if taken else f'cannot be locked: {error.strerror}'}; "
+            f"data directory {path} {problem}; "
             "give each worker its own: faust -A app --datadir DIR worker"
-        ) from None
+        )
     return claim
 
 

@@ -210,7 +210,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     await app.sink.write(again)
     add("flush to Cassandra", len(again), time.perf_counter() - began, "rows/s")
     await app.sink.close()
-    table.store.close(0)
+    table.databases.close(0)
 
 
 def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
@@ -221,13 +221,13 @@ def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
 
 
 def _apply(spent: Counter[str], table: WordCounts, change: Change, offset: int) -> None:
-    store = table.store
-    write = store.write
-    store.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
+    databases = table.databases
+    write = databases.write
+    databases.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
     try:
         _timed(spent, "apply", lambda: table.apply(0, change, offset))
     finally:
-        store.write = write  # type: ignore[method-assign]
+        databases.write = write  # type: ignore[method-assign]
 
 
 def _settings(job: Job) -> Settings:

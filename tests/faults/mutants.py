@@ -130,7 +130,7 @@ MUTANTS = [
 """,
         """                own = TopicPartition(self._settings.changelog, task.partition)
                 at = self._table.store.persisted_offset(own)
-                self._table.store.write(task.partition, change.puts, -1 if at is None else at)
+                self._table.databases.write(task.partition, change.puts, -1 if at is None else at)
                 reached("count.committed")
                 end = await self._commit(task, change.puts, pending.offset)
 """,
@@ -138,7 +138,7 @@ MUTANTS = [
     ),
     Mutant(
         "rows and changelog offset in one batch",
-        "tables/store.py",
+        "tables/databases.py",
         "        batch.put(OFFSET, str(offset).encode())\n",
         "",
         f"{FAULTS}test_killed_workers",
@@ -146,7 +146,7 @@ MUTANTS = [
     Mutant(
         "a new owner flushes what was not flushed",
         "tables/word_counts.py",
-        "lacking = [start for start, of in own.windows.items() if of.version > own.flushed]",
+        "lacking = [start for start, of_window in totals.items() if of_window.version > flushed]",
         "lacking: list[int] = []",
         f"{FAULTS}test_points_in_the_code[store.recovered:1+flush.taken:3]",
     ),
@@ -159,8 +159,8 @@ MUTANTS = [
     ),
     Mutant(
         "versions grow where clocks differ",
-        "tables/word_counts.py",
-        "version = max(time.time_ns() // 1000, own.version + 1)",
+        "tables/checkpoint.py",
+        "version = max(time.time_ns() // 1000, state.version + 1)",
         "version = time.time_ns() // 1000",
         "tests/unit/tables/test_word_counts.py",
     ),
@@ -202,9 +202,9 @@ MUTANTS = [
         "tests/integration/test_gone_records.py::test_offsets_that_are_gone_stop_a_worker",
     ),
     Mutant(
-        "checkpoints hold room for their rows",
-        "tables/word_counts.py",
-        "            self._coming += rows\n",
+        "checkpoints reserve the rows that they make dirty",
+        "tables/row_quota.py",
+        "            self._reserved += cost\n",
         "",
         "tests/unit/tables/test_word_counts.py",
     ),

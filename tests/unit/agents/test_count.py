@@ -28,9 +28,8 @@ class Table:
         self.owned = {0: None}
         self.memory_budget = SimpleNamespace(checkpoint_rows=100)
         self.row_quota = self
-        self.store = SimpleNamespace(
-            persisted_offset=lambda _: None, write=lambda *_: self.done.append("stored")
-        )
+        self.store = SimpleNamespace(persisted_offset=lambda _: None)
+        self.databases = SimpleNamespace(write=lambda *_: self.done.append("stored"))
 
     @contextlib.asynccontextmanager
     async def reserve(self, cost: int) -> AsyncIterator[None]:

@@ -1,8 +1,6 @@
 """An idempotent delivery keeps order, limits what waits, and reports how far Kafka has come."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
@@ -14,17 +12,7 @@ from app.sources.delivery.idempotent import IdempotentDelivery
 from app.sources.delivery.intake import Intake
 from app.sources.delivery.packing import Message
 from app.sources.delivery.topic import TopicLimits
-
-
-class Clock:
-    """A clock that moves only when a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
+from tests.clock import Clock, waiting
 
 
 class FakeProducer:
@@ -83,16 +71,6 @@ def delivery_to(
 ) -> IdempotentDelivery:
     intake = Intake("lines", TopicLimits(), packed_bytes=packed_bytes)
     return IdempotentDelivery(producer, intake, "lines", clock=clock or Clock())
-
-
-@asynccontextmanager
-async def waiting(task: "asyncio.Task[None]") -> AsyncIterator[None]:
-    """Check that a task waits, then that the body ends its wait."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not task.done()
-    yield
-    await asyncio.wait_for(task, 5)
 
 
 async def test_lines_are_sent_in_order_and_counted_once_acknowledged() -> None:

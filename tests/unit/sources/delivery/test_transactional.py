@@ -16,7 +16,7 @@ from app.sources.delivery.intake import Intake
 from app.sources.delivery.packing import Message
 from app.sources.delivery.topic import TopicLimits
 from app.sources.delivery.transactional import Opened, TransactionalDelivery
-from tests.unit.sources.delivery.test_idempotent import Clock, waiting
+from tests.clock import Clock, waiting
 
 
 class Commit(NamedTuple):
