@@ -39,6 +39,7 @@ class StateMetrics(Collector):
 
     async def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        # Lags need the broker. `collect` cannot await it, so they are fetched before.
         self._lags = await self._local.lags()
         return generate_latest(self._registry)
 

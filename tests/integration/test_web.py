@@ -212,8 +212,8 @@ def test_a_page_that_reconnects_receives_only_newer_rates(counted: Counted) -> N
         ("/api/words?word=", "the word is empty"),
         ("/api/words/caf%E9", "the word is not UTF-8"),
         ("/api/words?word=caf%E9", "the word is not UTF-8"),
-        ("/api/words/" + "x" * 65_537, "the word has 65537 bytes: at most 65536"),
-        ("/api/words?word=" + "%E6%97%A5" * 22_000, "the word has 66000 bytes: at most 65536"),
+        ("/api/words/" + "x" * 65_537, "the word has 65537 bytes; the limit is 65536"),
+        ("/api/words?word=" + "%E6%97%A5" * 22_000, "the word has 66000 bytes; the limit is 65536"),
     ],
     ids=lambda value: value[:40],
 )
