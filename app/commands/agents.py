@@ -11,7 +11,7 @@ __all__ = ["agents"]
 class agents(stock.agents):  # noqa: N801 - the class's name is the command's
     """List the agents: what they read, and what they do."""
 
-    # Faust hides agents of a local channel unless told otherwise, and with them the flush.
+    # By default Faust hides agents of a local channel, and with them the flush.
     options = [  # noqa: RUF012 - as Faust's
         option(
             "--local/--no-local", default=True, help="Include agents that read a local channel."
