@@ -1,1 +1,1 @@
-"""The three agents, in the order of the stream: split, count, flush."""
+"""The three agents, in the order of the stream: split.py, count.py, flush.py."""

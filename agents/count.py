@@ -11,35 +11,42 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aiokafka import TopicPartition
-
 from agents.pending import Pending
-from app.faultpoints import reached
-from app.kafka.producer import PartitionRecords, Record
+from app.kafka.transport import block_topic
 from app.threads import in_thread
-from tables.expiry import apply_removal, next_removal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import faust
+    from faust.types import StreamT
 
-    from app.kafka.stage import PartitionTask
+    from agents.checkpointing import Checkpointer
+    from app.kafka.blocks import Block
+    from app.kafka.stage import Stage
+    from app.kafka.task import PartitionTask
     from app.metrics import Metrics
-    from app.settings import Settings
-    from tables.rows import Put
-    from tables.word_counts import WordCounts
 
-__all__ = ["Counter"]
+__all__ = ["Counter", "add_count"]
 
 EXPIRY_SECONDS = 5.0
-"""How often an idle task looks for windows past retention; the longest that a busy one removes."""
+"""Time between two checks of an idle task for windows past retention."""
+
+
+def add_count(app: faust.App, stage: Stage) -> None:
+    """Register the agent; the tasks of `stage` run `Counter.count_partials`."""
+
+    @app.agent(block_topic(app, stage.topic), name="count", concurrency=1)
+    async def count(blocks: StreamT[Block]) -> None:
+        """Add counts to the table word_counts, checkpoint by checkpoint; expire old windows."""
+        async for block in blocks:
+            await stage.put(block.taken())
 
 
 class Counter:
     """The work of the stage `count` in each of its tasks."""
 
-    def __init__(self, settings: Settings, table: WordCounts, metrics: Metrics) -> None:
-        self._settings = settings
-        self._table = table
+    def __init__(self, interval_ms: int, checkpointer: Checkpointer, metrics: Metrics) -> None:
+        self._interval_ms = interval_ms
+        self._checkpointer = checkpointer
         self._metrics = metrics
 
     async def count_partials(self, task: PartitionTask) -> None:
@@ -50,45 +57,15 @@ class Counter:
             if blocks:
                 await in_thread(partial(pending.add, blocks))
                 self._metrics.gathered(len(blocks))
-            del blocks  # their memory is for those that come next
+            del blocks  # frees their memory for the next ones
             if pending.due:
-                await self._checkpoint(task, pending)
+                await self._checkpointer.checkpoint(task, pending)
                 pending = self._nothing_pending()
-            await self._expire(task, time.monotonic() - began)
+            # Removing a row is cheaper than counting one. So expiry keeps up with counting if it
+            # gets as much time as counting has just taken.
+            await self._checkpointer.expire(task, min(time.monotonic() - began, EXPIRY_SECONDS))
         if pending.offset is not None:
-            await self._checkpoint(task, pending)
-
-    async def _checkpoint(self, task: PartitionTask, pending: Pending) -> None:
-        async with self._table.row_quota.reserve(pending.rows):
-            with self._metrics.checkpoint_seconds.time():
-                added = (pending.deltas, pending.watermarks, pending.active_sources)
-                change = await in_thread(partial(self._table.merge, task.partition, *added))
-                end = await self._commit(task, change.puts, pending.offset)
-                reached("count.committed")
-                await in_thread(partial(self._table.apply, task.partition, change, end))
-                reached("count.applied")
-        self._metrics.checkpointed(change.size, change.refused)
-
-    async def _expire(self, task: PartitionTask, seconds: float) -> None:
-        """Remove a step of what is past retention; while there is more, go on for `seconds`.
-
-        A row is removed in less time than it is counted. So with as much time as counting has just
-        taken expiry keeps up with it, and takes no more than that.
-        """
-        ends = time.monotonic() + min(seconds, EXPIRY_SECONDS)
-        find = partial(next_removal, self._table, task.partition)
-        while (removal := await in_thread(find)) is not None:
-            end = await self._commit(task, removal.puts, None)
-            await in_thread(partial(apply_removal, self._table, task.partition, removal, end))
-            if time.monotonic() >= ends:
-                break
-
-    async def _commit(self, task: PartitionTask, puts: Iterable[Put], offset: int | None) -> int:
-        """Write rows to the changelog, with the offset of partials; where the changelog ends."""
-        changelog = TopicPartition(self._settings.changelog, task.partition)
-        rows = [Record(key, value) for key, value in puts]
-        return (await task.commit([PartitionRecords(changelog, rows)], offset))[changelog]
+            await self._checkpointer.checkpoint(task, pending)
 
     def _nothing_pending(self) -> Pending:
-        rows = self._table.memory_budget.checkpoint_rows // max(1, len(self._table.owned))
-        return Pending(self._settings.checkpoint_interval_ms, rows)
+        return Pending(self._interval_ms, self._checkpointer.rows_per_task())

@@ -1,149 +1,47 @@
 """Agent `flush`: each interval, the table's changed rows → Cassandra, as absolute counts.
 
     word_counts ──► rows changed since the last flush ──► INSERT … USING TIMESTAMP version
-                └─► top words of their windows, if asked for ──► the same
+                └─► top words of their windows, if set ──► the same
 
-Writing a row twice, or late, does no harm: a row's version is its write time in Cassandra, and
-grows with every checkpoint of its partition, so the newest count wins whoever writes last.
+A row that is written twice, or late, does no harm. Its version is its write time in Cassandra, and
+grows with every checkpoint of its partition. So the newest count wins, whichever write comes last.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import math
-import time
-from functools import partial
 from typing import TYPE_CHECKING
 
-from agents.cassandra_rows import count_rows, top_rows
-from app.cassandra.outage import Outage
-from app.cassandra.results import WriteRefusedError, WriteResult
-from app.cassandra.top import TopRow
-from app.faultpoints import reached
-from app.threads import in_thread
-from tables.flush_batch import FlushBatch
+from agents.flush_requests import FlushRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
-    from app.cassandra.rows import Row
-    from app.cassandra.sink import CassandraSink
-    from app.metrics import Metrics
-    from tables.word_counts import WordCounts
+    import faust
+    from faust.types import StreamT
 
-__all__ = ["Flusher"]
+    from agents.flush_requests import FlushRequest
+    from agents.flushing import Flusher
 
-logger = logging.getLogger(__name__)
+__all__ = ["add_flush"]
 
 
-class Flusher:
-    """Writes the table's dirty rows to Cassandra; one flush at a time."""
+def add_flush(
+    app: faust.App,
+    flusher: Flusher,
+    guard: Callable[[Callable[[], Awaitable[int]]], Awaitable[int | None]],
+) -> FlushRequests:
+    """Register the agent; `guard` stops the worker for an error. Returns the agent's channel."""
+    channel = FlushRequests(app)
 
-    def __init__(
-        self, table: WordCounts, sink: CassandraSink, metrics: Metrics, top_words: int = 0
-    ) -> None:
-        self._table = table
-        self._top_words = top_words
-        self._sink = sink
-        self._metrics = metrics
-        self._one_at_a_time = asyncio.Lock()
-        self._outage = Outage()
-        self._last = False
+    @app.agent(channel, name="flush", concurrency=1)
+    async def flush(requests: StreamT[FlushRequest]) -> None:
+        """Write the changed rows of the table to Cassandra, each interval and on request."""
+        async for request in requests:
+            left = None
+            try:
+                left = await guard(flusher.flush_counts)
+            finally:
+                if not request.done.done():
+                    request.done.set_result(left)
 
-    async def flush_counts(self, timeout_s: float | None = None) -> int:
-        """Flush what has changed, slice by slice; the number of rows that Cassandra did not take.
-
-        Those stay unflushed and go with the next interval's, or with the next owner's. Raises
-        WriteRefusedError where trying again is no use.
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._last = deadline is not None
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._one_at_a_time.acquire()
-        except TimeoutError:
-            return self._table.dirty_count()
-        try:
-            return await self._flush_all(deadline)
-        finally:
-            self._one_at_a_time.release()
-
-    async def _flush_all(self, deadline: float | None) -> int:
-        while True:
-            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            batch = FlushBatch(self._table)
-            failed = await self._flush_slice(batch, left_s)
-            waiting = self._table.dirty_count()
-            # With a time limit it is the last flush. One that is under way makes room for it; a
-            # pass after this one follows at once.
-            left = batch.more
-            again = (left and not self._last) if deadline is None else (left or waiting > 0)
-            if failed or not again:
-                return waiting
-
-    async def _flush_slice(self, batch: FlushBatch, timeout_s: float | None) -> bool:
-        """Bring a slice to Cassandra; whether some of it was not taken."""
-        unwritten = None  # whatever breaks off a flush, its rows are flushed again
-        try:
-            unwritten = await self._write(batch, timeout_s)
-        finally:
-            self._acknowledge(batch, unwritten)
-            self._table.row_quota.recheck()
-        return bool(unwritten)
-
-    async def _write(self, batch: FlushBatch, timeout_s: float | None) -> list[Row | TopRow]:
-        """Upsert the rows of `batch`; those that Cassandra did not take but may take later."""
-        ends = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        rows = await in_thread(lambda: count_rows(batch.take(), self._table.windows))
-        if not rows:
-            return []
-        with self._metrics.flush_seconds.time():
-            reached("flush.taken")
-            result = await self._done(self._sink.write(rows, timeout_s=timeout_s))
-            faults = result.faults
-            unwritten: list[Row | TopRow] = list(result.unwritten)
-            if self._top_words and (result.rows or not unwritten):
-                ranked = await in_thread(partial(self._top_rows, batch))
-                left_s = None if timeout_s is None else max(0.0, ends - time.monotonic())
-                top = await self._done(self._sink.write_top(ranked, timeout_s=left_s))
-                self._metrics.top_flushed(top)
-                unwritten += top.unwritten
-                faults = {**top.faults, **faults}
-            reached("flush.written")
-        self._metrics.flushed(result, complete=not unwritten)
-        self._outage.tell(len(unwritten), faults)
-        return unwritten
-
-    def _top_rows(self, batch: FlushBatch) -> list[TopRow]:
-        n = self._top_words
-        return top_rows(batch.top_lists(n), n, self._table.windows)
-
-    @staticmethod
-    def _acknowledge(batch: FlushBatch, unwritten: list[Row | TopRow] | None) -> None:
-        """Mark the batch as flushed, but for unwritten rows; None: the flush broke off."""
-        if unwritten is None:
-            batch.put_back()
-            return
-        ranks = [row for row in unwritten if isinstance(row, TopRow)]
-        batch.acknowledge(
-            [(row.window_start_ms, row.word) for row in unwritten if not isinstance(row, TopRow)],
-            {(row.partition, row.window_start_ms) for row in ranks},
-        )
-
-    async def _done(self, write: Awaitable[WriteResult]) -> WriteResult:
-        try:
-            return await write
-        except WriteRefusedError as error:
-            if not error.only_rows:
-                raise
-            return self._without_refused(error)
-
-    def _without_refused(self, error: WriteRefusedError) -> WriteResult:
-        """A word that no row can hold must not keep the others out: it stays in the table."""
-        logger.error("%s", error)
-        self._metrics.rows_refused.inc(len(error.rows))
-        refused = {id(row) for row in error.rows}
-        unwritten = [row for row in error.result.unwritten if id(row) not in refused]
-        error.result.unwritten = unwritten
-        return error.result
+    return channel

@@ -20,55 +20,56 @@ __all__ = ["Pending"]
 class Pending:
     """Partial counts since the last checkpoint, and when the next one is due.
 
-    `deltas` are the counts, `sources` the newest watermark (ms) of each partition of lines that had
-    a part in them, `heard` those of them with counts in a window that their watermark has reached,
-    `offset` the one that they reach; None while nothing has come. Past `most_rows` (of ordinary
-    length) they are added up, and if that leaves many, the checkpoint comes before its time.
+    `deltas` are the counts. `watermarks` (ms) are the newest of each partition of lines that the
+    counts came from; `active_sources` are those partitions with counts in a window that their
+    watermark has reached. `offset` is the next one of partial counts, None while none have come.
+    Past `max_rows` (of ordinary length) counts are added up. If many rows remain, the checkpoint is
+    due at once.
     """
 
-    def __init__(self, interval_ms: int, most_rows: int) -> None:
+    def __init__(self, interval_ms: int, max_rows: int) -> None:
         self.deltas: list[WindowCounts] = []
         self.watermarks: dict[int, int] = {}
         self.active_sources: set[int] = set()
         self.offset: int | None = None
         self._interval_ms = interval_ms
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._count = 0
         self._bytes = 0
         self._full = False
         self._deadline = math.inf
 
     def add(self, blocks: list[Block]) -> None:
-        """Take in blocks of partial counts; heavy, for a thread."""
+        """Add blocks of partial counts; heavy, for a thread."""
         for value in (value for block in blocks for value in block.records.values):
             counts = unpack(value)
             self.deltas.extend(counts.windows)
             known = self.watermarks.get(counts.source, counts.watermark)
             self.watermarks[counts.source] = max(known, counts.watermark)
-            if any(own.start <= counts.watermark for own in counts.windows):
+            if any(window.start <= counts.watermark for window in counts.windows):
                 self.active_sources.add(counts.source)
-            self._count += sum(len(own.words) for own in counts.windows)
+            self._count += sum(len(window.words) for window in counts.windows)
             self._bytes += len(value)
-        if self.rows > self._most_rows:
+        if self.rows > self._max_rows:
             self._add_up()
-            self._full = self.rows > self._most_rows // 2
+            self._full = self.rows > self._max_rows // 2
         self.offset = blocks[-1].next
         self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
 
     def _add_up(self) -> None:
-        """Make one row of a word's many: a frequent word comes with every block."""
+        """Add up the counts of each word: a frequent word comes with every block."""
         windows = by_window(self.deltas)
         if len(windows) <= MAX_SEPARATE_SETS:
             self.deltas = [
                 WindowCounts(start, *merge_counts(parts)) for start, parts in windows.items()
             ]
-            self._count = sum(len(own.words) for own in self.deltas)
-            self._bytes = sum(own.words.nbytes + own.counts.nbytes for own in self.deltas)
+            self._count = sum(len(window.words) for window in self.deltas)
+            self._bytes = sum(window.words.nbytes + window.counts.nbytes for window in self.deltas)
 
     @property
     def rows(self) -> int:
-        """How many counts wait; one of a long word counts as several."""
-        # A count takes as many bytes in a message as a key has beside the word, or a few more.
+        """Cost of the counts that wait, in rows; a count of a long word costs several."""
+        # In a message a count takes as many bytes beside its word as a key does, or a few more.
         return checkpoint_cost(self._count, max(0, self._bytes - KEY_BYTES * self._count))
 
     @property
@@ -78,5 +79,5 @@ class Pending:
 
     @property
     def due(self) -> bool:
-        """Whether the checkpoint is due: by time, or by what has gathered."""
+        """Whether the checkpoint is due: its time has come, or many rows have gathered."""
         return self.seconds_left == 0.0 or self._full

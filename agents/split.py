@@ -1,9 +1,9 @@
-"""Agent `split`: blocks of lines → partial counts by window and word, for their owners.
+"""Agent `split`: blocks of lines → partial counts by window and word, for the words' owners.
 
     lines[p] ──► words per window ──► partials[q], packed for each owner q
 
-One transaction carries the partial counts, what is late or not text, and the offset of lines[p].
-The watermark, which decides what is late, is committed with the offset.
+One transaction carries the partial counts, late and rejected messages, and the offset of lines[p].
+The watermark decides which lines are late. It is committed as the metadata of the offset.
 """
 
 from __future__ import annotations
@@ -12,20 +12,37 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agents.kafka_records import split_records
 from agents.splitting import split_blocks
 from app.counting.windows import NO_WATERMARK
+from app.kafka.transport import block_topic
 from app.threads import in_thread
 
 if TYPE_CHECKING:
+    import faust
+    from faust.types import StreamT
+
     from app.counting.windows import Windows
-    from app.kafka.stage import PartitionTask
+    from app.kafka.blocks import Block
+    from app.kafka.stage import Stage
+    from app.kafka.task import PartitionTask
     from app.metrics import Metrics
     from app.settings import Settings
 
-__all__ = ["Splitter"]
+__all__ = ["Splitter", "add_split"]
 
 GATHER_SECONDS = 0.1
 """Shortest time between two transactions of a task: each costs as much as thousands of lines."""
+
+
+def add_split(app: faust.App, stage: Stage) -> None:
+    """Register the agent; the tasks of `stage` run `Splitter.split_lines`."""
+
+    @app.agent(block_topic(app, stage.topic), name="split", concurrency=1)
+    async def split(blocks: StreamT[Block]) -> None:
+        """Split lines into words; send counts by window to the partitions that own the words."""
+        async for block in blocks:
+            await stage.put(block.taken())
 
 
 class Splitter:
@@ -37,15 +54,16 @@ class Splitter:
         self._metrics = metrics
 
     async def split_lines(self, task: PartitionTask) -> None:
-        """Count each run of blocks; commit its partial counts with the offset that it reaches."""
+        """Count each run of blocks; commit its partial counts with the offset after it."""
         watermark = int(task.metadata or NO_WATERMARK)
         while (blocks := await task.take()) is not None:
             began = time.monotonic()
             split = await in_thread(
                 partial(split_blocks, blocks, watermark, self._windows, self._settings)
             )
-            await task.commit(split.outgoing, blocks[-1].next, str(split.watermark))
+            records = split_records(split, self._settings)
+            await task.commit(records, blocks[-1].next, str(split.watermark))
             watermark = split.watermark
             self._metrics.split(split.tally)
-            del blocks, split  # their memory is for those that come next
+            del blocks, split, records  # frees their memory for the next blocks
             await task.gather(began + GATHER_SECONDS - time.monotonic())

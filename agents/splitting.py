@@ -1,16 +1,13 @@
-"""Blocks of lines → what is written for them: partial counts, and lines late or rejected."""
+"""Splits blocks of lines into partial counts, late messages and rejected messages; pure."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiokafka import TopicPartition
-
 from app.counting.pairs import count_windows
 from app.counting.partials import pack
 from app.counting.text import invalid_utf8
-from app.kafka.producer import PartitionRecords, Record
 from app.kafka.records import Records
 from app.metrics import Tally, count_lines
 
@@ -25,13 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["Split", "split_blocks"]
 
 PACKED_ROWS = 1 << 18
-"""Rows from which on some windows are packed before the next are counted: a word may be in many."""
+"""Rows that are packed before more windows are counted: a word may be in many windows."""
 
 
 class Split(NamedTuple):
-    """What became of some blocks: what to write, the watermark (ms) after them, and how many."""
+    """The result of splitting blocks of the partition `source` of lines.
 
-    outgoing: list[PartitionRecords]
+    `partials` are packed counts by the partition that owns their words, `reasons` those of the
+    `rejected` messages, `watermark` (ms) is the one after the blocks.
+    """
+
+    source: int
+    partials: list[list[bytes]]
+    late: Records
+    rejected: Records
+    reasons: list[str]
     watermark: int
     tally: Tally
 
@@ -41,33 +46,24 @@ def split_blocks(
 ) -> Split:
     """Count the words of `blocks`, all of one partition, per window; heavy, for a thread.
 
-    `watermark` (ms) is that of the partition before them. Late messages and those that are not
-    UTF-8 are kept as they came, for topics of their own.
+    `watermark` (ms) is the partition's before the blocks. Late messages and those that are not
+    UTF-8 come back unchanged.
     """
     source = blocks[0].partition
     records = Records.join([block.records for block in blocks])
-    outgoing = []
     bad = invalid_utf8(records.values)
+    rejected = records.select(list(bad))
     if bad:
-        reasons = [("reason", reason.encode()) for reason in bad.values()]
-        outgoing.append(_unchanged(settings.rejected, source, records.select(list(bad)), reasons))
         records = records.select([place for place in range(len(records)) if place not in bad])
     assignment = windows.assign(records.timestamps, watermark, time.time_ns() // 1_000_000)
-    if len(assignment.late):
-        late = records.select(assignment.late.tolist())
-        outgoing.append(_unchanged(settings.late, source, late))
     values = [value or b"" for value in records.values]
     words = 0
+    partials: list[list[bytes]] = [[] for _ in range(settings.partitions)]
     for counted in _some_at_a_time(count_windows(values, assignment, settings.words)):
         words += sum(int(counts.to_numpy().sum()) for _, _, counts in counted)
         packed = pack(counted, settings.partitions, source, assignment.watermark)
-        outgoing += [
-            PartitionRecords(
-                TopicPartition(settings.partials, owner), [Record(None, m) for m in messages]
-            )
-            for owner, messages in enumerate(packed)
-            if messages
-        ]
+        for messages, more in zip(partials, packed, strict=True):
+            messages.extend(more)
     tally = Tally(
         blocks=len(blocks),
         lines=count_lines(values),
@@ -76,7 +72,9 @@ def split_blocks(
         late=len(assignment.late),
         rejected=len(bad),
     )
-    return Split(outgoing, assignment.watermark, tally)
+    late = records.select(assignment.late.tolist())
+    reasons = list(bad.values())
+    return Split(source, partials, late, rejected, reasons, assignment.watermark, tally)
 
 
 def _some_at_a_time(counted: Iterable[WindowCounts]) -> Iterator[list[WindowCounts]]:
@@ -89,17 +87,3 @@ def _some_at_a_time(counted: Iterable[WindowCounts]) -> Iterator[list[WindowCoun
             yield some
             some, rows = [], 0
     yield some
-
-
-def _unchanged(
-    topic: str, partition: int, records: Records, more: Sequence[tuple[str, bytes]] = ()
-) -> PartitionRecords:
-    """Records as they came, each with one header of `more` if there are any."""
-    kept = zip(records.keys, records.values, records.timestamps.tolist(), strict=True)
-    return PartitionRecords(
-        TopicPartition(topic, partition),
-        [
-            Record(*record, (*records.headers.get(place, ()), *more[place : place + 1]))
-            for place, record in enumerate(kept)
-        ],
-    )

@@ -1,7 +1,7 @@
-"""Logging: lines on stderr, plain or JSON; Faust and the clients are quiet unless things go wrong.
+"""Logging to stderr as plain or JSON lines, with Faust and the clients quiet unless they fail.
 
-That Kafka is away, the application says itself, once (app/kafka/watch.py). Its clients would say it
-at every try, and Faust with a traceback.
+The application itself logs once that Kafka is away (app/kafka/watch.py). Its clients would log it
+at every retry, and Faust with a traceback.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from app.times import iso
 __all__ = ["config"]
 
 REPEAT_SECONDS = 10.0
-"""The same message is not said again within this time."""
+"""Within this time the same message is logged once."""
 
-REMEMBERED = 1000
-"""Most messages that are known as said."""
+MAX_REMEMBERED = 1000
+"""Maximum number of messages whose last time is remembered."""
 
 
-class OneLine(logging.Formatter):
-    """Time, level, message; an expected error as its one line, without a traceback."""
+class LineFormatter(logging.Formatter):
+    """Formats time, level and message; an expected error is one line without a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
@@ -37,69 +37,71 @@ class OneLine(logging.Formatter):
         return super().format(record)
 
 
-class JsonLine(logging.Formatter):
-    """One JSON object a line: time (ISO 8601 with Z), level, logger, message, error if there is."""
+class JsonFormatter(logging.Formatter):
+    """Formats one JSON object a line: time (ISO 8601 with Z), level, logger, message, any error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        said = {
+        fields = {
             "time": iso(int(record.created * 1000), with_ms=True),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info and not isinstance(record.exc_info[1], WordCountError):
-            said["error"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
 
 
-class Seldom(logging.Filter):
-    """Lets a message through once in a while, and then says how often it was held back."""
+class RepeatFilter(logging.Filter):
+    """Passes a message once per interval, with the number of its suppressed repeats."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+        self._logged: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to say `record`."""
+        """Whether to log `record`."""
         place = (record.name, record.lineno, str(record.msg))
-        if len(self._said) > REMEMBERED:  # libraries put what changes into the message itself
-            self._said.clear()
-        last, held = self._said.get(place, (-REPEAT_SECONDS, 0))
+        if len(self._logged) > MAX_REMEMBERED:  # some libraries format values into the message
+            self._logged.clear()
+        last, suppressed = self._logged.get(place, (-REPEAT_SECONDS, 0))
         now = time.monotonic()
         if now - last < REPEAT_SECONDS:
-            self._said[place] = (last, held + 1)
+            self._logged[place] = (last, suppressed + 1)
             return False
-        self._said[place] = (now, 0)
-        if held:
-            record.msg = f"{record.msg} (and {held} times like it)"
+        self._logged[place] = (now, 0)
+        if suppressed:
+            record.msg = f"{record.msg} ({suppressed} more like it since the last)"
         return True
 
 
-class Unexpected(logging.Filter):
-    """Holds back what frameworks say of an absent Kafka, which the application says itself.
+class ExpectedFilter(logging.Filter):
+    """Suppresses records of frameworks about an absent Kafka; the application logs that itself.
 
-    Also of tasks that were cancelled: Faust does that to its agents at each rebalance.
+    Also suppresses records about cancelled tasks: Faust cancels its agents at each rebalance.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether `record` is about anything else."""
-        text = str(record.msg)  # some log an exception as the message
+        """Whether `record` is unexpected, and so must be logged."""
+        text = str(record.msg)  # some libraries log an exception as the message
         error = record.exc_info[1] if record.exc_info else None
-        known = isinstance(error, (KafkaError, WordCountError, asyncio.CancelledError))
-        return not known and "KafkaError" not in text and "Reraising original exception" not in text
+        expected = isinstance(error, (KafkaError, WordCountError, asyncio.CancelledError))
+        return (
+            not expected and "KafkaError" not in text and "Reraising original exception" not in text
+        )
 
 
 def config(level: str, form: Literal["plain", "json"] = "plain") -> dict[str, Any]:
-    """A configuration for logging.config.dictConfig; `level` is that of the application's own.
+    """A configuration for logging.config.dictConfig; `level` applies to the application's loggers.
 
-    Frameworks say errors only, unless `level` is DEBUG: Faust's news are tables of partitions.
+    Frameworks log errors only, unless `level` is DEBUG: Faust's INFO lines are large tables.
     """
     own = {"level": level, "propagate": True}
     debug = level == "DEBUG"
     framework = {
         "level": "INFO" if debug else "ERROR",
-        "filters": ["unexpected"],
+        "filters": ["expected"],
         "propagate": True,
     }
     return {
@@ -107,18 +109,18 @@ def config(level: str, form: Literal["plain", "json"] = "plain") -> dict[str, An
         "disable_existing_loggers": False,
         "formatters": {
             "line": {
-                "()": OneLine,
+                "()": LineFormatter,
                 "format": "%(asctime)s %(levelname)s %(message)s",
                 "datefmt": "%H:%M:%S",
             },
-            "json": {"()": JsonLine},
+            "json": {"()": JsonFormatter},
         },
-        "filters": {"seldom": {"()": Seldom}, "unexpected": {"()": Unexpected}},
+        "filters": {"repeats": {"()": RepeatFilter}, "expected": {"()": ExpectedFilter}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "json" if form == "json" else "line",
-                "filters": ["seldom", "unexpected"],
+                "filters": ["repeats", "expected"],
                 "stream": "ext://sys.stderr",
             }
         },

@@ -1,14 +1,14 @@
-"""WORDCOUNT_MEMORY, divided: what each part of a worker may hold, in bytes and in rows.
+"""The memory budget: WORDCOUNT_MEMORY divided among the parts of a worker, in bytes and in rows.
 
 the process itself     288 MiB   interpreter, libraries, threads, connections
-each partition past 4   32 MiB   its writers, database and transaction; half of the rest at the most
-of what is left:
-  fetched lines          10 %    blocks that wait or are worked on
+each partition past 4   32 MiB   its producers, database, transaction; at most half of the rest
+of the rest:
+  fetched lines          10 %    blocks that wait or are being counted
   fetched partial counts 10 %
   checkpoints            25 %    partial counts that wait, and the rows that they change
-  unflushed rows         30 %    rows that wait for Cassandra
+  dirty rows             30 %    rows that Cassandra lacks
   RocksDB                15 %    one cache for all partitions: blocks and memtables
-  the rest               10 %    texts being split, transactions under way, candidates of tops
+  unassigned             10 %    texts being split, open transactions, candidates for top words
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ __all__ = [
 
 PROCESS_BYTES = 288 << 20
 PARTITION_BYTES, FREE_PARTITIONS = 32 << 20, 4
-"""What each partition past the first few takes by itself. Measured with 16."""
+"""Memory of each partition past the first few. Measured with 16 partitions."""
 
 KEY_BYTES = 32
 """The key of a row of ordinary length: the start of its window, and a word of up to 24 bytes."""
 
 CHECKPOINT_ROW_BYTES, CHECKPOINT_COPIES = 450, 7
-"""A row in a checkpoint: its key, its values before and after, its record. Measured, rounded up.
+"""Memory of a row in a checkpoint: key, values before and after, record. Measured, rounded up.
 
-Each byte that its word is longer is there as many times.
+A byte past the ordinary length is held in so many copies.
 """
 
 DIRTY_ROW_BYTES = 280
-"""A row that waits for Cassandra: its key, count and version, and its place. Measured."""
+"""Memory of a dirty row: key, count, version, and its place in a dictionary. Measured."""
 
 
 class MemoryBudget(NamedTuple):
-    """What each part of a worker may hold: bytes, or rows of ordinary length where it says so."""
+    """The limits of the parts of a worker: bytes, or rows of ordinary length for `…_rows`."""
 
     lines: int
     partials: int
@@ -82,27 +82,27 @@ class MemoryBudget(NamedTuple):
 
 
 def excess_bytes(keys: Iterable[bytes]) -> int:
-    """How many bytes keys have beyond the ordinary length, all together."""
+    """Sum of the bytes that keys have past the ordinary length."""
     return sum(len(key) - KEY_BYTES for key in keys if len(key) > KEY_BYTES)
 
 
-def checkpoint_cost(rows: int, longer: int) -> int:
-    """How many rows of ordinary length take as much of a checkpoint as `rows`, `longer` by that."""
-    return rows + longer * CHECKPOINT_COPIES // CHECKPOINT_ROW_BYTES
+def checkpoint_cost(rows: int, excess: int) -> int:
+    """Number of ordinary rows that take as much of a checkpoint as `rows` with `excess` bytes."""
+    return rows + excess * CHECKPOINT_COPIES // CHECKPOINT_ROW_BYTES
 
 
-def dirty_cost(rows: int, longer: int) -> int:
-    """How many rows of ordinary length take as much while they wait as `rows`, `longer` by that."""
-    return rows + longer // DIRTY_ROW_BYTES
+def dirty_cost(rows: int, excess: int) -> int:
+    """Number of ordinary rows that take as much memory, dirty, as `rows` with `excess` bytes."""
+    return rows + excess // DIRTY_ROW_BYTES
 
 
 def row_cost(key: bytes) -> int:
-    """The same of one row."""
+    """`dirty_cost` of one row."""
     return 1 if len(key) <= KEY_BYTES else 1 + (len(key) - KEY_BYTES) // DIRTY_ROW_BYTES
 
 
 class ByteQuota:
-    """Counts the bytes of objects for as long as they live; `full` says to make no more now."""
+    """Counts the bytes of objects while they live; while it is `full`, no more should be made."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -111,11 +111,11 @@ class ByteQuota:
 
     @property
     def full(self) -> bool:
-        """Whether the objects that live have used it up."""
+        """Whether the living objects have used the quota up."""
         return self._used >= self._limit
 
     def count(self, thing: Any, size: int) -> None:
-        """Count `size` bytes until `thing` is no more, whoever lets go of it, in any thread."""
+        """Count `size` bytes until `thing` is collected, in whichever thread that happens."""
         self._add(size)
         weakref.finalize(thing, self._add, -size).atexit = False
 
@@ -126,11 +126,11 @@ class ByteQuota:
 
 def check_memory(limit: int) -> None:
     """Raise ConfigurationError if this machine, or its control group, has less than `limit`."""
-    there = _machine_bytes()
-    if there is not None and limit > there:
+    available = _machine_bytes()
+    if available is not None and limit > available:
         raise ConfigurationError(
             f"WORDCOUNT_MEMORY={limit >> 20}MiB: this machine lets the process have "
-            f"{there >> 20}MiB; set it lower"
+            f"{available >> 20}MiB; set it lower"
         )
 
 
@@ -148,11 +148,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 def keep_memory_low() -> None:
-    """Let the C library give memory back that was freed; where it is not glibc, do nothing.
+    """Make glibc return freed memory to the kernel; does nothing with another C library.
 
-    By default each thread has an arena of its own, and a large block that is freed once makes
-    all later ones of its size come from an arena, which seldom shrinks. Blocks up to 16 MiB still
-    do: with a limit of 1 MiB a fifth of a busy worker's CPU went into mapping them anew.
+    By default each thread has an arena of its own, and once a large block has been freed, all later
+    blocks of its size come from an arena, which seldom shrinks. Blocks up to 16 MiB still come from
+    arenas: with a limit of 1 MiB a busy worker spent a fifth of its CPU on mapping them again.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -162,11 +162,11 @@ def keep_memory_low() -> None:
 
 
 def give_back() -> None:
-    """Collect garbage, and give the kernel what is free; takes some ms, for a thread.
+    """Collect garbage and return free memory to the kernel; takes some ms, for a thread.
 
-    What a rebalance closes (consumers, producers, tasks) is in cycles, which Python seldom looks
-    for (see collect_seldom). By itself the C library gives back what is free at the end only: what
-    a worker took grew by the most that each of its parts ever needed, at different times.
+    A rebalance leaves closed consumers, producers and tasks in cycles, which Python seldom looks
+    for (see collect_seldom). By itself the C library returns free memory only at the end of the
+    heap: a worker grew by the maximum that each of its parts ever needed, at different times.
     """
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
@@ -177,11 +177,11 @@ YOUNG_OBJECTS, YOUNG_ROUNDS, OLD_ROUNDS = 200_000, 20, 20
 
 
 def collect_seldom() -> None:
-    """Let Python look for cycles of garbage once in 200,000 new objects instead of 700.
+    """Make Python look for cycles of garbage once in 200,000 new objects instead of 700.
 
-    A block brings tens of thousands of objects, none in a cycle: they go by their reference
-    counts. At 700 the looks took half of a busy worker's CPU. What is loaded by now stays for good
-    and is not looked at again.
+    A block brings tens of thousands of objects, none in a cycle: their reference counts free them.
+    At 700 the collector took half of a busy worker's CPU. Objects that exist now are frozen: they
+    stay for good, and the collector skips them.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""Text of a setting → its value.
+"""Parsers of the text of a setting.
 
-Each parser takes the text and returns the value, or raises ValueError with what is wrong with it:
-the rest of a sentence that begins with the setting.
+Each parser returns the value, or raises ValueError. The message of the error completes a sentence
+whose subject is the setting.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 FIELDS = ("word", "window_start", "window_end", "count", "updated_at")
-"""What a row can hold; WORDCOUNT_COLUMNS maps these to columns."""
+"""The fields of a row; WORDCOUNT_COLUMNS maps them to columns."""
 
 ColumnMapping = tuple[tuple[str, str], ...]
 """(field, column) pairs in the order in which they are written."""
@@ -69,10 +69,10 @@ def duration_ms(text: str) -> int:
 
 
 def positive_duration(text: str) -> int:
-    """Milliseconds of a duration that is longer than nothing."""
+    """Milliseconds of a duration longer than zero."""
     duration = duration_ms(text)
     if duration == 0:
-        raise ValueError("must be longer than nothing")
+        raise ValueError("must be longer than zero")
     return duration
 
 
@@ -82,7 +82,7 @@ def window(text: str) -> int | None:
 
 
 def ttl(text: str) -> int | Literal["window"] | None:
-    """Milliseconds of a life, `window`, or None for `none`."""
+    """Milliseconds of a time to live, `window`, or None for `none`."""
     if text == "none":
         return None
     return "window" if text == "window" else positive_duration(text)
@@ -95,18 +95,18 @@ def size(text: str) -> int:
         raise ValueError("is not a size; write it as 64KiB or 1MiB")
     size = int(match[1]) * _BYTES[match[2] or "B"]
     if size == 0:
-        raise ValueError("must be more than nothing")
+        raise ValueError("must be more than zero")
     return size
 
 
-LEAST_MEMORY = 512 << 20
-"""A worker of less would do nothing but wait, in bytes."""
+MIN_MEMORY = 512 << 20
+"""Minimum memory of a worker in bytes; with less, a worker would only wait."""
 
 
 def memory(text: str) -> int:
-    """Bytes of memory that a worker may take."""
+    """Bytes of memory that a worker may use."""
     limit = size(text)
-    if limit < LEAST_MEMORY:
+    if limit < MIN_MEMORY:
         raise ValueError("must be at least 512MiB")
     return limit
 
@@ -138,19 +138,19 @@ def choice(*choices: str) -> Callable[[str], str]:
 
 
 def consistency(text: str) -> str:
-    """The name of a consistency level, in capitals."""
+    """The name of a consistency level in upper case."""
     return choice(*_CONSISTENCY_LEVELS)(text.upper())
 
 
 def boolean(text: str) -> bool:
-    """Whether the text is `true`; `false` is the other choice."""
+    """Whether the text is `true`; the only other valid text is `false`."""
     return choice("true", "false")(text.lower()) == "true"
 
 
-def _name(pattern: str, what: str) -> Callable[[str], str]:
+def _name(pattern: str, requirement: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if re.fullmatch(pattern, text) is None:
-            raise ValueError(what)
+            raise ValueError(requirement)
         return text
 
     return parse
@@ -167,14 +167,14 @@ identifier = _name(
 
 
 def non_empty(text: str) -> str:
-    """Any text but an empty one."""
+    """Any text that is not empty."""
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
 def token(text: str) -> str:
-    """What the web server is asked with: what a Bearer token may hold, too long to be guessed."""
+    """A token for the web server: valid as a Bearer token, and too long to guess."""
     if re.fullmatch(r"[A-Za-z0-9._~+/-]{16,1024}=*", text) is None:
         raise ValueError(
             "must be 16 or more letters, digits and ._~+/-; `openssl rand -hex 16` makes one"
@@ -192,7 +192,7 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def address(default_port: int) -> Callable[[str], tuple[str, int]]:
-    """A parser of host:port, with a port to assume."""
+    """A parser of host:port; `default_port` applies if the text names no port."""
 
     def parse(text: str) -> tuple[str, int]:
         match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", text)
@@ -216,7 +216,7 @@ def brokers(text: str) -> tuple[str, ...]:
 
 
 def contact_points(text: str) -> tuple[tuple[str, int], ...]:
-    """(host, port) of each Cassandra contact point; all have one port."""
+    """(host, port) of each Cassandra contact point; all points have the same port."""
     points = tuple(address(9042)(part.strip()) for part in text.split(","))
     if len({port for _, port in points}) > 1:
         raise ValueError("must name one port for all contact points")
@@ -224,7 +224,7 @@ def contact_points(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def readable_file(text: str) -> Path:
-    """A file of text that is there and can be read."""
+    """The path of a readable file of UTF-8 text."""
     path = Path(text)
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError(f"{text!r} is not a file that can be read")
@@ -253,5 +253,5 @@ def columns(text: str) -> ColumnMapping:
             raise ValueError(f"names the {kind} {twice!r} twice")
     missing = next((field for field in ("word", "count") if field not in dict(mapping)), None)
     if missing is not None:
-        raise ValueError(f"lacks the field {missing!r}, without which a row says nothing")
+        raise ValueError(f"lacks the field {missing!r}, which every row needs; add it")
     return tuple(mapping)

@@ -1,4 +1,4 @@
-"""Signals that ask a command to end: SIGINT (Ctrl-C), SIGTERM, and SIGHUP of a closed terminal."""
+"""Handlers for the signals that end a command: SIGINT (Ctrl-C), SIGTERM, SIGHUP (hang-up)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["asked_to_end", "interrupted"]
+__all__ = ["interrupted", "on_end_signal"]
 
 
 @contextmanager
-def asked_to_end(told: Callable[[], None]) -> Iterator[None]:
-    """Call `told` at each of the signals while the body runs, in the event loop if there is one.
+def on_end_signal(callback: Callable[[], None]) -> Iterator[None]:
+    """Call `callback` at each end signal while the body runs, in the event loop if one runs.
 
-    For the main thread. A SIGHUP that is ignored, as nohup does, stays ignored.
+    Only for the main thread. If SIGHUP is ignored, as under nohup, it stays ignored.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -26,9 +26,9 @@ def asked_to_end(told: Callable[[], None]) -> Iterator[None]:
 
     def handle(*_: object) -> None:
         if loop is None:
-            told()
+            callback()
         else:
-            loop.call_soon_threadsafe(told)
+            loop.call_soon_threadsafe(callback)
 
     before = {number: signal.signal(number, handle) for number in _numbers()}
     try:
@@ -42,8 +42,8 @@ def asked_to_end(told: Callable[[], None]) -> Iterator[None]:
 def interrupted() -> Iterator[None]:
     """Raise KeyboardInterrupt in the body at the first of the signals.
 
-    One is enough: the others, that of whoever loses patience, do not break off the orderly end that
-    belongs into the body, too.
+    Later signals are ignored, so a second Ctrl-C does not interrupt the orderly end, which belongs
+    into the body, too.
     """
     ending = False
 
@@ -53,12 +53,12 @@ def interrupted() -> Iterator[None]:
             ending = True
             raise KeyboardInterrupt
 
-    with asked_to_end(interrupt):
+    with on_end_signal(interrupt):
         yield
 
 
 def _numbers() -> list[int]:
     numbers: list[int] = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers

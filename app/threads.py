@@ -1,4 +1,4 @@
-"""Heavy steps in threads: pyarrow, numpy and RocksDB release the GIL, the event loop goes on."""
+"""Runs heavy steps in threads: pyarrow, numpy and RocksDB release the GIL for the event loop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2), thread_name_
 async def in_thread(function: Callable[[], T]) -> T:
     """Run `function` in a worker thread.
 
-    When the caller is cancelled, the step still ends before the caller does: nothing goes on
-    behind the back of whoever closes what it works on.
+    When the caller is cancelled, the step still ends before the caller does. So no step works on an
+    object that the caller closes next.
     """
     future = asyncio.get_running_loop().run_in_executor(_pool, function)
     try:

@@ -1,10 +1,10 @@
-"""Windows past retention go: from the changelog, from RocksDB, from memory, in small steps.
+"""Removes windows past retention from the changelog, RocksDB and memory, in small steps.
 
 Event time decides, by the slowest partition of lines: as long as one may still send lines for a
-window, the window stays, or its count would begin again from nothing. A partition that has been
-silent for the retention does not count; when all have, the wall clock decides. Far-future times are
-no more than silence: they move no watermark, and would hold back all windows for ever. Whatever
-comes for an expired window after all is refused, not counted. Rows that Cassandra lacks do not go.
+window, the window stays, or its count would start from zero again. A partition that has been silent
+for the retention does not count; when all have, the wall clock decides. Far-future times count as
+silence: they move no watermark, and would hold back all windows for ever. Words that come for an
+expired window are refused, not counted. Rows that Cassandra lacks stay.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["STEP_ROWS", "Removal", "apply_removal", "next_removal"]
 
 STEP_ROWS = 20_000
-"""Most rows that one step removes."""
+"""Maximum number of rows that one step removes."""
 
 
 @dataclass(slots=True)
 class Removal:
-    """One step: the windows that it shortens, those of them that it ends, and what to write.
+    """One step: it removes rows of the `shortened` windows, and all rows of the `ended` ones.
 
-    `bound` is the start (ms) below which windows are gone then.
+    Windows that start below `bound` (ms) are gone after it. `puts` go to changelog and store.
     """
 
     shortened: list[int]
@@ -42,7 +42,7 @@ class Removal:
 
 
 def next_removal(table: WordCounts, partition: int) -> Removal | None:
-    """The next step of expiry in a partition; None where nothing has expired."""
+    """Prepare the next step of expiry in a partition; None where nothing has expired."""
     state = table.owned[partition]
     flushed = state.dirty.flushed
     bound = max(state.expired, table.windows.expired_before(_clock(table, state)))
@@ -56,27 +56,28 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
     shortened, ended = [], []
     puts: list[Put] = []
     for start in expired:
-        most = STEP_ROWS - len(puts)
-        keys = [key for key, _ in islice(table.rows_of(partition, start), most)]
+        left = STEP_ROWS - len(puts)
+        keys = [key for key, _ in islice(table.rows_of(partition, start), left)]
         shortened.append(start)
         puts.extend((key, None) for key in keys)
-        if len(keys) == most:
+        if len(keys) == left:
             break
         ended.append(start)
         puts.append((table.windows.prefix(start), None))
-    # Windows are refused as they go: those above may still wait for Cassandra.
+    # Words are refused only for windows that go now: later ones may still be dirty.
     reached = max(state.expired, shortened[-1] + 1)
     puts.append((rows.EXPIRED, rows.encode_number(reached)))
-    # The versions of what goes are not above this one, from which the next owner goes on.
+    # The removed rows have versions up to this one. The next owner continues from it, even if no
+    # row with a version is left.
     puts.append((rows.FLUSHED, rows.encode_number(flushed)))
     return Removal(shortened, ended, reached, puts)
 
 
 def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: int) -> None:
-    """Take in a step whose transaction has committed, at `offset` of the changelog."""
+    """Apply a step whose transaction has committed, at `offset` of the changelog."""
     state = table.owned[partition]
     with state.changing():
-        table.store.write(partition, removal.puts, offset)
+        table.databases.write(partition, removal.puts, offset)
         state.expired = removal.bound
         for start in removal.shortened:
             state.tops.pop(start, None)
@@ -85,7 +86,7 @@ def apply_removal(table: WordCounts, partition: int, removal: Removal, offset: i
 
 
 def _clock(table: WordCounts, state: PartitionState) -> int:
-    """The time (ms) by which windows expire."""
+    """Return the time (ms) that decides which windows expire."""
     silent = time.monotonic() - table.windows.retention_ms / 1000
     watermarks = [
         watermark

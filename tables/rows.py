@@ -1,4 +1,4 @@
-"""What the rows of the table are, as bytes.
+"""Rows of the table as bytes.
 
     window start, word   → count, version        (16 bytes)
     window start         → words, distinct words, version: the window's own row   (24 bytes)
@@ -6,9 +6,9 @@
     "sources"            → JSON: watermark of each source partition
     "expired"            → start below which windows are gone, in ms                (8 bytes)
 
-The window's start takes 8 bytes (`counting.windows`), so no key of a window is as short as the last
-three are. A version is the time of the checkpoint that changed the row, in µs, made to grow at
-every checkpoint of the partition even where clocks differ: it orders writes to Cassandra, too.
+A window's start takes 8 bytes (`counting.windows`), so every key of a window is longer than the
+last three keys. A version is the time (µs) of the checkpoint that changed the row. It grows with
+every checkpoint of the partition, even where clocks differ. It orders writes to Cassandra, too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Put = tuple[bytes, bytes | None]
 
 
 class WindowTotals(NamedTuple):
-    """What a window holds: words counted, distinct words, and the version that changed it last."""
+    """Totals of a window: words counted, distinct words, and the version that changed it last."""
 
     words: int
     distinct: int
@@ -61,6 +61,7 @@ class WindowTotals(NamedTuple):
 
 def encode_rows(counts: np.ndarray[Any, Any], version: int) -> list[bytes]:
     """Row values of `counts`, all of one version."""
+    # One array holds all rows one after the other; cutting its bytes costs less than packing each.
     rows = np.empty((len(counts), 2), "<i8")
     rows[:, 0] = counts
     rows[:, 1] = version
@@ -86,7 +87,7 @@ def encode_totals(totals: WindowTotals) -> bytes:
 
 
 def decode_totals(row: bytes) -> WindowTotals:
-    """What a window's own row says."""
+    """Totals in a window's own row."""
     return WindowTotals(*_TOTALS.unpack(row))
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from app.counting.windows import Windows
     from app.memory import MemoryBudget
     from tables.checkpoint import Change
+    from tables.databases import Databases
 
 __all__ = ["WordCounts"]
 
@@ -81,8 +82,13 @@ class WordCounts(faust.Table[bytes, bytes]):
 
     @property
     def store(self) -> CountStore:
-        """The RocksDB store."""
+        """The store that recovers the databases."""
         return cast("CountStore", self.data)
+
+    @property
+    def databases(self) -> Databases:
+        """The rows of all partitions of this worker, in RocksDB."""
+        return self.store.databases
 
     # Changes: each step runs in a thread, one at a time for each partition
 
@@ -97,7 +103,7 @@ class WordCounts(faust.Table[bytes, bytes]):
 
         `watermarks` come with the deltas; `active_sources` is as in `Pending`.
         """
-        read = partial(self.store.read, partition)
+        read = partial(self.databases.read, partition)
         state = self.owned[partition]
         return prepare_change(state, self.windows, read, deltas, watermarks, active_sources)
 
@@ -105,7 +111,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Apply a change whose transaction has committed, at `offset` of the changelog."""
         state = self.owned[partition]
         with state.changing():
-            self.store.write(partition, change.puts, offset)
+            self.databases.write(partition, change.puts, offset)
             state.dirty.begin_version(change.version)
             state.active_at.update(dict.fromkeys(change.active_sources, time.monotonic()))
             state.watermarks = change.watermarks
@@ -125,14 +131,13 @@ class WordCounts(faust.Table[bytes, bytes]):
             self.owned[partition] = await in_thread(partial(self._loaded, partition))
 
     def _loaded(self, partition: int) -> PartitionState:
-        store = self.store
-        stored = store.read(partition, [rows.FLUSHED, rows.WATERMARKS, rows.EXPIRED])
+        stored = self.databases.read(partition, [rows.FLUSHED, rows.WATERMARKS, rows.EXPIRED])
         flushed = rows.decode_number(stored[0])
         watermarks = {int(s): mark for s, mark in json.loads(stored[1] or b"{}").items()}
-        prefixes = list(store.prefixes(partition))
+        prefixes = list(self.databases.prefixes(partition))
         totals = {
             self.windows.start_of(prefix): rows.decode_totals(row)
-            for prefix, row in zip(prefixes, store.read(partition, prefixes), strict=True)
+            for prefix, row in zip(prefixes, self.databases.read(partition, prefixes), strict=True)
             if row is not None
         }
         # Windows are removed once Cassandra has them, and the newest version may have gone with the
@@ -185,7 +190,9 @@ class WordCounts(faust.Table[bytes, bytes]):
         """(window start, count) of a word in its partition, newest window first."""
         starts = sorted(self.owned[partition].totals, reverse=True)
         encoded = word.encode()
-        found = self.store.read(partition, [self.windows.key(start, encoded) for start in starts])
+        found = self.databases.read(
+            partition, [self.windows.key(start, encoded) for start in starts]
+        )
         return [
             (start, rows.decode_row(row)[0])
             for start, row in zip(starts, found, strict=True)
@@ -210,7 +217,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         """
         # The window's own row, its bare prefix, sorts before those of its words.
         first = after or self.windows.prefix(start)
-        return self.store.scan(partition, first + b"\0", self.windows.prefix(start + 1))
+        return self.databases.scan(partition, first + b"\0", self.windows.prefix(start + 1))
 
     def _top(self, partition: int, state: PartitionState, start: int) -> TopWords:
         top = state.tops.pop(start, None)

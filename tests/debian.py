@@ -8,9 +8,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import FileLock
 
 from app.embedded.jars import cache_directory
+from app.file_lock import lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def program(name: str, *packages: str) -> str:
     if shutil.which("apt-get") is None:
         pytest.skip(f"there is no {name} here, and no apt-get to fetch it")
     root = _root()
-    with FileLock(root.with_suffix(".lock")):
+    with lock(root.with_suffix(".lock")):
         root.mkdir(exist_ok=True)
         if _run(["apt-get", "download", *packages], root).returncode:
             update = _run(["apt-get", "update"], root)

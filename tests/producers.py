@@ -43,7 +43,7 @@ class Produce:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str | Path, **streams: Any) -> subprocess.Popen[bytes]:
-        """Start it and go on."""
+        """Start it without waiting."""
         process = subprocess.Popen(
             faust("produce", *map(str, arguments)),
             env=self._environ,
@@ -54,7 +54,7 @@ class Produce:
         return process
 
     def watch(self, *arguments: str | Path, **streams: Any) -> Watched:
-        """Start it and keep what it says in a file that can be read while it runs."""
+        """Start it, with its stderr in a file that can be read while it runs."""
         number = len(self.processes)
         with (self.folder / f"stderr-{number}").open("wb") as stderr:
             process = self.start(*arguments, stderr=stderr, **streams)
@@ -66,14 +66,14 @@ class Produce:
 
 
 class Watched(NamedTuple):
-    """A producer that runs, and the file to which it speaks."""
+    """A running producer and the file of its stderr."""
 
     process: subprocess.Popen[bytes]
     said: Path
 
     @property
     def port(self) -> int | None:
-        """The port on which it says that it listens."""
+        """The port on which it reports to listen; None: not yet."""
         found = re.search(r"Listening on \S+:(\d+)", self.said.read_text())
         return int(found[1]) if found else None
 
@@ -99,17 +99,17 @@ class Producer:
         self._process: Process | None = None
 
     def start(self) -> Producer:
-        """Start it, and go on."""
+        """Start it without waiting."""
         self._process = Process(self._command, self.output, self._environ)
         return self
 
     @property
     def said(self) -> str:
-        """All that it has said so far."""
+        """Its output so far."""
         return self.output.read_text() if self.output.exists() else ""
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
-        """What the condition returns once it is true."""
+        """Wait for a condition; return its result once it is true."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, f"not within {seconds} s:\n{self.said}"
@@ -123,7 +123,7 @@ class Producer:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it at once, if it lives (SIGKILL)."""
+        """End it by SIGKILL if it runs."""
         if self._process is not None and self._process.running:
             self._process.kill()
 
@@ -150,7 +150,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str
 
 
 def unread(pipe: Any) -> int:
-    """Bytes that have been written to a pipe and not yet read from it."""
+    """Count the bytes that were written to a pipe and not yet read from it."""
     number = array.array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, number)
     return number[0]

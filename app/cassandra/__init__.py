@@ -1,1 +1,1 @@
-"""The way of the counts into Cassandra: session, schema, batched writer."""
+"""Writes counts to Cassandra: session, schema, batched writer."""

@@ -1,4 +1,4 @@
-"""Pure: how a field's value becomes the bytes of a column, by the column's type."""
+"""Encodes the value of a field as the bytes of a column, by the type of the column; pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EPOCH_DAY = 1 << 31  # CQL dates count days from -5877641-06-23
 
 
 class CodecError(ValueError):
-    """A value that its column can't hold; the message says why."""
+    """A value does not fit its column; the message gives the reason."""
 
 
 def _text(word: str) -> bytes:
@@ -59,7 +59,7 @@ def _date(moment_ms: int) -> bytes:
 
 
 def _iso_8601(moment_ms: int) -> bytes:
-    # Other years need a sign and six digits, which sort wrongly as text.
+    # Other years need a sign and six digits, and would sort wrongly as text.
     if not YEAR_1_MS <= moment_ms < YEAR_10000_MS:
         raise CodecError("has no ISO 8601 form: it lies outside the years 1 to 9999")
     return iso(moment_ms, with_ms=True).encode()
@@ -89,20 +89,20 @@ _CODECS: dict[str, dict[str, Codec]] = {
 }
 
 ACCEPTED = {field: tuple(t for t in codecs if t != "varchar") for field, codecs in _CODECS.items()}
-"""The types of column that hold each field."""
+"""The column types that can hold each field."""
 
 
 def codec(field: str, cql_type: str) -> Codec | None:
-    """What turns a value of `field` into bytes of `cql_type`; None where the type can't hold it.
+    """The encoder of values of `field` as `cql_type`; None if the type can't hold them.
 
-    Words are str, counts int, times int in ms since 1970 (UTC): kept as such by timestamp and
-    bigint, as the day by date, as `2026-01-31T12:00:00.000Z` by text. What is returned raises
-    CodecError for a value that does not fit; nothing is cut off or wrapped around. An ascii column
-    is not accepted for words: the first word beyond ASCII would stop a worker that ran for days.
+    Words are str, counts int, times int in ms since 1970 (UTC). A timestamp or bigint column
+    holds a time as it is, date its day, text `2026-01-31T12:00:00.000Z`. The encoder raises
+    CodecError for a value that does not fit; it never truncates or wraps one. An ascii column is
+    not accepted for words: the first word beyond ASCII would stop a worker after days.
     """
     return _CODECS[field].get(cql_type)
 
 
 def key_part(value: bytes) -> bytes:
-    """One component of a partition key of several columns, as tokens are computed of it."""
+    """One component of a composite partition key, in the form that tokens are computed from."""
     return len(value).to_bytes(2, "big") + value + b"\0"

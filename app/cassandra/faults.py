@@ -1,4 +1,4 @@
-"""Which faults of Cassandra pass by themselves, what to call them, how long to wait for them."""
+"""Classifies faults of Cassandra as passing or not, names them, and computes retry delays."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ DRIVER_ERRORS = (DriverException, ErrorMessage, *_PASSING)
 """Every exception that the driver raises for a request."""
 
 _CODES = {0x1600: "CDCWriteFailure", 0x1700: "CasWriteUnknown"}
-"""Faults that pass and have no class of their own in the driver: the protocol's codes."""
+"""Protocol codes of passing faults for which the driver has no class."""
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same write may well succeed later: nodes down, slow, starting or overloaded."""
+    """Whether a retry may succeed: nodes are down, slow, starting or overloaded."""
     return isinstance(error, _PASSING) or _code(error) in _CODES
 
 
@@ -66,12 +66,12 @@ _OF_SCHEMA = re.compile(
 
 
 def is_about_schema(error: BaseException) -> bool:
-    """Whether a node refuses a write for a schema that it has not heard of, or not yet."""
+    """Whether a node refuses a write since it does not have the schema, or not yet."""
     return isinstance(error, InvalidRequest) and bool(_OF_SCHEMA.search(str(error)))
 
 
 def kind(error: BaseException) -> str:
-    """The fault's name for counting, such as `WriteTimeout` or `NoHostAvailable`."""
+    """The name of the fault in metrics, such as `WriteTimeout` or `NoHostAvailable`."""
     name = type(error).__name__.removesuffix("Message").removesuffix("Error") or "Error"
     return _CODES.get(_code(error), name)
 
@@ -94,6 +94,6 @@ def describe(error: BaseException) -> str:
 
 
 def backoff_s(attempt: int) -> float:
-    """Seconds to wait before try `attempt` (1, 2, …): doubling up to 2 s, half of it by chance."""
+    """Seconds to wait before retry `attempt` (1, 2, …): doubled up to 2 s, half of it random."""
     longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16))
     return longest * (0.5 + random.random() / 2)

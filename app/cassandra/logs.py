@@ -1,4 +1,4 @@
-"""The driver's log: one line a fault, and the same fault once a minute."""
+"""Limits the log of the driver to one line a fault, and the same fault once a minute."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _LOGGERS = (
 )
 _QUIET_S = 60.0
 _RAISED_AS_WELL = ("Control connection failed to connect", "Error preparing query")
-# Cassandra warns of batches over partitions; those of one set of replicas are written on purpose.
-_CHOSEN = "Unlogged batch covering"
+# Cassandra warns of batches over several partitions. The writer sends such batches on purpose:
+# their rows have the same replicas.
+_INTENDED = "Unlogged batch covering"
 
 
-class _OneLine(logging.Filter):
-    """Cuts tracebacks off the driver's records and lets each kind of them pass once a minute."""
+class _DriverLogFilter(logging.Filter):
+    """Removes tracebacks from the driver's records and passes each kind of record once a minute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class _OneLine(logging.Filter):
         if record.levelno < logging.WARNING:
             return True
         message = record.getMessage()
-        if message.startswith(_RAISED_AS_WELL) or _CHOSEN in message:
+        if message.startswith(_RAISED_AS_WELL) or _INTENDED in message:
             return False
         kind = (record.name, str(record.msg))
         now = time.monotonic()
@@ -55,16 +56,16 @@ class _OneLine(logging.Filter):
         return True
 
 
-_one_line = _OneLine()
+_driver_log_filter = _DriverLogFilter()
 
 
 def quieten_driver() -> None:
-    """Make cassandra-driver's loggers print one line instead of a traceback, and not in floods.
+    """Make the loggers of cassandra-driver print one line instead of a traceback, once a minute.
 
-    An outage makes the driver log every try to reconnect; what matters of it is reported by the
-    writer's results. Levels are left alone, so that DEBUG still shows what happened when.
+    During an outage the driver logs every attempt to reconnect; the results of the writer report
+    the outage anyway. Levels stay unchanged, so that DEBUG still shows every step.
     """
     for name in _LOGGERS:
         logger = logging.getLogger(f"cassandra.{name}")
-        if _one_line not in logger.filters:
-            logger.addFilter(_one_line)
+        if _driver_log_filter not in logger.filters:
+            logger.addFilter(_driver_log_filter)

@@ -1,4 +1,4 @@
-"""Which nodes of the cluster are up, found by looking as well as by listening to the driver."""
+"""Follows which nodes of the cluster are up, by polling and by events of the driver."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class Nodes(HostStateListener):
-    """Follows the nodes of the session in use and logs what changes, once.
+    """Follows the nodes of the current session and logs each change once.
 
-    A node is up when the driver says so or has an open connection for writes to it. What the driver
-    tells is only a reason to look: of a node that was found by another session, or that needs no
-    connection, it tells nothing. `reconnections` counts nodes that came back. Safe in any thread.
+    A node is up if the driver marks it as up or has an open connection for writes to it. An event
+    of the driver only triggers a look: the driver sends no event for a node that another session
+    found or that needs no connection. `reconnections` counts nodes that came back. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Nodes(HostStateListener):
         self._none_since: float | None = None
 
     def watch(self, session: CassandraSession) -> None:
-        """Follow the nodes of this session from now on, and those of no other."""
+        """Follow the nodes of this session from now on, instead of those of the former one."""
         with self._lock:
             old, self._session = self._session, session
         if old is not None:
@@ -42,7 +42,7 @@ class Nodes(HostStateListener):
         self.look()
 
     def look(self) -> None:
-        """Find what has changed; asks nobody but the driver's memory."""
+        """Find and log changes; reads only the state of the driver, without a request."""
         with self._lock:
             known, self._up = self._up, _states(self._session)
             for name, up in self._up.items():
@@ -56,43 +56,43 @@ class Nodes(HostStateListener):
     def _changed(self, name: str, up: bool) -> None:
         if up:
             self.reconnections += 1
-            logger.info("Cassandra's node %s is back", name)
+            logger.info("Cassandra node %s is back", name)
         else:
-            logger.warning("Cassandra's node %s is gone; the driver tries to reconnect", name)
+            logger.warning("Cassandra node %s is down; the driver reconnects when it is back", name)
 
     def count(self) -> tuple[int, int]:
-        """How many nodes are up, and how many are not."""
+        """The number of nodes that are up, and of those that are down."""
         self.look()
         states = list(self._up.values())
         return sum(states), len(states) - sum(states)
 
     def none_up_seconds(self) -> float:
-        """For how long no node has been up; 0 while one is."""
+        """Seconds since the last node went down; 0 while a node is up."""
         self.look()
         since = self._none_since
         return 0.0 if since is None else time.monotonic() - since
 
     def on_up(self, host: Any) -> None:
-        """The driver has found a node again."""
+        """Look again: the driver reached a node again."""
         self.look()
 
     def on_down(self, host: Any) -> None:
-        """The driver has lost a node."""
+        """Look again: the driver lost a node."""
         self.look()
 
     def on_add(self, host: Any) -> None:
-        """The driver has heard of a new node."""
+        """Look again: the driver found a new node."""
         self.look()
 
     def on_remove(self, host: Any) -> None:
-        """A node that left the cluster is not missed."""
+        """Look again: a node that left the cluster does not count as down."""
         self.look()
 
 
 def _states(session: CassandraSession | None) -> dict[str, bool]:
-    """Whether each node is up that the driver is to connect to; those not tried yet are left out.
+    """Whether each node is up that the driver connects to; omits nodes that it has not tried yet.
 
-    The driver leaves alone the nodes of other data centres.
+    The driver ignores the nodes of other data centres.
     """
     if session is None:
         return {}

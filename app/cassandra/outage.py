@@ -1,39 +1,44 @@
-"""What is printed while Cassandra does not take rows: a line for each reason, not for each try."""
+"""Log messages while Cassandra does not acknowledge rows: one for each reason, not each retry."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from app.outage import OutageNotice
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Outage"]
+__all__ = ["WriteOutage"]
 
 logger = logging.getLogger(__name__)
 
 
-class Outage:
-    """Remembers what was printed of the outage that goes on, if one does."""
+class WriteOutage:
+    """Logs the beginning, the reasons and the end of an outage of writes."""
 
     def __init__(self) -> None:
-        self._goes_on = False
-        self._named: set[str] = set()
+        self._unwritten = 0
+        self._notice = OutageNotice(self._log_begin, self._log_reason, self._log_end)
 
-    def tell(self, unwritten: int, faults: Mapping[str, str]) -> None:
-        """Print what is new after a flush that left `unwritten` rows; `faults`: kind → words."""
-        if not unwritten:
-            if self._goes_on:
-                logger.info("Cassandra has taken all rows again")
-            self._goes_on, self._named = False, set()
-            return
-        reasons = "; ".join(words for kind, words in faults.items() if kind not in self._named)
-        if not self._goes_on:
-            logger.warning(
-                "Cassandra has not taken %d rows (%s); they go with the next flush",
-                unwritten,
-                reasons or "no time left",
-            )
-        elif reasons:
-            logger.warning("Cassandra does not take rows for another reason, too (%s)", reasons)
-        self._goes_on, self._named = True, self._named | faults.keys()
+    def flushed(self, unwritten: int, faults: Mapping[str, str]) -> None:
+        """Note a flush that left `unwritten` rows; `faults` maps kinds to descriptions."""
+        self._unwritten = unwritten
+        if unwritten:
+            self._notice.failed(faults)
+        else:
+            self._notice.succeeded()
+
+    def _log_begin(self, reasons: str) -> None:
+        logger.warning(
+            "Cassandra did not acknowledge %d rows (%s); the next flush retries them",
+            self._unwritten,
+            reasons or "no time left",
+        )
+
+    def _log_reason(self, reasons: str) -> None:
+        logger.warning("Cassandra does not acknowledge rows for another reason, too (%s)", reasons)
+
+    def _log_end(self) -> None:
+        logger.info("Cassandra has acknowledged all rows again")

@@ -1,4 +1,4 @@
-"""Which rows live on the same nodes, by the driver's map of the token ring."""
+"""Groups routing keys by their replicas, with the driver's map of the token ring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["replica_groups"]
 def replica_groups(session: CassandraSession, keyspace: str) -> Callable[[bytes], int] | None:
     """A function from a routing key to the number of its set of replicas.
 
-    None when all rows have the same replicas, or when the ring is not known: one group then.
+    Returns None if all rows have the same replicas or the ring is unknown: one group is enough.
     """
     token_map = session.cluster.metadata.token_map
     if token_map is None or token_map.token_class is not Murmur3Token or not token_map.ring:
@@ -37,11 +37,11 @@ def replica_groups(session: CassandraSession, keyspace: str) -> Callable[[bytes]
     if len(numbers) == 1:
         return None
     tokens = [token.value for token in token_map.ring]
-    groups.append(groups[0])  # past the last token the ring starts again
+    groups.append(groups[0])  # beyond the last token the ring wraps around
     hash_of = Murmur3Token.hash_fn
 
     def group(routing_key: bytes) -> int:
-        # A token of the ring ends the range that it owns.
+        # The token of a node is the inclusive end of the range that the node owns.
         return groups[bisect_left(tokens, hash_of(routing_key))]
 
     return group

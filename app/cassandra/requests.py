@@ -1,4 +1,4 @@
-"""Encoded rows into one request of the driver, without binding them again."""
+"""Builds one request of the driver from encoded rows, without binding their values again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Item(NamedTuple):
 def request(keyspace: str, items: Sequence[Item]) -> Any:
     """One request that writes `items`: an UNLOGGED batch, or a single statement.
 
-    It goes to a replica of its first row.
+    The driver sends it to a replica of its first row.
     """
     if len(items) == 1:
         bound = BoundStatement(items[0].prepared, routing_key=items[0].routing_key)
@@ -34,7 +34,7 @@ def request(keyspace: str, items: Sequence[Item]) -> Any:
     batch = BatchStatement(BatchType.UNLOGGED)
     batch.keyspace = keyspace
     batch.routing_key = items[0].routing_key
-    # What add() would make of each row, which costs more than all else that is done for it.
+    # Build the list that add() would build: add() costs more than all other work for a row.
     batch._statements_and_parameters = [  # noqa: SLF001 - the driver's version is pinned
         (True, item.prepared.query_id, item.values) for item in items
     ]

@@ -1,4 +1,4 @@
-"""What became of a write: counts, times, and the rows that Cassandra did not acknowledge."""
+"""The result of a write: counts, times, and the rows that Cassandra did not acknowledge."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["Observer", "Unobserved", "WriteRefusedError", "WriteResult"]
 
 
 class Observer(Protocol):
-    """Who is told of each request as it ends, while a write goes on."""
+    """Receives an event for each request of a write when the request ends."""
 
     def acknowledged(self, rows: int, size: int, seconds: float) -> None:
-        """Cassandra has taken a batch of so many rows and bytes, in so many seconds."""
+        """Cassandra acknowledged a batch of `rows` and `size` bytes after `seconds`."""
 
     def failed(self, kind: str, seconds: float) -> None:
-        """A request has failed, after so many seconds."""
+        """A request failed after `seconds`, with this kind of fault."""
 
     def retried(self) -> None:
-        """A request is sent again."""
+        """A request is retried."""
 
     def waited(self, seconds: float) -> None:
-        """A batch has to wait, for the limit of throughput or after a fault."""
+        """A batch waits `seconds`, for the throughput limit or after a fault."""
 
 
 class Unobserved:
-    """An observer that looks away."""
+    """An observer that ignores all events."""
 
     def acknowledged(self, rows: int, size: int, seconds: float) -> None:
         """Do nothing."""
@@ -47,14 +47,12 @@ class Unobserved:
 class WriteResult:
     """The outcome of one `write`.
 
-    `rows` were acknowledged at the asked consistency, in `batches` requests of `bytes` bytes;
-    `unwritten` were not: they may or may not be there, and must be written again with newer counts.
-    `superseded` rows were left out since a newer one of the same word and window came along.
-    `existing` rows were there already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS). `retries` is how
-    often a request was sent again. `failures` counts requests that failed by kind of fault;
-    `faults` has the words of each kind's last one. `waiting_s` is the time that batches waited for
-    the throughput limit and after faults, `writing_s` the time that they were under way, both
-    summed over batches; `elapsed_s` is the time from start to end of the write.
+    `rows` were acknowledged at the consistency level of the settings, in `batches` requests of
+    `bytes` bytes; `unwritten` were not: Cassandra may or may not have them, and they must be
+    written again with newer counts. `superseded` rows were skipped for a newer one of the same word
+    and window. `existing` rows existed already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS).
+    `retries` counts retried requests. `failures` counts failed requests by kind of fault; `faults`
+    has the description of the last one of each kind.
     """
 
     rows: int = 0
@@ -65,18 +63,14 @@ class WriteResult:
     retries: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     faults: dict[str, str] = field(default_factory=dict)
-    waiting_s: float = 0.0
-    writing_s: float = 0.0
-    elapsed_s: float = 0.0
     unwritten: list[Any] = field(default_factory=list)
 
 
 class WriteRefusedError(ConfigurationError):
-    """Cassandra, or a column's type, refuses rows for good: trying again can't help.
+    """Cassandra, or the type of a column, refuses rows permanently: a retry can't help.
 
-    `result` says what was written all the same; its `unwritten` hold `rows`, the refused ones that
-    were found, and those that were not tried any more. `only_rows` tells that nothing but these
-    rows is wrong: all others can be written.
+    `result` states how many rows were written anyway. Its `unwritten` holds `rows`, the refused
+    ones, and the rows that were not tried any more. If `only_rows`, all other rows can be written.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A row to write, and its way into the bytes that the INSERT of one table binds."""
+"""Encodes rows as the values that the INSERT of one table binds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Row(NamedTuple):
     """The count of one word in one window, as it was at one moment.
 
     Window bounds are in ms since 1970 (UTC); `window_end_ms` is None for the endless window.
-    `timestamp_us` is the moment of the count in µs: of two writes of a row the newer one stays.
+    `timestamp_us` is the moment of the count in µs: the newer one of two writes of a row wins.
     """
 
     word: str
@@ -39,10 +39,10 @@ class Row(NamedTuple):
 _PLACES = {"word": 0, "window_start": 1, "window_end": 2, "count": 3, "updated_at": 4}
 
 MAX_KEY_BYTES = 65_535
-"""Longest value of a primary key that Cassandra takes."""
+"""Maximum size of a value in a primary key, by Cassandra."""
 
-# How Cassandra 5 measures a row of a batch, found by the sizes that it logs: these and the values
-# that are not in the partition key. Rows that share a partition are measured a little lower.
+# The size of a row in a batch as Cassandra 5 computes it, derived from the sizes that it logs:
+# these constants plus the values outside the partition key. Rows of one partition count less.
 ROW_BYTES = 50
 CELL_BYTES = 20
 """Of each column outside the primary key."""
@@ -77,7 +77,7 @@ class RowEncoder:
         self.cql = _insert(settings, shape, names)
         self.statements = (self.cql,)
         self.identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
-        # Rows come window by window: those of a partition that holds windows do not come together.
+        # Rows arrive window by window: those of a partition with several windows are not adjacent.
         self.neighbours: Callable[[Row], Hashable] | None = None
         if self._key_places == [self._word_place] and len(key) > 1:
             self.neighbours = itemgetter(0)
@@ -106,11 +106,11 @@ class RowEncoder:
         return values
 
     def which(self, row: Row) -> int:
-        """There is one statement."""
+        """Index of the row's statement: there is only one."""
         return 0
 
     def routing_key(self, values: list[Any]) -> bytes:
-        """The bytes of the partition key, of which the driver computes the row's token."""
+        """The bytes of the partition key; the driver computes the token of the row from them."""
         if len(self._key_places) == 1:
             key: bytes = values[self._key_places[0]]
             return key
@@ -119,7 +119,7 @@ class RowEncoder:
     def size(self, values: list[Any]) -> int:
         """Bytes of a row in a batch: at least what Cassandra counts against its warn threshold.
 
-        Cassandra leaves the partition key out; it is counted here, since it is sent and stored.
+        Cassandra excludes the partition key; this size includes it, since it is sent and stored.
         """
         written = values[: len(self._columns)]
         try:
@@ -152,13 +152,13 @@ class RowEncoder:
 
 
 _FIELDS = {place: field for field, place in _PLACES.items()}
-_KEY: Any = object()  # stands for "there must be a value"
+_KEY: Any = object()  # marks a column that must have a value
 
 
 def ttl_of_window(row: Any, now_ms: int, retention_ms: int) -> bytes:
-    """The seconds that `row` has left of its window and the retention, as bound to TTL.
+    """The TTL of `row`: the seconds until its window is past retention.
 
-    At most until Cassandra's last expiry date, in 2038, past which it refuses every row.
+    Limited to Cassandra's last expiry date, in 2038: it refuses rows that expire later.
     """
     if row.window_end_ms is None:
         raise CodecError(f"word {row.word[:100]!r}: a window without an end never expires")
@@ -172,7 +172,7 @@ def _of_microseconds(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
 
 
 def _insert(settings: Settings, shape: TableShape, names: list[str]) -> str:
-    """The INSERT. A conditional one must not carry a timestamp: Paxos gives it its own."""
+    """The INSERT. A conditional one must not carry a timestamp: Paxos sets it."""
     parts = [
         f"INSERT INTO {shape.name} ({', '.join(map(protect_name, names))})",
         f"VALUES ({', '.join('?' * len(names))})",
@@ -183,7 +183,7 @@ def _insert(settings: Settings, shape: TableShape, names: list[str]) -> str:
 
 
 def using(settings: Settings) -> list[str]:
-    """The USING of an INSERT, if there is anything to use."""
+    """The USING clause of an INSERT, if any."""
     options = [] if settings.output_if_not_exists else ["TIMESTAMP ?"]
     if settings.output_ttl == "window":
         options.append("TTL ?")

@@ -1,4 +1,4 @@
-"""The table of the counts: its statements, and whether the one that is there fits the settings."""
+"""Creates the keyspace and the tables, and checks that existing tables fit the settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from app.cassandra.session import CassandraSession
     from app.settings import Settings
 
-__all__ = ["Column", "TableShape", "apply", "check", "check_top", "fit", "statements"]
+__all__ = ["TableColumn", "TableShape", "apply", "check", "check_top", "fit", "statements"]
 
 APPLY = "run: faust -A app schema --apply"
 MAX_TTL_S = 630_720_000
-"""Longest life that Cassandra lets a row have: 20 years, in seconds."""
+"""Maximum time to live of a row in Cassandra, in seconds: 20 years."""
 
 LAST_EXPIRY_S = (1 << 31) - 2
-"""The last second, since the epoch, at which a row may expire unless the cluster was told more."""
+"""The last second since 1970 at which a row may expire, by the default of a cluster."""
 
 _DEFAULT_TYPES = {"word": "text", "count": "bigint"}  # all others: timestamp
 _WINDOW_FIELDS = ("window_start", "window_end")
@@ -41,7 +41,7 @@ _TOP = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column of the real table: `kind` is partition_key, clustering, regular or static."""
 
     name: str
@@ -56,20 +56,20 @@ class TableShape:
 
     keyspace: str
     table: str
-    written: tuple[tuple[str, Column], ...]
+    written: tuple[tuple[str, TableColumn], ...]
     partition_key: tuple[str, ...]
     clustering: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Keyspace and table as CQL wants them, quoted where they must be."""
+        """Keyspace and table, quoted for CQL."""
         return f"{protect_name(self.keyspace)}.{protect_name(self.table)}"
 
 
 def statements(settings: Settings, replication_factor: int = 1) -> tuple[str, ...]:
-    """CQL that makes the keyspace and the tables where they are missing.
+    """CQL that creates the keyspace and the tables if they are missing.
 
-    With a data centre in the settings its nodes get `replication_factor` copies, else any nodes.
+    The keyspace has `replication_factor` copies in the data centre of the settings, if one is set.
     """
     keyspace, table = protect_name(settings.keyspace), protect_name(settings.table)
     datacenter = settings.cassandra_datacenter
@@ -102,10 +102,10 @@ def statements(settings: Settings, replication_factor: int = 1) -> tuple[str, ..
 async def apply(
     session: CassandraSession, settings: Settings, replication_factor: int = 1
 ) -> list[str]:
-    """Make what is missing and check the outcome; one line for each thing, made or found.
+    """Create what is missing and check the result; return one line for each keyspace and table.
 
-    Raises ConfigurationError for a table that is there and does not fit, and for what Cassandra
-    refuses; UnavailableError while it can't be asked.
+    Raises ConfigurationError if an existing table does not fit or Cassandra refuses a statement,
+    UnavailableError if Cassandra does not answer.
     """
     keyspace_there, columns = await _read(session, settings, settings.table)
     things = [
@@ -127,7 +127,7 @@ async def apply(
         except AlreadyExists:
             done.append(f"{thing} is there already")
         except DRIVER_ERRORS as error:
-            raise _cannot(f"make {thing}", error) from None
+            raise _cannot(f"create {thing}", error) from None
         else:
             done.append(f"{thing} made")
     await check(session, settings)
@@ -137,16 +137,16 @@ async def apply(
 
 
 async def check(session: CassandraSession, settings: Settings) -> TableShape:
-    """The real table, if rows by these settings fit it.
+    """Return the shape of the real table, if rows of these settings fit it.
 
-    Raises ConfigurationError with everything that does not fit and the remedy in one line;
-    UnavailableError while Cassandra can't be asked.
+    Raises ConfigurationError that lists every misfit and the remedy in one line, UnavailableError
+    if Cassandra does not answer.
     """
     return fit(settings, await _existing(session, settings, settings.table))
 
 
 async def check_top(session: CassandraSession, settings: Settings) -> None:
-    """Raise as `check` does when the table of the top words is missing or another one."""
+    """Raise as `check` does if the table of the top words is missing or does not fit."""
     there = {c.name: c for c in await _existing(session, settings, settings.top_table)}
     wrong = [
         f"column {name} must be {kind}{' in' if role != 'regular' else ' outside'} the primary key"
@@ -165,8 +165,8 @@ async def check_top(session: CassandraSession, settings: Settings) -> None:
         )
 
 
-async def _existing(session: CassandraSession, settings: Settings, table: str) -> list[Column]:
-    """The columns of a table that must be there."""
+async def _existing(session: CassandraSession, settings: Settings, table: str) -> list[TableColumn]:
+    """The columns of a table. Raises ConfigurationError if it is missing."""
     keyspace_there, columns = await _read(session, settings, table)
     if not keyspace_there:
         raise ConfigurationError(f"keyspace {settings.keyspace} is missing; {APPLY}")
@@ -175,7 +175,7 @@ async def _existing(session: CassandraSession, settings: Settings, table: str) -
     return columns
 
 
-def fit(settings: Settings, columns: Iterable[Column]) -> TableShape:
+def fit(settings: Settings, columns: Iterable[TableColumn]) -> TableShape:
     """Pure part of `check`: compare columns with the settings. Raises ConfigurationError."""
     by_name = {column.name: column for column in columns}
     mapping = dict(settings.columns)
@@ -203,12 +203,12 @@ def fit(settings: Settings, columns: Iterable[Column]) -> TableShape:
     )
 
 
-def _key(columns: Iterable[Column], kind: str) -> tuple[str, ...]:
+def _key(columns: Iterable[TableColumn], kind: str) -> tuple[str, ...]:
     of_kind = sorted((c for c in columns if c.kind == kind), key=lambda c: c.position)
     return tuple(column.name for column in of_kind)
 
 
-def _wrong_columns(settings: Settings, by_name: dict[str, Column]) -> Iterable[str]:
+def _wrong_columns(settings: Settings, by_name: dict[str, TableColumn]) -> Iterable[str]:
     for field, name in settings.columns:
         column = by_name.get(name)
         if column is None:
@@ -230,7 +230,7 @@ def _wrong_columns(settings: Settings, by_name: dict[str, Column]) -> Iterable[s
 
 
 def _wrong_key(
-    settings: Settings, by_name: dict[str, Column], key: tuple[str, ...]
+    settings: Settings, by_name: dict[str, TableColumn], key: tuple[str, ...]
 ) -> Iterable[str]:
     written = {column: field for field, column in settings.columns}
     for name in key:
@@ -262,8 +262,8 @@ def _wrong_key(
 
 async def _read(
     session: CassandraSession, settings: Settings, table: str
-) -> tuple[bool, list[Column]]:
-    """Whether the keyspace is there, and the columns of a table (none: no table)."""
+) -> tuple[bool, list[TableColumn]]:
+    """Whether the keyspace exists, and the columns of a table (none: no table)."""
     try:
         keyspaces = await session.execute(
             "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s",
@@ -276,10 +276,10 @@ async def _read(
         )
     except DRIVER_ERRORS as error:
         raise _cannot("read the schema", error) from None
-    return bool(keyspaces), [Column(r.column_name, r.type, r.kind, r.position) for r in rows]
+    return bool(keyspaces), [TableColumn(r.column_name, r.type, r.kind, r.position) for r in rows]
 
 
-def _cannot(what: str, error: Exception) -> ConfigurationError | UnavailableError:
+def _cannot(action: str, error: Exception) -> ConfigurationError | UnavailableError:
     if is_passing(error):
-        return UnavailableError(f"Cassandra can't {what} now: {describe(error)}; try again")
-    return ConfigurationError(f"Cassandra refuses to {what}: {describe(error)}")
+        return UnavailableError(f"Cassandra can't {action} now: {describe(error)}; retry later")
+    return ConfigurationError(f"Cassandra refuses to {action}: {describe(error)}")

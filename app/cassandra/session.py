@@ -1,4 +1,4 @@
-"""One connection to Cassandra for asyncio: opened by the settings, closed for good."""
+"""Opens and closes a session with Cassandra, and awaits its requests with asyncio."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ if TYPE_CHECKING:
 __all__ = ["CassandraSession", "completion", "connect"]
 
 CONNECT_TIMEOUT_S = 10.0
-"""Longest time that `connect` takes, in seconds."""
+"""Maximum duration of `connect`, in seconds."""
 
 REQUEST_TIMEOUT_S = 5.0
-"""Longest wait for an answer, in seconds; more than the server's own 2 s for a write."""
+"""Maximum wait for an answer, in seconds; longer than the server's own 2 s for a write."""
 
 AGREEMENT_TIMEOUT_S = 5.0
-"""Longest wait for nodes to agree on the schema, in seconds."""
+"""Maximum wait until the nodes agree on the schema, in seconds."""
 
 _T = TypeVar("_T")
 
 
 class CassandraSession:
-    """A session whose calls are awaited instead of blocking; made by `connect`.
+    """A session whose calls are awaited instead of blocking; `connect` opens it.
 
-    `driver` is the driver's own session and `cluster` its cluster, for what is not wrapped here.
+    `driver` is the driver's session and `cluster` its cluster, for calls that are not wrapped here.
     """
 
     def __init__(self, cluster: Any, driver: Any) -> None:
@@ -84,11 +84,11 @@ class CassandraSession:
         return await _in_thread(lambda: self.driver.prepare(cql))
 
     async def schema_agreed(self) -> bool:
-        """Whether all nodes that are up have one schema; waits up to 5 s for it."""
+        """Whether all nodes that are up have the same schema; waits up to 5 s for it."""
         ask = self.cluster.control_connection.wait_for_schema_agreement
         try:
             return bool(await _in_thread(lambda: ask(wait_time=AGREEMENT_TIMEOUT_S)))
-        except Exception:  # whatever keeps the driver from asking: nobody has said so
+        except Exception:  # the driver could not ask, so agreement is not certain
             return False
 
     async def close(self) -> None:
@@ -152,7 +152,7 @@ async def completion(response: ResponseFuture) -> Any:
 
 
 async def _in_thread(call: Callable[[], _T]) -> _T:
-    """Await `call` in a thread of its own, which never keeps the process from ending."""
+    """Await `call` in a daemon thread of its own, which never keeps the process alive."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 
@@ -168,7 +168,7 @@ async def _in_thread(call: Callable[[], _T]) -> _T:
         value, error = None, None
         try:
             value = call()
-        except BaseException as raised:  # handed over to whoever awaits
+        except BaseException as raised:  # the awaiting task receives it
             error = raised
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, value, error)
@@ -190,7 +190,7 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
         load_balancing_policy=TokenAwarePolicy(
             DCAwareRoundRobinPolicy(settings.cassandra_datacenter or "")
         ),
-        # The writer tries again by itself: it knows which rows go where, and for how long.
+        # The writer retries by itself: it has the rows, their replicas and the deadline.
         retry_policy=FallthroughRetryPolicy(),
         consistency_level=ConsistencyLevel.name_to_value[settings.output_consistency],
         request_timeout=REQUEST_TIMEOUT_S,
@@ -215,28 +215,28 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
     except UnresolvableContactPoints:
         names = ", ".join(host for host, _ in points)
         raise UnavailableError(
-            f"WORDCOUNT_CASSANDRA: no address is known for {names}; is the name right?"
+            f"WORDCOUNT_CASSANDRA: no address is known for {names}; check the name"
         ) from None
-    # Assigned, not passed: a version that was passed is never lowered for an older server.
+    # Assign the version instead of passing it: the driver never lowers a version that was passed.
     cluster.protocol_version = ProtocolVersion.V5
     return cluster
 
 
 class _Connection(Cluster.connection_class):
-    """A connection that can be forgotten once it has failed.
+    """A connection that is garbage-collected once it has failed.
 
-    The driver keeps why it failed, an exception whose traceback holds the frame that read, which
-    holds libev's watcher, which holds the connection. No collector of garbage sees through the
-    watcher: each outage would leave the connection for good, with the rows that were under way.
+    The driver keeps the exception of the failure. Its traceback holds the frame that read, that
+    holds libev's watcher, and the watcher holds the connection. The garbage collector can't
+    traverse the watcher: each outage would leak the connection and the rows in flight.
     """
 
     def defunct(self, exc: BaseException) -> Any:
-        """Close it, for this reason."""
+        """Close the connection because of `exc`."""
         return super().defunct(exc.with_traceback(None))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """TLS by the CA of the settings. Nodes are found by address, so names are not compared."""
+    """TLS with the CA of the settings. Nodes are found by address, so names are not compared."""
     if settings.cassandra_ca is None:
         return None
     try:
@@ -251,8 +251,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
             context.load_cert_chain(settings.cassandra_cert, settings.cassandra_key)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
-                f"WORDCOUNT_CASSANDRA_CERT={settings.cassandra_cert}: is no certificate (PEM) that "
-                f"goes with WORDCOUNT_CASSANDRA_KEY={settings.cassandra_key}: {error}"
+                f"WORDCOUNT_CASSANDRA_CERT={settings.cassandra_cert}: is not a certificate (PEM) "
+                f"that matches WORDCOUNT_CASSANDRA_KEY={settings.cassandra_key}: {error}"
             ) from None
     return context
 
@@ -260,24 +260,26 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _explain(
     settings: Settings, cluster: Any, error: BaseException, timeout_s: float
 ) -> WordCountError | None:
-    """What went wrong in `connect`, in one line; None for what is no failure to connect."""
+    """The error of `connect` in one line; None if `error` is not a failure to connect."""
     where = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
     causes = [error]
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
         causes += error.errors.values()
     for cause in causes:
         if isinstance(cause, AuthenticationFailed) or "AuthenticationFailed" in repr(cause):
-            if "Unable to perform authentication" in str(cause):  # its own tables are away
+            if "Unable to perform authentication" in str(
+                cause
+            ):  # its tables of users are unavailable
                 break
             user = settings.cassandra_username
             return ConfigurationError(
                 f"Cassandra at {where} refuses the user {user!r}; "
                 "check WORDCOUNT_CASSANDRA_USERNAME and WORDCOUNT_CASSANDRA_PASSWORD"
                 if user is not None
-                else f"Cassandra at {where} wants a user; "
+                else f"Cassandra at {where} requires a user; "
                 "set WORDCOUNT_CASSANDRA_USERNAME and WORDCOUNT_CASSANDRA_PASSWORD"
             )
-        # The driver wraps the handshake's error in one that only quotes it.
+        # The driver wraps the error of the handshake in one that only quotes it.
         if isinstance(cause, ssl.SSLError) or "[SSL" in str(cause):
             return ConfigurationError(
                 f"Cassandra at {where}: TLS failed: {_one_line(cause)}; check "

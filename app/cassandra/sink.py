@@ -1,4 +1,4 @@
-"""The table in Cassandra as a place to write to: opened before counting starts, closed after it."""
+"""Owns the session and the writers of the tables: opened before counting starts, closed after."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["CassandraSink"]
 
 logger = logging.getLogger(__name__)
 
-ASK_SECONDS = 10.0
-"""How often an outage is looked into."""
+RECONNECT_SECONDS = 10.0
+"""Minimum time between new sessions during an outage."""
 
-ASK_TIMEOUT_S = 5.0
-"""How long that may take."""
+RECONNECT_TIMEOUT_SECONDS = 5.0
+"""Maximum time to open such a session."""
 
 
 class CassandraSink:
-    """Session and writers of the settings' tables, and the `nodes` that the driver sees."""
+    """The session and the writers of the tables, and the `nodes` that the driver sees."""
 
     def __init__(self, settings: Settings, observer: Observer | None = None) -> None:
         self.nodes = Nodes()
         self._settings = settings
         self._observer = observer
-        self._asked_at = 0.0
+        self._reconnected_at = 0.0
         self._session: CassandraSession | None = None
         self._writer: CassandraWriter | None = None
         self._top_writer: CassandraWriter | None = None
@@ -51,7 +51,7 @@ class CassandraSink:
         result = await _opened(self._writer).write(rows, timeout_s=timeout_s)
         up, _ = self.nodes.count()
         if result.unwritten and not result.rows and not up:
-            await self._look_into_outage()
+            await self._reconnect()
         return result
 
     async def write_top(
@@ -61,7 +61,7 @@ class CassandraSink:
         return await _opened(self._top_writer).write(rows, timeout_s=timeout_s)
 
     async def _use(self, session: CassandraSession) -> None:
-        """Write by this session from now on, if its tables fit."""
+        """Use this session for writes from now on, if its tables fit."""
         try:
             writer = await CassandraWriter.create(session, self._settings, self._observer)
             top_writer = await writer.create_top() if self._settings.top_words else None
@@ -74,17 +74,17 @@ class CassandraSink:
         if old is not None:
             await old.close()
 
-    async def _look_into_outage(self) -> None:
-        """Connect anew: the driver gives a node up for good once it has refused the user.
+    async def _reconnect(self) -> None:
+        """Open a new session: the driver never retries a node that has refused the user.
 
-        Raises ConfigurationError when Cassandra is there and refuses the user or the certificates.
+        Raises ConfigurationError if Cassandra answers and refuses the user or the certificates.
         """
         now = time.monotonic()
-        if now < self._asked_at + ASK_SECONDS:
+        if now < self._reconnected_at + RECONNECT_SECONDS:
             return
-        self._asked_at = now
+        self._reconnected_at = now
         try:
-            await self._use(await connect(self._settings, timeout_s=ASK_TIMEOUT_S))
+            await self._use(await connect(self._settings, timeout_s=RECONNECT_TIMEOUT_SECONDS))
         except UnavailableError as error:
             logger.debug("%s", error)
 

@@ -1,4 +1,4 @@
-"""What the writer must know of a table: how rows become bytes, and which of them go together."""
+"""The protocol of a table for the writer: encoding, identity and grouping of rows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """Keyspace and table as CQL wants them."""
+        """Keyspace and table, quoted for CQL."""
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """The statements that its rows are values for."""
+        """The CQL statements; each row is the values of one of them."""
 
     @property
     def identity(self) -> Callable[[Any], Hashable]:
-        """What makes a row one row of the table."""
+        """A function of a row; equal results mean the same row of the table."""
 
     @property
     def neighbours(self) -> Callable[[Any], Hashable] | None:
-        """What rows of one partition have in common; None where they come side by side."""
+        """A function of a row, equal for rows of one partition; None if they are adjacent."""
 
     def which(self, row: Any) -> int:
         """Index of the row's statement."""
@@ -44,7 +44,7 @@ class Target(Protocol):
         """Bytes of a row in a batch: at least what Cassandra counts against its threshold."""
 
     def grouping(self, session: CassandraSession) -> Callable[[Any, bytes], Hashable]:
-        """A function of row and routing key: rows of which it is the same may share a batch."""
+        """A function of row and routing key; rows with equal results may share a batch."""
 
     async def check(self, session: CassandraSession) -> None:
         """Raise ConfigurationError if the table is gone or does not fit any more."""

@@ -1,4 +1,4 @@
-"""The limit of rows a second, one for all that a worker writes."""
+"""The limit of rows per second, shared by all writes of a worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Throughput"]
 
 
 class Throughput:
-    """Spaces rows out so that no more than `rate` a second are sent; None: as they come."""
+    """Delays rows so that at most `rate` a second are sent; None: no limit."""
 
     def __init__(self, rate: int | None) -> None:
         self._rate = rate

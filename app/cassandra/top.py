@@ -1,8 +1,8 @@
-"""The table of each window's top words: its rows, and their way into bytes.
+"""Encodes the rows of the table of top words.
 
-Each partition of the application's table writes the first words of its own, ranked 1, 2, …, so
-whoever reads merges the partitions' ranks. A list never gets shorter, so newer ranks replace older
-ones; ranks past its end are left only by a longer list of other settings, and a cut removes them.
+Each partition of the application's table writes its own top words, ranked 1, 2, …, so a reader
+merges the ranks of all partitions. A list never gets shorter, so newer ranks replace older ones.
+Only a longer list of other settings leaves ranks beyond the end, and a cut removes them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TopEncoder:
         return _ROW if row.word else _CUT
 
     def encode(self, row: TopRow, now_ms: int) -> list[Any]:
-        """The values of `row`, written at `now_ms`. Raises CodecError for what is no text."""
+        """The values of `row`, written at `now_ms`. Raises CodecError if the word is not text."""
         stamp = _LONG(row.timestamp_us)
         key = [_LONG(row.window_start_ms), _INT(row.partition), _INT(row.rank)]
         if not row.word:
@@ -93,7 +93,7 @@ class TopEncoder:
         return self._fixed_bytes + sum(map(len, values))
 
     def grouping(self, session: CassandraSession) -> Callable[[TopRow, bytes], Hashable]:
-        """A list by itself: if it fits into one batch, all of its ranks appear at once."""
+        """Group rows by list: if a list fits into one batch, all its ranks appear at once."""
         return lambda row, _: (row.window_start_ms, row.partition)
 
     async def check(self, session: CassandraSession) -> None:

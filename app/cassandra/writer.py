@@ -1,4 +1,4 @@
-"""Upserts absolute counts in batches: bounded, retried, and never claimed when not acknowledged."""
+"""Upserts absolute counts in batches, retries faults, and reports what was not acknowledged."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ __all__ = ["CassandraWriter", "Row", "WriteRefusedError", "WriteResult"]
 
 logger = logging.getLogger(__name__)
 
-_BREATH_ROWS = 500
-"""Rows worked on before the event loop gets its turn: about 2 ms."""
+_ROWS_PER_TURN = 500
+"""Rows to process before other tasks of the event loop get a turn: about 2 ms."""
 
 
-_MOST_REFUSED = 20
-"""Refused rows after which a write stops: something else than single rows must be wrong."""
+_MAX_REFUSED = 20
+"""Refused rows after which a write stops: then more than single rows must be wrong."""
 
 
 class CassandraWriter:
-    """Writes rows to one table; made by `create` and `create_top`."""
+    """Writes rows to one table; `create` and `create_top` construct it."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class CassandraWriter:
         return CassandraWriter(session, settings, target, prepared, self.throughput, self.observer)
 
     async def write(self, rows: Sequence[Any], *, timeout_s: float | None = None) -> WriteResult:
-        """Upsert `rows`; the result says which of them Cassandra did not acknowledge.
+        """Upsert `rows`; the result names those that Cassandra did not acknowledge.
 
-        Of rows that are one row of the table only the newest is written. Passing faults are tried
-        again as the settings say; when nothing gets through any more, or `timeout_s` seconds are
-        over, the rest comes back as `unwritten`. Raises WriteRefusedError for what will never be
-        written, after writing what can be.
+        If several rows are the same row of the table, only the newest is written. Passing faults
+        are retried by the settings. When no request succeeds any more, or after `timeout_s`
+        seconds, the rest is returned as `unwritten`. Raises WriteRefusedError for rows that can
+        never be written, after writing all others.
         """
         return await _Write(self, rows, timeout_s).run()
 
@@ -104,7 +104,7 @@ async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
     except DRIVER_ERRORS as error:
         if is_passing(error):
             raise UnavailableError(
-                f"Cassandra can't prepare writes now: {describe(error)}; try again"
+                f"Cassandra can't prepare writes now: {describe(error)}; retry later"
             ) from None
         raise WriteRefusedError(
             f"Cassandra refuses writes to {target.name}: {describe(error)}", WriteResult()
@@ -112,7 +112,7 @@ async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
 
 
 class _Write:
-    """One call of `write`: its progress, and what it has learnt about the state of Cassandra."""
+    """One call of `write`: its progress, and the state of Cassandra as far as it shows."""
 
     def __init__(
         self, writer: CassandraWriter, rows: Sequence[Any], timeout_s: float | None
@@ -121,19 +121,18 @@ class _Write:
         self.settings = writer.settings
         self.rows = rows
         self.result = WriteResult()
-        self.started = time.monotonic()
-        self.deadline = None if timeout_s is None else self.started + timeout_s
+        self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self.target = writer.target
         self.todo: dict[Hashable, Any] = {}
         self.refused: list[tuple[Any, str]] = []
-        self.failing = 0  # batches given up since a request last succeeded
+        self.failing = 0  # batches abandoned since a request last succeeded
         self.stopped = False
         self.fatal: str | None = None
         self.checked = False
 
     async def run(self) -> WriteResult:
         await self._keep_newest()
-        batches = self._batches(await self._side_by_side())
+        batches = self._batches(await self._ordered_by_partition())
         concurrency = min(self.settings.output_concurrent_writes, max(1, len(self.todo)))
         workers = [asyncio.ensure_future(self._work(batches)) for _ in range(concurrency)]
         try:
@@ -143,7 +142,6 @@ class _Write:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
         self.result.unwritten = list(self.todo.values())
-        self.result.elapsed_s = time.monotonic() - self.started
         if self.fatal is not None or self.refused:
             raise self._refusal()
         return self.result
@@ -157,23 +155,23 @@ class _Write:
                 self.result.superseded += 1
                 if row.timestamp_us >= other.timestamp_us:
                     todo[key] = row
-            if number % (10 * _BREATH_ROWS) == 0:
+            if number % (10 * _ROWS_PER_TURN) == 0:
                 await asyncio.sleep(0)
 
-    async def _side_by_side(self) -> list[Any]:
-        """The rows, those of a partition one after the other: for Cassandra they are one write."""
+    async def _ordered_by_partition(self) -> list[Any]:
+        """The rows, ordered by partition: Cassandra applies adjacent rows as one write."""
         together = self.target.neighbours
         if together is None:
             return list(self.todo.values())
         partitions: dict[Hashable, list[Any]] = {}
         for number, row in enumerate(self.todo.values(), 1):
             partitions.setdefault(together(row), []).append(row)
-            if number % (10 * _BREATH_ROWS) == 0:
+            if number % (10 * _ROWS_PER_TURN) == 0:
                 await asyncio.sleep(0)
         return list(chain.from_iterable(partitions.values()))
 
     def _batches(self, rows: list[Any]) -> Iterator[list[Item] | None]:
-        """Batches in the order in which they fill; None now and then, to let others have a turn."""
+        """Yield batches in the order in which they fill; None at times gives other tasks a turn."""
         settings, target, prepared = self.settings, self.target, self.writer.prepared
         batcher: Batcher[Item] = Batcher(
             max_rows=1 if settings.output_if_not_exists else settings.output_batch_rows,
@@ -183,7 +181,7 @@ class _Write:
         group_of = target.grouping(self.writer.session)
         now_ms = int(time.time() * 1000)
         for number, row in enumerate(rows, 1):
-            if number % _BREATH_ROWS == 0:
+            if number % _ROWS_PER_TURN == 0:
                 now_ms = int(time.time() * 1000)
                 yield None
             try:
@@ -212,7 +210,6 @@ class _Write:
     async def _pause(self, seconds: float) -> None:
         left_s = self._left_s()
         if seconds > 0 and left_s > 0:
-            self.result.waiting_s += min(seconds, left_s)
             self.writer.observer.waited(min(seconds, left_s))
             await asyncio.sleep(min(seconds, left_s))
 
@@ -220,7 +217,7 @@ class _Write:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     async def _send(self, items: list[Item]) -> None:
-        """Write `items`, trying again while it may help; what is not acknowledged stays to do."""
+        """Write `items`, with retries while they may help; unacknowledged rows stay in `todo`."""
         statement = request(self.settings.keyspace, items)
         retries = 0
         while not self.stopped:
@@ -241,7 +238,7 @@ class _Write:
                 if is_passing(error) or await self._lags(error):
                     retries += 1
                     if retries > (0 if self.failing else self.settings.output_retries):
-                        await self._give_up(error)
+                        await self._abandon(error)
                         return
                     self.result.retries += 1
                     self.writer.observer.retried()
@@ -250,8 +247,6 @@ class _Write:
                 if not self.stopped:
                     await self._find_refused(items, error)
                 return
-            finally:
-                self.result.writing_s += time.monotonic() - began
             self._acknowledge(items, answer, time.monotonic() - began)
             return
 
@@ -269,23 +264,23 @@ class _Write:
         else:
             self.result.rows += len(items)
 
-    async def _give_up(self, error: Exception) -> None:
-        """One batch is given up: from now on one try each, and none when all of them fail."""
-        if isinstance(error, ServerError):  # which a table that is being dropped causes, too
+    async def _abandon(self, error: Exception) -> None:
+        """Abandon one batch: the next ones get one attempt each, and none once all of them fail."""
+        if isinstance(error, ServerError):  # dropping a table causes it, too
             await self._check_table()
         self.failing += 1
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
 
     async def _lags(self, error: Exception) -> bool:
-        """Whether the table is there and only the node that was asked does not know it yet."""
+        """Whether the table exists and only the queried node does not have it yet."""
         if not is_about_schema(error):
             return False
         await self._check_table()
         return not self.stopped
 
     async def _find_refused(self, items: list[Item], error: Exception) -> None:
-        """Cassandra refuses a batch for good: ask whether it is the table, else which row it is."""
+        """Find why Cassandra refuses a batch: check the table, then halve the batch."""
         if isinstance(error, Unauthorized):
             self._stop(describe(error))
         else:
@@ -298,16 +293,16 @@ class _Write:
             await self._send(items[middle:])
             return
         self.refused.append((items[0].row, f"word {items[0].row.word[:100]!r}: {describe(error)}"))
-        if len(self.refused) >= _MOST_REFUSED:
+        if len(self.refused) >= _MAX_REFUSED:
             self._stop(f"{len(self.refused)} rows are refused, the last one {self.refused[-1][1]}")
 
     async def _check_table(self) -> None:
-        """Stop if the table is gone or does not fit any more; asks once a write."""
+        """Stop if the table is gone or does not fit any more; queries the schema once a write."""
         if self.checked:
             return
         self.checked = True
         if not await self.writer.session.schema_agreed():
-            self.checked = False  # whom it asks might not know what the others do
+            self.checked = False  # the queried node may have an older schema than the others
             return
         try:
             await self.target.check(self.writer.session)
@@ -316,9 +311,9 @@ class _Write:
         except UnavailableError:
             self.checked = False
 
-    def _stop(self, why: str) -> None:
+    def _stop(self, reason: str) -> None:
         self.stopped = True
-        self.fatal = self.fatal or why
+        self.fatal = self.fatal or reason
 
     def _refusal(self) -> WriteRefusedError:
         table = self.target.name

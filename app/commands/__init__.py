@@ -1,4 +1,4 @@
-"""Subcommands of `faust -A app …`, one file each; `COMMANDS` is what the application adds."""
+"""Subcommands of `faust -A app …`, one file each; the application adds `COMMANDS`."""
 
 from __future__ import annotations
 

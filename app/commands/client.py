@@ -1,4 +1,4 @@
-"""Asking the running workers from the command line."""
+"""Sends the queries of the command line to a running worker."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["ask", "url_option"]
 
 TIMEOUT_SECONDS = 5.0
-"""How long a worker may take to answer."""
+"""How long a worker may take for one answer."""
 
-PATIENCE_SECONDS = 15.0
-"""How long to ask again while the workers rebalance."""
+RETRY_SECONDS = 15.0
+"""How long a query is retried while the workers rebalance."""
 
 url_option = click.option(
     "--url",
@@ -34,10 +34,10 @@ url_option = click.option(
 
 
 def ask(url: str | None, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """What a worker answers, as JSON.
+    """A worker's answer, as JSON.
 
-    Raises UnavailableError if no worker is there or if the workers don't get out of a rebalance,
-    ConfigurationError if it is asked for what can't be.
+    Raises UnavailableError if no worker answers or if a rebalance lasts longer than RETRY_SECONDS,
+    and ConfigurationError if the query is wrong.
     """
     from app.settings import Settings
 
@@ -47,7 +47,7 @@ def ask(url: str | None, path: str, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _check_utf8(query: Mapping[str, str]) -> None:
-    # An argument's bytes that are not UTF-8 come as lone surrogates; in an address they get lost.
+    # Bytes that are not UTF-8 arrive as lone surrogates; a URL would silently lose them.
     for name, value in query.items():
         try:
             value.encode()
@@ -63,12 +63,12 @@ def _base(text: str | None, settings: Settings) -> URL:
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"--url {text}: is not an address like http://127.0.0.1:6066")
+        raise ConfigurationError(f"--url {text}: must be an address like http://127.0.0.1:6066")
     return url
 
 
 async def _ask(base: URL, path: str, query: Mapping[str, str], token: str | None) -> dict[str, Any]:
-    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    deadline = asyncio.get_running_loop().time() + RETRY_SECONDS
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, headers=bearer(token)) as session:
         while True:
@@ -89,14 +89,16 @@ async def _ask(base: URL, path: str, query: Mapping[str, str], token: str | None
                 ) from None
             if status == 200 and isinstance(answer, dict):
                 return answer
-            said = answer.get("error") if isinstance(answer, dict) else None
+            error_text = answer.get("error") if isinstance(answer, dict) else None
             if status == 401:
+                remedy = "set" if token is None else "not this one: correct"
                 raise ConfigurationError(
-                    f"the worker at {base} asks for a token; "
-                    f"{'set' if token is None else 'this is not its'} WORDCOUNT_WEB_TOKEN"
+                    f"the worker at {base} requires a token; {remedy} WORDCOUNT_WEB_TOKEN"
                 )
             if status == 400:
-                raise ConfigurationError(str(said))
+                raise ConfigurationError(str(error_text))
             if status != 503 or asyncio.get_running_loop().time() + pause > deadline:
-                raise UnavailableError(f"the worker at {base} can't answer now: {said or status}")
+                raise UnavailableError(
+                    f"the worker at {base} can't answer now: {error_text or status}"
+                )
             await asyncio.sleep(pause)

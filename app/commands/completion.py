@@ -1,4 +1,4 @@
-"""`faust -A app completion SHELL`: what lets a shell complete this application's commands."""
+"""`faust -A app completion SHELL`: prints a script that completes commands in a shell."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from app.commands.errors import WordCountCommand
 __all__ = ["completion"]
 
 VARIABLE = "_FAUST_COMPLETE"
-"""How a shell asks `faust` for completions, as click has it."""
+"""The variable by which a shell requests completions from `faust`, by click."""
 
 CALLS = {
     "bash": f"{VARIABLE}=bash_complete $1",
     "zsh": f"{VARIABLE}=zsh_complete faust",
     "fish": "COMP_CWORD=(commandline -t) faust",
 }
-"""Where click's scripts call `faust`."""
+"""The calls of `faust` in the scripts of click."""
 
-# Asked without -A, Faust knows its own commands only. What goes wrong is no use in a prompt.
+# Without -A, Faust completes only its own commands. Errors would only disturb the prompt.
 ASKED = "faust -A app 2>/dev/null"
 
 

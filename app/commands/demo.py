@@ -18,7 +18,7 @@ from app.commands.errors import WordCountCommand
 from app.errors import UnavailableError
 from app.parsers import duration_ms
 from app.settings import Settings
-from app.signals import asked_to_end
+from app.signals import on_end_signal
 from app.worker.address import own_url
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def demo(workers: int, duration: str | None, rate: int) -> None:
 
     stop = threading.Event()
     kafka, cassandra = EmbeddedKafka(), EmbeddedCassandra()
-    with asked_to_end(stop.set), ExitStack() as stack:
+    with on_end_signal(stop.set), ExitStack() as stack:
         click.echo("Starting Kafka and Cassandra", err=True)
         stack.callback(close_together, kafka, cassandra)
         start_together(kafka, cassandra)
@@ -98,7 +98,7 @@ def _run(environ: Mapping[str, str], *arguments: str) -> None:
 
 
 def _wait(children: list[Process], log: Path, stop: threading.Event, seconds: float | None) -> None:
-    """Until the time is over or it is told to stop; of the last child only its log tells."""
+    """Wait until the time is over or `stop` is set; the last child is the producer."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while not stop.wait(0.1):
         if deadline is not None and time.monotonic() >= deadline:
@@ -107,16 +107,16 @@ def _wait(children: list[Process], log: Path, stop: threading.Event, seconds: fl
             if not child.running:
                 ended = f"ended by itself with status {child.exit_status}"
                 if child is not children[-1]:
-                    raise UnavailableError(f"a worker {ended}; it says why above")
+                    raise UnavailableError(f"a worker {ended}; its error is above")
                 raise UnavailableError(f"the producer {ended}: {_last_line(log)}")
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-1].removeprefix("Error: ") if lines else "it does not say why"
+    return lines[-1].removeprefix("Error: ") if lines else "its log is empty"
 
 
 def _stop_all(children: list[Process]) -> None:
-    """Stop the producer first, then the workers, so that what was produced is counted."""
+    """Stop the producer before the workers, so that they count all produced lines."""
     for child in reversed(children):
         child.terminate(STOP_SECONDS)

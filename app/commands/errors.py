@@ -19,7 +19,7 @@ class _OfTheApplication(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """As click does; `Usage:` then names the application, without which Faust is lost."""
+        """Make the context as click does, and name the application in `Usage:`; Faust needs it."""
         if parent is not None:
             parent.find_root().info_name = "faust -A app"
         return super().make_context(info_name, args, parent, **extra)
@@ -40,5 +40,5 @@ class WordCountCommand(_OfTheApplication):
         try:
             return super().invoke(ctx)
         except WordCountError as error:
-            # Not ctx.exit(): Faust's group would run on to its own end of a command.
+            # Not ctx.exit(): the group of Faust would continue with its own end of a command.
             end_with(error)

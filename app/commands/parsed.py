@@ -1,4 +1,4 @@
-"""Options whose values are read as those of settings are: addresses, sizes, brokers."""
+"""Option types that use the parsers of settings: addresses, sizes, brokers."""
 
 from __future__ import annotations
 

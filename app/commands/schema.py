@@ -30,8 +30,8 @@ __all__ = ["schema"]
 def schema(apply_it: bool, replication_factor: int, as_json: bool) -> None:
     """Print the keyspace and the table of the counts as CQL, or create them.
 
-    With WORDCOUNT_CASSANDRA_DATACENTER the keyspace is replicated in that data centre. What is
-    there already stays as it is; a table that does not fit the settings is named.
+    With WORDCOUNT_CASSANDRA_DATACENTER the keyspace is replicated in that data centre. An
+    existing keyspace or table stays as it is; the command reports a table that does not fit.
     """
     from app.cassandra.schema import statements
     from app.settings import Settings

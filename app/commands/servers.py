@@ -32,7 +32,7 @@ _SECONDS_BETWEEN_CHECKS = 0.2
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory that keeps the data between runs; none: it is thrown away.",
+    help="Directory that keeps the data between runs; none: the data is deleted.",
 )
 @click.option(
     "--env-file",
@@ -78,7 +78,7 @@ def servers(
 
 
 def _clear(env_file: Path) -> None:
-    """Remove what a killed run left: nobody may take it for servers that serve."""
+    """Remove the file of a killed run: it names servers that do not serve."""
     try:
         env_file.unlink(missing_ok=True)
     except OSError as error:
@@ -109,7 +109,7 @@ def _announce(
 
 
 def _write(env_file: Path, kafka: EmbeddedKafka, cassandra: EmbeddedCassandra) -> None:
-    """Write it whole: who sees the file sees both lines."""
+    """Write the file atomically: a reader sees both lines or no file."""
     text = f"WORDCOUNT_BROKER=kafka://{kafka.address}\nWORDCOUNT_CASSANDRA={cassandra.address}\n"
     part = env_file.with_name(f"{env_file.name}.{os.getpid()}.part")
     try:
@@ -122,7 +122,7 @@ def _write(env_file: Path, kafka: EmbeddedKafka, cassandra: EmbeddedCassandra) -
 
 
 def _watch(*running: EmbeddedServer) -> None:
-    """Return never; raise UnavailableError when a server ends by itself."""
+    """Never return; raise UnavailableError if a server ends by itself."""
     while True:
         for server in running:
             server.check()

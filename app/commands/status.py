@@ -11,7 +11,7 @@ import click
 
 from app.commands.client import ask, url_option
 from app.commands.errors import WordCountCommand
-from app.commands.table import Column, say, show
+from app.commands.table import Column, print_line, show
 from app.console import shown
 from app.times import parse_time
 
@@ -38,10 +38,9 @@ _COLUMNS = (
 def status(as_json: bool, url: str | None) -> None:
     """Print whether all is well, and the state of each partition.
 
-    First what is not well: partitions without a worker, workers that do not answer or are not
-    ready. Then how far behind the lines and Cassandra are. Then each partition: its worker, lags in
-    messages, how long ago its last checkpoint and last flush were, and the rows that wait for
-    Cassandra.
+    Problems come first: partitions without a worker, workers that do not answer or are not ready.
+    Then the lags of lines and Cassandra. Then each partition: its worker, lags in messages, the age
+    of its last checkpoint and last flush, and the rows that wait for Cassandra.
 
     The exit status is 0 if all is well, 1 if not.
     """
@@ -56,7 +55,7 @@ def status(as_json: bool, url: str | None) -> None:
 
 
 def troubles(answer: Mapping[str, Any]) -> list[str]:
-    """What is not as it should be, a line each."""
+    """The problems of the application, one line each."""
     owned = {own["partition"] for worker in answer["workers"] for own in worker["partitions"]}
     missing = [str(number) for number in range(answer["partitions"]) if number not in owned]
     found = [silent["reason"] for silent in answer["silent"]]
@@ -69,9 +68,9 @@ def troubles(answer: Mapping[str, Any]) -> list[str]:
 
 def _show(answer: Mapping[str, Any], wrong: list[str]) -> None:
     verdict = "not all is well" if wrong else "all is well"
-    say(f"{answer['id']}: {verdict}", "red" if wrong else "green")
+    print_line(f"{answer['id']}: {verdict}", "red" if wrong else "green")
     for line in wrong:
-        say(f"  {shown(line, 200)}", "red")
+        print_line(f"  {shown(line, 200)}", "red")
     for name, text in _summary(answer):
         click.echo(f"{name:<10} {text}")
     click.echo()

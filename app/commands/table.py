@@ -14,21 +14,21 @@ from app.console import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Column", "say", "show"]
+__all__ = ["Column", "print_line", "show"]
 
 
 CELLS = 100
-"""Widest cell that is shown whole, in columns of a terminal."""
+"""Maximum width of a cell that is shown whole, in columns of a terminal."""
 
 
 class Column(NamedTuple):
-    """A column's name, and whether its cells stand flush right."""
+    """The name of a column, and whether its cells are aligned right."""
 
     name: str
     right: bool = False
 
 
-def say(text: str, colour: str) -> None:
+def print_line(text: str, colour: str) -> None:
     """Print a line, coloured on a terminal unless NO_COLOR is set."""
     click.secho(text, fg=colour, color=False if os.environ.get("NO_COLOR") else None)
 

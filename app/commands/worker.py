@@ -18,7 +18,7 @@ from app.errors import WordCountError, end_with
 from app.logs import config
 from app.memory import check_memory, collect_seldom, keep_memory_low
 from app.web.access import check_exposure
-from app.worker.application import gone_while_starting
+from app.worker.lifecycle import gone_while_starting
 from app.worker.preflight import (
     check_data_directory,
     check_port,
@@ -52,13 +52,13 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             keep_memory_low()
             collect_seldom()
             check_data_directory(app.conf.datadir)
-            # Kept, not closed: it holds until the process ends.
+            # Keep the claim open: it holds until the process ends.
             self._claim = claim_data_directory(app.conf.datadir)
             if app.conf.web_enabled:
                 check_exposure(app.conf.web_bind, app.settings.token)
                 check_port(app.conf.web_bind, app.conf.web_port)
             asyncio.run(check_servers(app.settings))
-            # Of a sleep that Faust had in hand when its loop ended.
+            # Hide "never awaited": Faust leaves a sleep pending when its loop stops.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             super().run_using_worker(*args, **kwargs)
         except WordCountError as error:
@@ -77,7 +77,7 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
         end_with(error, as_json=cast("Application", self.app).settings.log_format == "json")
 
     def _init_worker_options(self, *args: Any, **options: Any) -> None:
-        # Faust warns of every option that is set again, even to what it was.
+        # Faust warns about every option that is set again, even to the same value.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AlreadyConfiguredWarning)
             super()._init_worker_options(*args, **options)
@@ -85,13 +85,13 @@ class worker(stock.worker):  # noqa: N801 - the class's name is the command's
             app.conf.logging_config = config(self._level(), app.settings.log_format)
 
     def _level(self) -> str:
-        """The level asked for; INFO where Faust's own default would say no news."""
+        """The level of the option; INFO by default, since Faust's own default hides INFO lines."""
         root = click.get_current_context().find_root()
         given = root.get_parameter_source("loglevel") is not ParameterSource.DEFAULT
         return self.loglevel.upper() if given else "INFO"
 
     def on_worker_created(self, worker: Worker) -> None:
-        """Say what starts, in a line."""
+        """Log one line about the worker that starts."""
         cast("FaustWorker", worker).spinner = None
         logger.info("%s", _banner(cast("Application", self.app)))
 

@@ -1,9 +1,9 @@
 """Words of many windows counted at once, where one window after the other would cost too much.
 
-A step of pyarrow costs the same 10 to 100 µs for one line as for a thousand. So where a block's
-lines spread over thousands of windows, the block is split as a whole, and what is counted is pairs
-of window and word. Windows that hop share lines: those that hold the same ones are counted once,
-and of the pairs no more are held at a time than memory has room for.
+A call of pyarrow costs the same 10 to 100 µs for one line as for a thousand. So where a block's
+lines spread over thousands of windows, the block is split as a whole, and pairs of window and word
+are counted. Windows that hop share lines: windows of the same lines are counted once. Pairs are
+counted in passes, so that memory holds a bounded number of them.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SEPARATE_SETS", "count_windows", "sum_pairs"]
 
 MAX_SEPARATE_SETS = 8
-"""Sets of lines up to which one after the other is cheaper."""
+"""Number of sets of lines up to which one after the other is cheaper."""
 
 MAX_PAIRS_PER_PASS = 1 << 19
-"""Words, each as often as there are windows that it is in, that are looked at together."""
+"""Maximum number of (window, word) pairs per pass."""
 
 
 def count_windows(
     values: Sequence[bytes], assignment: WindowAssignment, mode: Mode
 ) -> Iterator[WindowCounts]:
-    """Count the words of messages in each of the windows that they were assignment to be in.
+    """Count the words of messages in each of the windows that they were assigned to.
 
     Yields the windows in order, so that memory need not hold the counts of all of them.
     """
     shared = _shared(assignment)
-    # The words of `unicode` are found token by token: there is no saving in one go.
+    # `unicode` finds words in tokens that are counted first; pairs need the words of each line.
     if len(shared) > MAX_SEPARATE_SETS and mode == "whitespace":
         yield from _count_pairs(values, shared)
         return
@@ -57,6 +57,8 @@ def sum_pairs(
     window_of: NDArray[np.intp], words: Any, counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], Any, NDArray[np.int64]]:
     """Add up counts of equal pairs of window and word; pairs in order of windows."""
+    # A pair becomes one number: the window's place, times the distinct words, plus the word's.
+    # Then `unique` finds equal pairs, sorted by window, without a Python object for any of them.
     encoded = words.dictionary_encode()
     distinct = max(1, len(encoded.dictionary))
     pairs = window_of * distinct + encoded.indices.to_numpy()
@@ -67,7 +69,7 @@ def sum_pairs(
 
 
 def _shared(assignment: WindowAssignment) -> Shared:
-    """Sets of lines, each with the starts of the windows, one after the other, that hold it."""
+    """Sets of lines, each with the starts of the successive windows that hold just these lines."""
     shared: Shared = []
     for start, places in assignment.windows:
         if shared and _equal(shared[-1][0], places):
@@ -87,6 +89,9 @@ def _count_pairs(values: Sequence[bytes], shared: Shared) -> Iterator[WindowCoun
     words, ends = split_lines(values)
     if not len(words):
         return
+    # Words become numbers, and each line is a range of them. The lines of all sets stand one after
+    # the other in `line_of`; `cuts` is where each set begins there. A pass takes whole sets, about
+    # as many as have MAX_PAIRS_PER_PASS words.
     encoded = words.dictionary_encode()
     kinds, distinct = encoded.indices.to_numpy(), encoded.dictionary
     del words, encoded
@@ -96,11 +101,13 @@ def _count_pairs(values: Sequence[bytes], shared: Shared) -> Iterator[WindowCoun
     lines = [every if places is None else places for places, _ in shared]
     cuts = np.cumsum([0, *map(len, lines)])
     line_of = np.concatenate(lines)
-    of_piece = np.cumsum(lengths[line_of])[cuts[1:] - 1] // MAX_PAIRS_PER_PASS
-    for first, last in pairwise([0, *(np.flatnonzero(np.diff(of_piece)) + 1), len(shared)]):
-        own = line_of[cuts[first] : cuts[last]]
+    pass_of = np.cumsum(lengths[line_of])[cuts[1:] - 1] // MAX_PAIRS_PER_PASS
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(pass_of)) + 1), len(shared)]):
+        # Each set of the pass gets numbers of its own, from `firsts` on: a pair is that plus the
+        # word. Then counting numbers counts pairs.
+        held = line_of[cuts[first] : cuts[last]]
         firsts = np.repeat(np.arange(last - first) * len(distinct), np.diff(cuts[first : last + 1]))
-        pairs = np.repeat(firsts, lengths[own]) + kinds[_ranges(begins[own], ends[own])]
+        pairs = np.repeat(firsts, lengths[held]) + kinds[_ranges(begins[held], ends[held])]
         found, counts = _count_each(pairs, (last - first) * len(distinct))
         yield from _by_window([starts for _, starts in shared[first:last]], distinct, found, counts)
 
@@ -111,12 +118,13 @@ def _by_window(
     words, summed = distinct.take(pa.array(found % len(distinct))), pa.array(counts)
     cuts = np.searchsorted(found, np.arange(len(sets) + 1) * len(distinct)).tolist()
     for starts, begin, end in zip(sets, cuts, cuts[1:], strict=False):
-        own = words.slice(begin, end - begin), summed.slice(begin, end - begin)
-        yield from (WindowCounts(start, *own) for start in starts)
+        counted = words.slice(begin, end - begin), summed.slice(begin, end - begin)
+        yield from (WindowCounts(start, *counted) for start in starts)
 
 
 def _count_each(numbers: NDArray[np.int64], below: int) -> tuple[Any, Any]:
-    """The numbers there are, in order, and how often each occurs."""
+    """The distinct numbers, in order, and how often each occurs."""
+    # Counting into an array of all possible numbers is faster than sorting, unless most would be 0.
     if below > 4 * len(numbers):
         return np.unique(numbers, return_counts=True)
     counts = np.bincount(numbers, minlength=below)
@@ -126,6 +134,8 @@ def _count_each(numbers: NDArray[np.int64], below: int) -> tuple[Any, Any]:
 
 def _ranges(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """The numbers of all ranges, one range after the other."""
+    # Counting on from 0 gives each range but for a shift: the difference between its begin and the
+    # number of elements before it.
     lengths = ends - begins
     shifts = begins - np.concatenate(([0], np.cumsum(lengths)[:-1]))
     return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)

@@ -1,4 +1,4 @@
-"""Partial counts on their way from `split` to `count`: packed as Arrow, one message for each owner.
+"""Partial counts, packed as Arrow messages for the owners of their words.
 
 A message holds the counts of one or several windows, one after the other in one record batch, from
 one source partition, and that partition's watermark.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MESSAGE_BYTES", "Partial", "WindowCounts", "by_window", "join_words", "pack", "unpack"]
 
 MESSAGE_BYTES = 700_000
-"""Words and counts in one message, in bytes, unless one word alone is longer."""
+"""Maximum size of the words and counts in one message, unless one word alone is larger."""
 
 INT32_MAX = (1 << 31) - 1
 
@@ -45,7 +45,7 @@ class Partial(NamedTuple):
 
 
 def by_window(counted: Iterable[WindowCounts]) -> dict[int, list[tuple[Any, Any]]]:
-    """At each window's start, its parts (words, counts): what merge_counts makes one of."""
+    """Group counts by window: start → parts (words, counts), as merge_counts takes them."""
     parts: dict[int, list[tuple[Any, Any]]] = {}
     for start, words, counts in counted:
         parts.setdefault(start, []).append((words, counts))
@@ -55,7 +55,7 @@ def by_window(counted: Iterable[WindowCounts]) -> dict[int, list[tuple[Any, Any]
 def pack(
     windows: Sequence[WindowCounts], partitions: int, source: int, watermark: int
 ) -> list[list[bytes]]:
-    """Pack counts for their owners: at each of `partitions` indices, that partition's messages."""
+    """Pack counts for their owners; returns a list of messages for each of `partitions`."""
     counted = [window for window in windows if len(window.words)]
     if not counted:
         return [[] for _ in range(partitions)]
@@ -65,15 +65,17 @@ def pack(
     places = np.repeat(np.arange(len(counted)), lengths)
     starts = np.array([window.start for window in counted], np.int64)
     batch = pa.record_batch([words, counts, places], ["word", "count", "place"])
+    # A stable sort by owner keeps windows together in each owner's part, so a part is one slice of
+    # the sorted batch, and a window one run of it.
     if partitions == 1:
-        shares = [batch]
+        parts = [batch]
     else:
         owners = partition_of(words, partitions)
         batch = batch.take(pa.array(np.argsort(owners, kind="stable")))
         ends = np.cumsum(np.bincount(owners, minlength=partitions)).tolist()
-        shares = [batch.slice(b, e - b) for b, e in zip([0, *ends], ends, strict=False)]
+        parts = [batch.slice(b, e - b) for b, e in zip([0, *ends], ends, strict=False)]
     return [
-        [_message(piece, starts, source, watermark) for piece in _pieces(share)] for share in shares
+        [_message(piece, starts, source, watermark) for piece in _pieces(part)] for part in parts
     ]
 
 
@@ -113,7 +115,7 @@ def _pieces(batch: Any) -> Iterator[Any]:
 
 
 def _message(batch: Any, starts: Times, source: int, watermark: int) -> bytes:
-    """One message: words and counts; in its metadata where each window begins in them."""
+    """One message: words and counts, and in its metadata the start and the end of each window."""
     places = batch.column(2).to_numpy()
     ends = np.append(np.flatnonzero(np.diff(places)) + 1, len(places)).astype("<i8")
     metadata = {
@@ -122,9 +124,9 @@ def _message(batch: Any, starts: Times, source: int, watermark: int) -> bytes:
         "starts": starts[places[ends - 1]].astype("<i8").tobytes(),
         "ends": ends.tobytes(),
     }
-    own = batch.select(["word", "count"])
+    counted = batch.select(["word", "count"])
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, own.schema.with_metadata(metadata)) as writer:
-        writer.write_batch(own)
+    with pa.ipc.new_stream(sink, counted.schema.with_metadata(metadata)) as writer:
+        writer.write_batch(counted)
     message: bytes = sink.getvalue().to_pybytes()
     return message

@@ -1,8 +1,8 @@
-"""Which partition owns a word: one stable function for producing, routing and looking up.
+"""The partition that owns a word: one stable function for producing, routing and looking up.
 
 The hash is Σ (byteᵢ + 1)·Mⁱ mod 2⁶⁴ over the word's UTF-8 bytes, mixed by the finaliser of
-splitmix64; the upper 32 bits, scaled to the number of partitions, name the partition. What it gives
-is pinned by a test: a changed function would look for words where they are not.
+splitmix64; the upper 32 bits, scaled to the number of partitions, name the partition. A test pins
+the results: a changed function would look for words in partitions that do not own them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse mod 2⁶⁴
 _INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
 
 _CHUNK = 1 << 15
-"""Bytes that are hashed at once, so that tables and sums stay in the CPU's cache."""
+"""Bytes hashed at once, so that tables and sums stay in the CPU's cache."""
 
 Hashes = NDArray[np.uint64]
 
@@ -29,7 +29,7 @@ Hashes = NDArray[np.uint64]
 def partition_of(words: Any, partitions: int) -> NDArray[np.uint16]:
     """Partition (0 … partitions - 1) of each word of a pyarrow string or binary array.
 
-    Large types and slices are fine; nulls are not looked for. `partitions` is at most 65,536.
+    Large types and slices are fine; the array must hold no nulls. `partitions` is at most 65,536.
     """
     hashes = _mixed(_polynomials(*_offsets_and_data(words)))
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.uint16)
@@ -38,13 +38,13 @@ def partition_of(words: Any, partitions: int) -> NDArray[np.uint16]:
 def partition_of_word(word: str, partitions: int) -> int:
     """Partition of one word.
 
-    Raises UnicodeEncodeError for a lone surrogate, which no text that is UTF-8 holds.
+    Raises UnicodeEncodeError for a lone surrogate, which is in no UTF-8 text.
     """
     return int(partition_of(pa.array([word.encode()], pa.large_binary()), partitions)[0])
 
 
 def _offsets_and_data(words: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Where each word starts and the last one ends, from 0, in the bytes of all words."""
+    """The bytes of all words, and the offset at which each starts; the last offset is the end."""
     _, offsets, data = words.buffers()
     large = words.type in (pa.large_string(), pa.large_binary())
     if offsets is None or not len(words):
@@ -62,6 +62,8 @@ def _polynomials(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
     from the first word's start; times the inverse of Mˢ that is the sum from a word's own start s.
     Sums wrap around mod 2⁶⁴, so differences are right, and no word needs a step of its own.
     """
+    # A chunk knows powers only from its own start. `scale` = Mˢ of the chunk's start lifts its sums
+    # to those over all bytes, `unscale` is the inverse, and `so_far` the sum of earlier chunks.
     powers, inverses = _tables()
     sums = np.empty(len(offsets), np.uint64)
     shifts = np.empty(len(offsets), np.uint64)

@@ -1,6 +1,6 @@
-"""Text to words to counts, a whole block at a time; no server's client is imported here.
+"""Text to words to counts, a whole block at a time.
 
-The steps that cost (splitting, hashing, checking UTF-8) run inside pyarrow, which releases the GIL.
+The costly work (splitting, hashing, checking UTF-8) runs in pyarrow, which releases the GIL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "STEP",
+    "CHUNK_BYTES",
     "Mode",
     "as_counted",
     "count_words",
@@ -31,7 +31,7 @@ __all__ = [
 
 Mode = Literal["whitespace", "unicode"]
 
-STEP = 4 << 20
+CHUNK_BYTES = 4 << 20
 """Bytes of text that are split at once: enough to be fast, little enough to bound memory."""
 
 _INT32_MAX = (1 << 31) - 1
@@ -50,21 +50,22 @@ _SPACE_PAIRS = np.array([0xC285, 0xC2A0, 0xE19A, 0xE281, 0xE380], np.uint16)
 def count_words(values: Sequence[bytes | None], mode: Mode) -> tuple[Any, Any]:
     """Count the words of messages: distinct words and how often each occurs.
 
-    `values` are UTF-8 texts of one or several lines; no word crosses from one to the next, and
+    `values` are UTF-8 texts of one or several lines. No word crosses from one to the next, and
     None (a message without a value) has no words. Returns two pyarrow arrays of one length, in no
     order: words (string; large_string where they hold more than 2 GiB) and counts (int64).
 
-    `whitespace` counts what `Counter(w for v in values for w in v.decode().split())` does;
-    `unicode` counts the words that `segments` describes. Beside one copy of the input, memory
-    is bounded by STEP, by the longest word, and by the distinct words of each step.
+    `whitespace` counts as `Counter(w for v in values for w in v.decode().split())` does;
+    `unicode` counts the words that `segments` describes. Beside one copy of the input, memory is
+    bounded by CHUNK_BYTES, by the longest word, and by the distinct words of each chunk.
 
-    Raises pyarrow.ArrowInvalid where a value is not UTF-8: leave out what `invalid_utf8` names.
+    Raises pyarrow.ArrowInvalid where a value is not UTF-8: first drop those that `invalid_utf8`
+    finds.
     """
     text = _join(values)
     split = _split_whitespace if mode == "whitespace" else _split_ascii_whitespace
     parts = []
-    for step in _steps(text, _ANY_SPACE if mode == "whitespace" else _ASCII_SPACE):
-        counted = pc.value_counts(split(step))
+    for chunk in _chunks(text, _ANY_SPACE if mode == "whitespace" else _ASCII_SPACE):
+        counted = pc.value_counts(split(chunk))
         parts.append((counted.field("values"), counted.field("counts")))
     words, counts = merge_counts(parts)
     return (words, counts) if mode == "whitespace" else merge_counts(segment_counts(words, counts))
@@ -76,14 +77,17 @@ def as_counted(word: str, mode: Mode) -> str:
 
 
 def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
-    """Split each message on whitespace: all words, and for each message where its words end."""
+    """Split messages on whitespace; returns all words, and the end of each message's words."""
     # Not pa.array(values): behind whitespace at a text's end pyarrow's splitter decodes one more
-    # character, and finds no whitespace where that fails. Here it is the next text's first one, or
-    # the NUL at the end of every bytes object; behind an Arrow buffer it may be anything.
+    # character, and finds no whitespace where that fails. Here that character is the first of the
+    # next text, or the NUL at the end of every bytes object. Behind an Arrow buffer it may be
+    # anything.
     text = b"".join(values)
     large = len(text) > _INT32_MAX
     ends = np.cumsum([0, *map(len, values)], dtype=np.int64 if large else np.int32)
     lists = pc.utf8_split_whitespace(_texts_array(ends, text))
+    # The splitter yields empty words at the ends of texts. Dropping them moves all later words
+    # forward, so each list's end becomes the number of words kept before it.
     words = lists.values
     kept = pc.binary_length(words).to_numpy(zero_copy_only=False) > 0
     before = np.concatenate(([0], np.cumsum(kept)))
@@ -91,7 +95,7 @@ def split_lines(values: Sequence[bytes]) -> tuple[Any, NDArray[np.int64]]:
 
 
 def merge_counts(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
-    """Add up counts: (words, counts) of several parts become one with each word once.
+    """Add up counts: (words, counts) of several parts become one part with each word once.
 
     Words are pyarrow string arrays (large_string too), counts int64. Returns arrays like those of
     `count_words`.
@@ -105,6 +109,8 @@ def merge_counts(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
     ):
         kind = pa.large_string()
         parts = [(words.cast(kind), counts) for words, counts in parts]
+    # Dictionary encoding numbers the distinct words of all parts. Equal words get equal
+    # numbers, so sums by number are sums by word, without a Python object for any word.
     encoded = pa.chunked_array([words for words, _ in parts], kind).combine_chunks()
     encoded = encoded.dictionary_encode()
     totals = np.zeros(len(encoded.dictionary), np.int64)
@@ -116,9 +122,9 @@ def merge_counts(parts: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
 def invalid_utf8(values: Sequence[bytes | None]) -> dict[int, str]:
     """Find the values that are not UTF-8: index → reason, in order; empty where all are.
 
-    A reason reads `byte 0xff at 17: invalid start byte`; 17 counts bytes from 0. None is fine.
-    Costs one check of the joined block, and a look at each value only where that fails. A newline
-    is neither a lead nor a continuation byte, so what it joins is UTF-8 just where each part is.
+    A reason reads `byte 0xff at 17: invalid start byte`; 17 counts bytes from 0. None is valid.
+    Costs one check of the joined block; only where that fails each value is checked. A newline is
+    neither a lead nor a continuation byte, so the joined block is UTF-8 just where each value is.
     """
     text = _join(values)
     try:
@@ -144,16 +150,16 @@ def _reasons(values: Sequence[bytes | None]) -> Iterator[tuple[int, str]]:
             yield index, f"byte 0x{byte:02x} at {error.start}: {error.reason}"
 
 
-def _steps(text: bytes, space: re.Pattern[bytes]) -> Iterator[Any]:
-    """Cut `text` before whitespace into pieces of STEP bytes, longer only where a word is."""
+def _chunks(text: bytes, space: re.Pattern[bytes]) -> Iterator[Any]:
+    """Cut `text` before whitespace into chunks of CHUNK_BYTES, longer only where a word is."""
     view, start = memoryview(text), 0
     while start < len(text):
-        end = start + STEP
+        end = start + CHUNK_BYTES
         cut = None
-        # Searched in pieces: a search of 50 MB in one call would hold the GIL all the while.
+        # Search chunk by chunk: one search of 50 MB would hold the GIL until it ends.
         while end < len(text) and cut is None:
-            cut = space.search(text, end, end + STEP + 2)
-            end = cut.start() if cut else end + STEP
+            cut = space.search(text, end, end + CHUNK_BYTES + 2)
+            end = cut.start() if cut else end + CHUNK_BYTES
         end = min(end, len(text))
         yield _text_array(view[start:end])
         start = end
@@ -166,7 +172,7 @@ def _text_array(text: Any) -> Any:
 
 
 def _texts_array(ends: NDArray[Any], text: Any) -> Any:
-    """The texts between `ends` (int32 or int64) as strings, without a copy; may raise as above."""
+    """The texts between `ends` (int32 or int64) as strings, without a copy; raises as above."""
     large = ends.dtype == np.int64
     kind, binary = (pa.large_string(), pa.large_binary()) if large else (pa.string(), pa.binary())
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
@@ -174,14 +180,17 @@ def _texts_array(ends: NDArray[Any], text: Any) -> Any:
 
 
 def _split_whitespace(text: Any) -> Any:
-    # The splitter for ASCII is faster by a third and agrees where no other whitespace occurs.
+    # The splitter for ASCII is faster by a third, and splits alike where no other whitespace is.
     if _has_only_ascii_space(np.frombuffer(text.buffers()[2], np.uint8)):
         return _split_ascii_whitespace(text)
     return _without_empty_ends(pc.utf8_split_whitespace(text).values)
 
 
 def _has_only_ascii_space(text: NDArray[np.uint8]) -> bool:
-    """Whether ASCII whitespace is all that this UTF-8 holds; False where that is costly to tell."""
+    """Whether this UTF-8 holds no whitespace but ASCII; False where the check would be costly."""
+    # 0x1C to 0x1F are whitespace to str.split, not to the ASCII splitter of pyarrow. All other
+    # whitespace beyond its own begins with a byte past ASCII, so only such bytes are compared, with
+    # the two that follow each. Text with many of them is left to the splitter for UTF-8.
     if ((text - np.uint8(0x1C)) < 4).any():
         return False
     high = np.flatnonzero(text > 0x7F)

@@ -1,17 +1,17 @@
-"""Event time: timestamp to windows, windows to key bytes, what is late, final or expired.
+"""Event time: which windows hold a timestamp, which are final or expired, and their key bytes.
 
 All times are milliseconds since the epoch. A window is named by its start and holds the timestamps
 from there up to, not including, its end; starts are multiples of the step, before 1970 too.
 
 The watermark of a partition of lines is its newest timestamp so far, in offset order. A window is
 final for that partition once the watermark has passed the window's end by the grace. A line counts
-in those of its windows that are not final; it is late where all of them are. Since each line is
-assignment by the lines before it, it makes no difference how lines come in blocks.
+in those of its windows that are not final; it is late where all of them are. Each line is assigned
+by the lines before it alone, so the cut of lines into blocks makes no difference.
 
 A line whose timestamp lies further ahead of the wall clock than `future_ms` counts in its window
-but moves no watermark: one wrong clock must not make every other line late. The wall clock differs
-from one look at a line to the next; that does no harm where the watermark is committed with the
-offset, for then only lines are assignment again of which nothing was kept.
+but moves no watermark: one wrong clock must not make every other line late. A line that is read
+again meets another wall clock. That does no harm, since the watermark is committed with the offset:
+a line is assigned again only if nothing of its first assignment was kept.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ Places = NDArray[np.intp]
 
 
 class WindowAssignment(NamedTuple):
-    """What became of the lines of a block.
+    """The assignment of a block's lines to windows.
 
-    `windows`: (start, places) in order of start; places are the ascending indexes of the lines that
-    count in that window, None where all do. `late`: ascending indexes of the late lines.
-    `watermark`: after the block.
+    `windows` are (start, places) in order of start. Places are the ascending indexes of the lines
+    that count in that window, or None where all lines do. `late` are the ascending indexes of the
+    late lines, `watermark` (ms) is that after the block.
     """
 
     windows: list[tuple[int, Places | None]]
@@ -59,17 +59,17 @@ class WindowAssignment(NamedTuple):
 
     @staticmethod
     def select(values: Sequence[_Value], places: Places | None) -> Sequence[_Value]:
-        """Take the values at these places; None takes all, without a copy."""
+        """Return the values at these places; None returns all, without a copy."""
         return values if places is None else [values[place] for place in places.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows of `window_ms`, one each `step_ms` (None: one after the other), or one without end.
+    """Windows of `window_ms` that start each `step_ms` (None: each `window_ms`).
 
-    With `window_ms` None there is one window: it starts at 0, holds every timestamp, is never final
-    and never expires. `grace_ms` and `retention_ms` count from a window's end. Raises ValueError
-    for lengths that are not positive, and for a step longer than the window.
+    With `window_ms` None there is one endless window: it starts at 0, holds every timestamp, is
+    never final and never expires. `grace_ms` and `retention_ms` count from a window's end. Raises
+    ValueError for lengths that are not positive, and for a step longer than the window.
     """
 
     window_ms: int | None
@@ -88,7 +88,7 @@ class Windows:
 
     @property
     def open_windows(self) -> int:
-        """How many windows lines may count in at a time."""
+        """Number of windows that are open to lines at a time."""
         if self.window_ms is None:
             return 1
         return -(-(self.window_ms + self.grace_ms) // self.hop_ms)
@@ -99,11 +99,11 @@ class Windows:
         return max(self.window_ms or 0, self.grace_ms, _TEN_MINUTES)
 
     def starts_of(self, timestamp_ms: int) -> list[int]:
-        """Starts of the windows that hold a timestamp, ascending: one, or several that hop."""
+        """Starts of the windows that hold a timestamp, ascending; several where windows hop."""
         return list(self._starts(timestamp_ms))
 
     def end_of(self, start: int) -> int | None:
-        """End of a window (exclusive); None where it has none."""
+        """End of a window (exclusive); None for the endless window."""
         return None if self.window_ms is None else start + self.window_ms
 
     def is_final(self, start: int, watermark: int) -> bool:
@@ -113,14 +113,14 @@ class Windows:
     def expired_before(self, now_ms: int) -> int:
         """Bound below which window starts are past retention: end + retention ≤ `now_ms`.
 
-        Give a watermark for `now_ms` rather than the wall clock where old lines are read again.
+        Pass a watermark as `now_ms` where old lines are read again: the wall clock is far ahead.
         """
         if self.window_ms is None:
             return NO_WATERMARK
         return max(now_ms - self.window_ms - self.retention_ms + 1, NO_WATERMARK)
 
     def assign(self, timestamps: Times, watermark: int, now_ms: int) -> WindowAssignment:
-        """Sort the lines of a block, given their timestamps in offset order, into windows.
+        """Assign the lines of a block to windows by their timestamps, which are in offset order.
 
         `watermark` is that of the partition before the block, `now_ms` the wall clock. Costs next
         to nothing where all lines are in the same windows.
@@ -133,17 +133,20 @@ class Windows:
         bound = now_ms + self.future_ms
         starts = self._starts(low)
         if starts == self._starts(high):
-            # No line can close a window that holds it, so only the watermark before them decides.
+            # All lines share their windows. A line can't make a window final that holds it, so
+            # only the watermark before the block decides, and no line needs a look of its own.
             newest = high
             if high > bound:
                 newest = int(timestamps.max(initial=NO_WATERMARK, where=timestamps <= bound))
             windows = [(start, None) for start in starts if not self.is_final(start, watermark)]
             late = np.arange(0 if windows else len(timestamps), dtype=np.intp)
             return WindowAssignment(list(windows), late, max(watermark, newest))
-        marks = np.where(timestamps <= bound, timestamps, NO_WATERMARK)
-        marks = np.maximum(np.maximum.accumulate(marks), watermark)
-        windows_of, late = self._judge_each(timestamps, marks)
-        return WindowAssignment(windows_of, late, int(marks[-1]))
+        # The watermark at each line is the running maximum of the timestamps up to it, so that one
+        # pass of numpy assigns all lines as a loop over them would.
+        moving = np.where(timestamps <= bound, timestamps, NO_WATERMARK)
+        watermarks = np.maximum(np.maximum.accumulate(moving), watermark)
+        assigned, late = self._assign_each(timestamps, watermarks)
+        return WindowAssignment(assigned, late, int(watermarks[-1]))
 
     def _starts(self, timestamp_ms: int) -> range:
         if self.window_ms is None:
@@ -151,16 +154,18 @@ class Windows:
         time, step = max(-_LIMIT, min(timestamp_ms, _LIMIT)), self.hop_ms
         return range(((time - self.window_ms) // step + 1) * step, time + 1, step)
 
-    def _judge_each(
-        self, timestamps: Times, marks: Times
+    def _assign_each(
+        self, timestamps: Times, watermarks: Times
     ) -> tuple[list[tuple[int, Places | None]], Places]:
+        # A timestamp is in the newest window that starts at or before it, and in those up to one
+        # window length back. For each step back, one comparison finds all lines that count there.
         window, step = self.window_ms or 0, self.hop_ms
         newest = timestamps - timestamps % step
         late = np.ones(len(timestamps), np.bool_)
         starts, places = [], []
         for back in range(0, window, step):
             start = newest - back
-            counts = (start + window > timestamps) & (start + (window + self.grace_ms) > marks)
+            counts = (start + window > timestamps) & (start + (window + self.grace_ms) > watermarks)
             late &= ~counts
             places.append(np.flatnonzero(counts))
             starts.append(start[counts])
@@ -170,8 +175,8 @@ class Windows:
             np.flatnonzero(late),
         )
 
-    # Keys of rows: the start, big-endian with its sign bit flipped, then the word. They sort as
-    # (start, word's UTF-8) do, so the rows of a window are one range.
+    # Keys of rows: the start, big-endian with its sign bit flipped, then the word. Keys sort as
+    # (start, UTF-8 of the word) do, so the rows of a window are one range.
 
     @staticmethod
     def prefix(start: int) -> bytes:
@@ -200,7 +205,7 @@ class Windows:
 
     @staticmethod
     def keys_of(starts: Sequence[int], window_of: Places, words: Any) -> list[bytes]:
-        """Keys of words in windows: `window_of` each word, its place among `starts`."""
+        """Keys of words in several windows; `window_of` is each word's place among `starts`."""
         kind = pa.large_binary() if _is_large(words) else pa.binary()
         prefixes = pa.array([Windows.prefix(start) for start in starts], kind)
         joined = pc.binary_join_element_wise(
@@ -215,7 +220,9 @@ def _is_large(words: Any) -> bool:
 
 
 def _grouped(starts: Times, places: Places) -> list[tuple[int, Places]]:
-    """Places by start, both ascending."""
+    """Group places by start, both ascending."""
+    # A stable sort keeps the order of places within a start; then a group ends where the start
+    # changes.
     order = np.argsort(starts, kind="stable")
     starts, places = starts[order], places[order]
     cuts = np.flatnonzero(np.diff(starts)) + 1

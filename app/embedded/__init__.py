@@ -23,12 +23,10 @@ class MissingExtraError(ConfigurationError, ImportError):
     """A package of the extra `embedded` is not installed."""
 
 
-for _package in ("filelock", "jgo"):
-    if importlib.util.find_spec(_package) is None:
-        raise MissingExtraError(
-            f"The embedded servers need the package {_package}: "
-            "pip install 'wordcount-stream[embedded]'"
-        )
+if importlib.util.find_spec("jgo") is None:
+    raise MissingExtraError(
+        "The embedded servers need the package jgo: pip install 'wordcount-stream[embedded]'"
+    )
 
 from app.embedded.cassandra import EmbeddedCassandra  # noqa: E402 — the check comes first
 from app.embedded.kafka import EmbeddedKafka  # noqa: E402

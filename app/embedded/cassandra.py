@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from app.embedded.options import Options
+    from app.embedded.options import ServerOptions
 
 __all__ = ["EmbeddedCassandra"]
 
@@ -28,7 +28,7 @@ _OPTIONS = (
     "-Dcassandra.ring_delay_ms=0",
     "-Dcassandra.shutdown_announce_in_ms=0",
     "-Dcassandra.superuser_setup_delay_ms=0",
-    # Measuring it takes three seconds of the start.
+    # Set it: measuring it at the start takes three seconds.
     "-Dcassandra.memtable.row_overhead_size=180",
 )
 _EXPORTS = (
@@ -64,8 +64,8 @@ _OPENS = (
 class EmbeddedCassandra(EmbeddedServer):
     """A Cassandra node on `port` of this machine, a free one by default.
 
-    `seeds` are the `seed` of nodes to join; without any it is a cluster of its own. The other
-    options are those of `Options`; `settings` are of cassandra.yaml.
+    `seeds` are the `seed` of nodes to join; without seeds the node forms its own cluster. The other
+    options are those of `ServerOptions`; `settings` override cassandra.yaml.
     """
 
     name: ClassVar[str] = "Cassandra"
@@ -74,7 +74,7 @@ class EmbeddedCassandra(EmbeddedServer):
     _heap: ClassVar[str] = "512m"
 
     def __init__(
-        self, port: int = 0, *, seeds: Sequence[str] = (), **options: Unpack[Options]
+        self, port: int = 0, *, seeds: Sequence[str] = (), **options: Unpack[ServerOptions]
     ) -> None:
         super().__init__(port, **options)
         self._ports["storage port"] = ports.free_port(self.host)
@@ -82,7 +82,7 @@ class EmbeddedCassandra(EmbeddedServer):
 
     @property
     def seed(self) -> str:
-        """host:port that other nodes join it by."""
+        """host:port by which other nodes join this one."""
         return f"{self.host}:{self._ports['storage port']}"
 
     def cassandra_yaml(self, directory: Path) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class EmbeddedCassandra(EmbeddedServer):
             "start_native_transport": True,
             "auto_bootstrap": False,
             "auto_snapshot": False,
-            # Periodic, a kill loses the writes of the last tenth of a second, acknowledged or not.
+            # With "periodic" a kill loses the last tenth of a second of acknowledged writes.
             "commitlog_sync": "batch",
             "data_file_directories": [str(data / "tables")],
             "commitlog_directory": str(data / "commitlog"),

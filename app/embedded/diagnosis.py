@@ -1,4 +1,4 @@
-"""Says in one line why a server ended."""
+"""Explains in one line why a server ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOG_PREFIX = re.compile(r"^\w+\s+\d{4}-\d\d-\d\d [\d:,]+ \w+\$? - ")
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a server ended: `when` as in "before it served", `text` as it wrote it."""
+    """The end of a server: `when` as in "before it served", `text` is the server's output."""
 
     name: str
     when: str
@@ -38,8 +38,8 @@ def explain(end: End, ports: Mapping[str, int], address: str) -> UnavailableErro
     """The error for a server that has ended. `ports` are by the parameter that sets them."""
     if (number := _signal(end.exit_status)) is not None:
         return UnavailableError(
-            f"{end.name} was ended by {number.name} {end.when}; start it again, and look for what "
-            "ends processes here: often a lack of memory"
+            f"{end.name} was ended by {number.name} {end.when}; start it again, and check what "
+            "ends processes on this machine: often a lack of memory"
         )
     if _NO_SPACE.search(end.text):
         return no_space(end.name)
@@ -47,10 +47,11 @@ def explain(end: End, ports: Mapping[str, int], address: str) -> UnavailableErro
         for parameter, port in ports.items():
             if not is_free(port, address):
                 return port_in_use(end.name, parameter, port, address)
-    line = _telling_line(end.text)
+    line = _error_line(end.text)
     if _NO_MEMORY.search(end.text):
         return UnavailableError(
-            f"{end.name} ran out of memory ({line}); give it a larger heap, or the machine more"
+            f"{end.name} ran out of memory ({line}); "
+            "give it a larger heap, or the machine more memory"
         )
     return UnavailableError(f"{end.name} ended {end.when}: {line}")
 
@@ -58,7 +59,7 @@ def explain(end: End, ports: Mapping[str, int], address: str) -> UnavailableErro
 def _signal(exit_status: int | None) -> signal.Signals | None:
     if exit_status is None:
         return None
-    # A JVM that was told to stop says so as a shell does: 128 and the signal.
+    # A JVM that a signal stopped exits as a shell does: with 128 plus the signal.
     number = -exit_status if exit_status < 0 else exit_status - 128
     return signal.Signals(number) if number in set(signal.Signals) else None
 
@@ -79,8 +80,8 @@ def port_in_use(name: str, parameter: str, port: int, address: str) -> Unavailab
     )
 
 
-def _telling_line(text: str) -> str:
-    """The last line that speaks of an error, else the last one."""
+def _error_line(text: str) -> str:
+    """The last line that reports an error, or else the last line."""
     lines = [line for line in text.splitlines() if not _NOISE.match(line)]
     errors = [line for line in lines if _ERROR.search(line) and not _HARMLESS.match(line)]
     line = (errors or lines or ["it wrote nothing"])[-1]

@@ -1,4 +1,4 @@
-"""A server's directory: kept when it was given, thrown away when it was not."""
+"""The data directory of a server: kept if the user named it, otherwise temporary."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import IO
 
 from app.errors import ConfigurationError, UnavailableError
+from app.file_lock import try_lock
 
 __all__ = ["DataDirectory"]
 
@@ -19,21 +19,21 @@ _SECONDS_TO_LOCK = 60.0
 
 
 class DataDirectory:
-    """Where a server keeps its data, for one server at a time.
+    """The directory of a server's data, locked for one server at a time.
 
-    A temporary one is made when it is first asked for. What a killed process has left behind is
-    removed when the next one is made.
+    A temporary directory is created on first use. Temporary directories of killed processes are
+    removed when the next one is created.
     """
 
     def __init__(self, given: Path | str | None, name: str) -> None:
         self._given = None if given is None else Path(given).absolute()
         self._temporary: Path | None = None
         self._name = name
-        self._lock: FileLock | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def path(self) -> Path:
-        """The directory. Raises ConfigurationError when it can't be made."""
+        """The directory. Raises ConfigurationError if it can't be created."""
         path = self._given or self._temporary
         if path is None:
             _remove_leftovers()
@@ -42,36 +42,33 @@ class DataDirectory:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"{path}: can't be made ({error.strerror}); name a directory you can write"
+                f"{path}: can't be created ({error.strerror}); name a directory you can write"
             ) from None
         return path
 
     def acquire(self) -> Path:
-        """Take it for this server. Raises UnavailableError when another one has it."""
+        """Lock it for this server. Raises UnavailableError if another server has locked it."""
         path = self.path
         if self._lock is None:
-            # Not bound to a thread: a server may be started in one and stopped in another.
-            lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
             try:
-                lock.acquire()
-            except Timeout:
-                raise UnavailableError(
-                    f"{path} is in use by another {self._name}; stop it, or name another directory"
-                ) from None
+                self._lock = try_lock(path / _LOCK)
             except OSError as error:
                 raise ConfigurationError(
                     f"{path}: can't be written ({error.strerror}); name a directory you can write"
                 ) from None
-            self._lock = lock
+            if self._lock is None:
+                raise UnavailableError(
+                    f"{path} is in use by another {self._name}; stop it, or name another directory"
+                )
         return path
 
     def release(self) -> None:
-        """Let others have it, unless it is temporary: then nobody else may, until it is gone."""
+        """Unlock it, unless it is temporary: that stays locked until it is removed."""
         if self._given is not None:
             self._unlock()
 
     def discard(self) -> None:
-        """Release it, and remove it when it is temporary."""
+        """Unlock it, and remove it if it is temporary."""
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
         self._unlock()
@@ -79,20 +76,19 @@ class DataDirectory:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
             self._lock = None
 
 
 def _remove_leftovers() -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
         try:
-            # A directory that was made just now may not have been locked yet.
+            # A new directory may not be locked yet.
             if time.time() - path.stat().st_ctime < _SECONDS_TO_LOCK:
                 continue
-            lock.acquire()
-        except (Timeout, OSError):
-            # Somebody uses it, removes it too, or owns it.
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        lock.release()
+            lock = try_lock(path / _LOCK)
+        except OSError:
+            continue  # another process removes it too, or another user owns it
+        if lock is not None:
+            with lock:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Makes a server die with the Python process that started it, even when that is killed.
+"""Ends a server together with the Python process that started it, even if that is killed.
 
 Run as a script, by its path, so it imports the standard library only:
 
@@ -19,19 +19,18 @@ PR_SET_PDEATHSIG = 1
 def become(parent: int, command: list[str]) -> None:
     """Replace this process by `command`, to be killed when the thread that started it ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    # The parent may have died before the kernel was told to watch it.
+    # The parent may have died before prctl took effect.
     if os.getppid() != parent:
         sys.exit(1)
     os.execv(command[0], command)  # noqa: S606 — that is the point: no shell, the same process
 
 
 def watch() -> None:
-    """Kill the process whose id came on stdin, unless a second line lets it go."""
+    """Kill the process whose id came on stdin, unless a second line releases it."""
     pid = sys.stdin.readline().strip()
-    # The pipe ends when the parent does, however it ends.
+    # The pipe closes when the parent ends, however it ends.
     if pid and not sys.stdin.readline():
-        # Windows has no SIGKILL; there SIGTERM ends a process at once.
-        os.kill(int(pid), getattr(signal, "SIGKILL", signal.SIGTERM))
+        os.kill(int(pid), signal.SIGKILL)
 
 
 if __name__ == "__main__":

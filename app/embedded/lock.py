@@ -1,4 +1,4 @@
-"""Makes jars.lock anew: `python -m app.embedded.lock`, after a change of the versions below."""
+"""Rewrites jars.lock: run `python -m app.embedded.lock` after a change of the versions below."""
 
 from __future__ import annotations
 

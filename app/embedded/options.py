@@ -1,4 +1,4 @@
-"""What every embedded server can be told."""
+"""The options that all embedded servers share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Options"]
+__all__ = ["ServerOptions"]
 
 
-class Options(TypedDict, total=False):
-    """What every server can be told; all of it may be left out."""
+class ServerOptions(TypedDict, total=False):
+    """ServerOptions of every server; each may be omitted."""
 
     data: Path | str | None
     """Directory to keep the data in; None: a temporary one."""
@@ -21,8 +21,8 @@ class Options(TypedDict, total=False):
     heap: str
     """The largest heap, as Java writes it: 256m, 1g."""
     settings: Mapping[str, Any]
-    """Of the server's own settings file, over the ones made here; None takes one of them away."""
+    """Entries of the server's settings file; they override the defaults, None removes an entry."""
     java_options: Sequence[str]
-    """For its JVM, after the ones made here."""
+    """ServerOptions of its JVM, after the default ones."""
     timeout: float
     """Seconds that a start may take, 120 by default."""

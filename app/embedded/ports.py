@@ -1,4 +1,4 @@
-"""Ports that are free, and stay so between a server's stop and its next start."""
+"""Finds free ports that stay free between the stop of a server and its next start."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["free_port", "is_free", "is_open"]
 
-# Below what Linux (32768) and others (49152) use for outgoing connections: those could take the
-# port of a server that is down, even by a client that tries to reach it and meets itself.
+# Below the ports that Linux (from 32768) and others (from 49152) use for outgoing connections. Such
+# a connection could take the port of a server that is down, or even connect to itself.
 _RANGE = range(20_000, 32_000)
 
 _BLOCK = 500
-"""Ports that a process takes first: others seldom take those of a server that is down."""
+"""Ports that a process tries first, so that others seldom take those of its stopped servers."""
 
 _given: set[int] = set()
 _lock = threading.Lock()
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port of `address` that nobody uses and that this process has not been given before."""
+    """A port of `address` that is free and that this process has not received before."""
     with _lock:
         for port in _shuffled():
             if port not in _given and is_free(port, address):
@@ -49,11 +49,11 @@ def _shuffled() -> Iterator[int]:
 def is_free(port: int, address: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now.
 
-    Raises ConfigurationError when none ever could: not an address of this machine, or a port that
-    this user may not have.
+    Raises ConfigurationError if no server ever could: the address is not of this machine, or the
+    user has no right to the port.
     """
     with socket.socket() as probe:
-        # As Java does: connections of an earlier server that are still closing don't matter.
+        # Java sets it too: then closing connections of an earlier server do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -69,7 +69,7 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
 
 
 def is_open(port: int, address: str = "127.0.0.1") -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether a server accepts connections there."""
     try:
         socket.create_connection((address, port), timeout=1).close()
     except OSError:

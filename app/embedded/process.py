@@ -1,4 +1,4 @@
-"""One child process that does not outlive this one."""
+"""Runs a child process that does not outlive this one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 
 
 class Process:
-    """A running command; its output goes to a file, or where this process's goes.
+    """A running command; its output goes to a file, or to the output of this process.
 
-    It works in `directory`: without one in that of the file, where its crash reports are of use.
+    It runs in `directory`, by default that of the file, so crash reports are found there.
 
-    It is in a process group of its own, so that Ctrl-C reaches only Python, which stops it in
-    order. When Python dies in any way, the command is killed.
+    It has its own process group, so that Ctrl-C reaches only Python, which stops the command in
+    order. If Python ends in any way, the command is killed.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Process:
         else:
             self._watcher = start_watcher()
             self._popen = _popen(command, output, environ, directory)
-            tell(self._watcher, self._popen.pid)
+            send_pid(self._watcher, self._popen.pid)
 
     @property
     def pid(self) -> int:
@@ -50,16 +50,16 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it lives; a paused one does."""
+        """Whether it is alive; a paused process is."""
         return self._popen.poll() is None
 
     @property
     def exit_status(self) -> int | None:
-        """What it ended with, minus the signal if one ended it; None while it lives."""
+        """Its exit status, minus the signal if one ended it; None while it is alive."""
         return self._popen.poll()
 
     def terminate(self, seconds: float) -> None:
-        """Ask it to end; kill it if it has not after so many seconds."""
+        """Send SIGTERM; kill it if it has not ended after `seconds`."""
         self.resume()
         self._popen.terminate()
         try:
@@ -75,13 +75,12 @@ class Process:
         self._release()
 
     def pause(self) -> None:
-        """Halt it where it is (SIGSTOP)."""
+        """Suspend it (SIGSTOP)."""
         self._popen.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT); nothing happens when it is not paused."""
-        if sys.platform != "win32":
-            self._popen.send_signal(signal.SIGCONT)
+        """Resume it (SIGCONT); does nothing if it is not paused."""
+        self._popen.send_signal(signal.SIGCONT)
 
     def _release(self) -> None:
         if self._watcher is not None:
@@ -90,14 +89,14 @@ class Process:
 
 
 def start_watcher() -> subprocess.Popen[bytes]:
-    """A process that kills the one it is told of as soon as this process is gone."""
+    """A process that kills the watched one as soon as this process ends."""
     return subprocess.Popen(  # noqa: S603 — this package's own script
         [*_GUARD, "watch"], stdin=subprocess.PIPE, start_new_session=True
     )
 
 
-def tell(watcher: subprocess.Popen[bytes], pid: int) -> None:
-    """Tell a watcher whom to kill."""
+def send_pid(watcher: subprocess.Popen[bytes], pid: int) -> None:
+    """Send a watcher the id of the process to kill."""
     assert watcher.stdin is not None  # noqa: S101 — it was started with a pipe
     watcher.stdin.write(b"%d\n" % pid)
     watcher.stdin.flush()
@@ -105,7 +104,7 @@ def tell(watcher: subprocess.Popen[bytes], pid: int) -> None:
 
 def release(watcher: subprocess.Popen[bytes]) -> None:
     """End a watcher without a kill."""
-    # Broken when the watcher has been killed: then there is nothing left to end.
+    # The pipe is broken if the watcher was killed: then nothing is left to end.
     with contextlib.suppress(BrokenPipeError):
         watcher.communicate(b"release\n")
     watcher.wait()
@@ -156,7 +155,7 @@ class _LastingThread:
         try:
             return future.result()
         except BaseException:
-            # Ctrl-C came between: nobody will know this child, so it must not live.
+            # Ctrl-C interrupted the wait: no caller receives this child, so kill it.
             future.add_done_callback(_kill_spawned)
             raise
 

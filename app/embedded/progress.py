@@ -1,4 +1,4 @@
-"""Shows how far the fetching of jars is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of fetching jars: a bar on a terminal, otherwise a line at times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class JarProgress:
-    """Progress over `total` jars, on stderr; says nothing when there are none to fetch."""
+    """Progress over `total` jars on stderr; prints nothing if there are none to fetch."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -40,14 +40,14 @@ class JarProgress:
             self._stack.enter_context(self._bar)
             self._task = self._bar.add_task("", total=self._total, mib=0.0)
         elif self._total:
-            _say(f"Fetching {self._total} jars of the embedded servers, once (about 100 MB)")
+            _print_line(f"Fetching {self._total} jars of the embedded servers, once (about 100 MB)")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def advance(self, size: int) -> None:
-        """One more jar, of `size` bytes, is there."""
+        """Count a fetched jar of `size` bytes."""
         self._done += 1
         self._bytes += size
         mib = self._bytes / (1 << 20)
@@ -55,8 +55,8 @@ class JarProgress:
             self._bar.update(self._task, completed=self._done, mib=mib)
         elif time.monotonic() >= self._next_line or self._done == self._total:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
-            _say(f"Fetched {self._done} of {self._total} jars, {mib:.0f} MiB")
+            _print_line(f"Fetched {self._done} of {self._total} jars, {mib:.0f} MiB")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 — stderr of a command is where it belongs

@@ -1,4 +1,4 @@
-"""What the embedded servers share: one JVM, its ports, its directory, its life."""
+"""The base class of the embedded servers: one JVM with its ports, directory and life cycle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from app.embedded.options import Options
+    from app.embedded.options import ServerOptions
 
 __all__ = ["EmbeddedServer"]
 
@@ -32,7 +32,7 @@ _LOGBACK = Path(__file__).with_name("logback.xml")
 _SECONDS_TO_STOP = 30.0
 # Cassandra's first commit log takes 32 MiB.
 _BYTES_TO_START = 64 << 20
-# On a disk fuller than that a server can't even write why it ended.
+# With less space a server can't even log why it ended.
 _BYTES_TO_LOG = 1 << 20
 _JVM_OPTIONS = (
     "-XX:+UseSerialGC",
@@ -45,21 +45,21 @@ _JVM_OPTIONS = (
 class EmbeddedServer(ABC):
     """A real server in a JVM of its own, for prototypes and tests.
 
-    Use it as a context manager, `with` or `async with`; or call `start` and `close` yourself. Its
-    ports and its data stay the same through `stop`, `kill`, `start` and `restart`; `close` throws
-    the data away unless a directory was given. It ends with this process, even if that is killed.
+    Use it as a context manager, `with` or `async with`, or call `start` and `close`. Ports and data
+    stay the same through `stop`, `kill`, `start` and `restart`; `close` deletes the data unless a
+    directory was given. The server ends with this process, even if that is killed.
     """
 
     name: ClassVar[str]
     jars: ClassVar[str]
     """Its set of jars in the lock file."""
     _serving: ClassVar[str]
-    """What the log says once clients are welcome."""
+    """The log line that states that the server accepts clients."""
 
     _heap: ClassVar[str]
-    """The largest heap unless another is given."""
+    """The default maximum heap."""
 
-    def __init__(self, port: int = 0, **options: Unpack[Options]) -> None:
+    def __init__(self, port: int = 0, **options: Unpack[ServerOptions]) -> None:
         self._host = options.get("host", "127.0.0.1")
         self._ports = {"port": port or ports.free_port(self._host)}
         self._directory = DataDirectory(options.get("data"), self.name)
@@ -104,13 +104,13 @@ class EmbeddedServer(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether its JVM lives; a paused one does."""
+        """Whether its JVM is alive; a paused one is."""
         return self._process is not None and self._process.running
 
     def start(self) -> Self:
-        """Start it and wait until it serves; nothing happens when it runs already.
+        """Start it and wait until it serves; does nothing if it runs already.
 
-        Raises UnavailableError when it can't: no Java, no jars, a port in use, a full disk.
+        Raises UnavailableError if it can't start: no Java, no jars, a port in use, a full disk.
         """
         if self.running:
             return self
@@ -136,15 +136,15 @@ class EmbeddedServer(ABC):
         return self.start()
 
     def pause(self) -> None:
-        """Halt it where it is (SIGSTOP): its connections stay open and silent."""
+        """Suspend it (SIGSTOP): its connections stay open and silent."""
         self._running_process().pause()
 
     def resume(self) -> None:
-        """Let it go on after `pause` (SIGCONT)."""
+        """Resume it after `pause` (SIGCONT)."""
         self._running_process().resume()
 
     def check(self) -> None:
-        """Raise UnavailableError, which says why, when it was started and has ended by itself."""
+        """Raise UnavailableError with the reason if it was started and has ended by itself."""
         if self._process is not None and not self._process.running:
             raise self._explain(self._process, "while it served")
 
@@ -153,7 +153,7 @@ class EmbeddedServer(ABC):
         self._called_off.set()
 
     def close(self) -> None:
-        """Stop it and throw its data away, unless a directory was given."""
+        """Stop it and delete its data, unless a directory was given."""
         try:
             self.stop()
         finally:
@@ -198,7 +198,7 @@ class EmbeddedServer(ABC):
         return {key: value for key, value in both.items() if value is not None}
 
     def _prepare(self, directory: Path) -> None:  # noqa: B027 — most have nothing to do
-        """Do what must be done once before the first start."""
+        """Prepare the directory once before the first start."""
 
     def _start(self) -> None:
         java = find_java()
@@ -220,13 +220,13 @@ class EmbeddedServer(ABC):
         self._wait_until(self._serves, self._process)
 
     def _set_logs_aside(self, directory: Path) -> None:
-        # What is read of them at a start must be of this start.
+        # The logs that a start reads must be those of this start.
         for log in (directory / "output.log", directory / "server.log"):
             with contextlib.suppress(FileNotFoundError):
                 log.replace(log.with_name(f"{log.name}.1"))
 
     def _class_path(self, jars: Mapping[str, Sequence[Path]]) -> str:
-        # Kafka brings no log binding of its own and would die without a word.
+        # Kafka has no log binding of its own and would end without a message.
         logback = [jar for jar in jars[CASSANDRA] if jar.name.startswith("logback-")]
         own = jars[self.jars]
         return os.pathsep.join(str(jar) for jar in dict.fromkeys([*own, *logback]))

@@ -16,8 +16,8 @@ __all__ = ["close_together", "start_together"]
 def start_together(*servers: EmbeddedServer) -> None:
     """Start all servers at once and wait until each serves.
 
-    When one can't, or this thread is interrupted, those that were started are closed. Raises what
-    the first of them raised.
+    If one can't start, or this thread is interrupted, all are closed. Raises the error of the first
+    server that failed.
     """
     JarCache().paths(*{server.jars for server in servers})
     with ThreadPoolExecutor(len(servers), "start") as pool:

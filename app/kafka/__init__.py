@@ -1,1 +1,1 @@
-"""What Faust lacks for Kafka: records in blocks, one fenced transactional writer a partition."""
+"""Kafka for Faust: records in blocks, and one fenced transactional producer a partition."""

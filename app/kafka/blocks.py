@@ -1,8 +1,8 @@
-"""Records in blocks: what one fetch brought for one partition, as one object.
+"""Records in blocks: the result of one fetch of one partition, as one object.
 
 aiokafka turns each record into a ConsumerRecord; at word-count rates that costs more than counting.
-A consumer whose value_deserializer is `AS_BATCHES` gets whole record batches instead, control and
-aborted batches as empty ones, so that the offsets of what it gets have no gaps.
+A consumer whose value_deserializer is `AS_BATCHES` gets whole record batches instead. Control and
+aborted batches come as empty ones, so offsets have no gaps, and a gap is always a fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["AS_BATCHES", "Batch", "Block"]
 
 
 def AS_BATCHES(value: bytes) -> bytes:  # noqa: N802 - a marker that aiokafka takes as a function
-    """Mark a consumer as one that takes batches; never called."""
+    """Mark a consumer that reads batches; never called."""
     return value
 
 
@@ -37,8 +37,8 @@ BLOCK_BYTES = 4 << 20
 class Batch:
     """The readable records of one record batch; none for a control or aborted batch.
 
-    `first` is the offset that was to be read next, `next` the one after the batch, `size` the bytes
-    that its records take in memory, about.
+    `first` is the offset that was to be read next, `next` the one after the batch, `size` the
+    approximate memory of its records, in bytes.
     """
 
     first: int
@@ -57,7 +57,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Block:
-    """What one fetch brought for one partition: records in order, without a gap in offsets.
+    """The result of one fetch of one partition: records in order, without a gap in offsets.
 
     `first` is the offset that was to be read next, `next` the one after the block, `generation` the
     consumer group's generation in which it was fetched, `end` where the topic ended then, `size`
@@ -90,21 +90,21 @@ class Block:
         )
 
     def taken(self) -> Block:
-        """This block for whoever works on it; what is left here has no records.
+        """Move the records to a copy of this block, and return the copy.
 
-        Faust holds the last message of a stream until the next one comes.
+        Faust holds the last message of a stream, this block, until the next one comes.
         """
-        own = dataclasses.replace(self)
+        taken = dataclasses.replace(self)
         self.records = Records.of(())
-        return own
+        return taken
 
     def after(self, offset: int) -> Block:
-        """The part of this block from `offset` on."""
+        """Return the part of this block from `offset` on."""
         return dataclasses.replace(self, first=offset, records=self.records.since(offset))
 
 
 class _PartitionRecords(fetcher.PartitionRecords):
-    """aiokafka's reader of a fetched partition; yields batches where they are asked for."""
+    """aiokafka's reader of a fetched partition; yields batches to a consumer that reads batches."""
 
     def _unpack_records(self) -> Iterator[Any]:
         if self._value_deserializer is AS_BATCHES:
@@ -122,7 +122,7 @@ class _PartitionRecords(fetcher.PartitionRecords):
             first = self.next_fetch_offset
             if batch.next_offset > first:
                 self.next_fetch_offset = batch.next_offset
-                # Not by a name: this generator may stand still for long.
+                # Without a local name: this generator may be suspended for long, and would hold it.
                 yield Batch(first, batch.next_offset, _records(batch, first, readable=readable))
 
     def _is_aborted(self, batch: Any) -> bool:
@@ -135,12 +135,12 @@ class _PartitionRecords(fetcher.PartitionRecords):
 
 
 def _records(batch: Any, first: int, *, readable: bool) -> Records:
-    """The readable records of a batch from an offset on: a fetch brings a whole batch."""
+    """Return the readable records of a batch from an offset on: a fetch brings a whole batch."""
     return Records.of(list(batch) if readable else ()).since(first)
 
 
 class _FetchResult(fetcher.FetchResult):
-    """aiokafka's fetch of a partition; hands over batches up to BLOCK_BYTES at once."""
+    """aiokafka's fetch of a partition; returns batches of up to BLOCK_BYTES at once."""
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         records = self._partition_records
@@ -149,13 +149,13 @@ class _FetchResult(fetcher.FetchResult):
             return found
         batches: list[Any] = []
         size = 0
-        # Batches are unpacked one by one: a fetch may be many times larger than it was on its way.
+        # Unpack batches one by one: compressed, a fetch is many times smaller than in memory.
         while size < BLOCK_BYTES and (more := super().getall(1)):
             batches += more
             size += more[0].size
         return batches
 
 
-# The fetcher makes its readers by these names: consumers that ask for no batches see no difference.
+# aiokafka's fetcher makes its readers by these names. Other consumers see no difference.
 fetcher.PartitionRecords = _PartitionRecords
 fetcher.FetchResult = _FetchResult

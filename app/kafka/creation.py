@@ -1,4 +1,4 @@
-"""Making topics, and the words for what stands in the way; for workers and producers alike."""
+"""Creates topics, with clear errors; for workers and producers alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["make_topics", "no_broker"]
 
 
 def no_broker(brokers: Sequence[str], error: BaseException) -> UnavailableError:
-    """What to say when no broker answers."""
+    """Return the error for brokers that do not answer."""
     return UnavailableError(
         f"no Kafka broker at {', '.join(brokers)} ({type(error).__name__}); "
         "start one, or set WORDCOUNT_BROKER"
@@ -25,10 +25,10 @@ def no_broker(brokers: Sequence[str], error: BaseException) -> UnavailableError:
 
 
 async def make_topics(client: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> list[str]:
-    """Make topics; the names of those that nobody else has made meanwhile.
+    """Create topics; return the names of those that no other process has created meanwhile.
 
-    Raises ConfigurationError for a topic that can't be made, a retriable KafkaError for one that
-    may be made later.
+    Raises ConfigurationError for a topic that can't be created, and a retriable KafkaError for one
+    that can be created later.
     """
     made = []
     response = await client.create_topics(list(topics)) if topics else None
@@ -41,7 +41,7 @@ async def make_topics(client: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -
         elif error is not TopicAlreadyExistsError:
             why = reason[0] if reason and reason[0] else error.__name__
             raise ConfigurationError(
-                f"topic {name} can't be made: {why.rstrip('.')}; "
-                "make it by hand, or mend WORDCOUNT_REPLICATION or the rights"
+                f"topic {name} can't be created: {why.rstrip('.')}; "
+                "create it by hand, or fix WORDCOUNT_REPLICATION or the rights"
             )
     return made

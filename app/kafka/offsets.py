@@ -1,8 +1,8 @@
 """Committed offsets of a group, with their metadata, read from the broker.
 
-Not by the clients' own `committed` and `list_consumer_group_offsets`: aiokafka 0.14 passes over
-what a coordinator says of the whole group, such as that it still loads its log after a crash, and
-tells that nothing is committed. Whoever believed that would count everything once more.
+aiokafka 0.14's own `committed` and `list_consumer_group_offsets` ignore errors of the whole group,
+such as that the coordinator still loads its log after a crash. They return "nothing is committed"
+instead, and a worker would count everything again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["CommittedOffsets"]
 
 
 class CommittedOffsets:
-    """Reads what a group has committed. One connection, opened when first needed."""
+    """Reads the committed offsets of a group, by one connection that the first read opens."""
 
     def __init__(self, group: str, brokers: Sequence[str]) -> None:
         self._group = group
@@ -33,18 +33,18 @@ class CommittedOffsets:
         self._connecting = asyncio.Lock()
 
     async def read(self, partition: TopicPartition) -> OffsetAndMetadata:
-        """The committed offset and its metadata; offset -1 where nothing is committed.
+        """Return the committed offset and its metadata; offset -1 where nothing is committed.
 
-        Raises KafkaError if the broker can't be asked now.
+        Raises KafkaError if the broker does not answer now.
         """
         client = await self._connected()
         try:
-            return await self._ask(client, partition)
+            return await self._fetch(client, partition)
         except (KafkaError, OSError):
             await self._close(client)
             raise
 
-    async def _ask(
+    async def _fetch(
         self, client: AIOKafkaAdminClient, partition: TopicPartition
     ) -> OffsetAndMetadata:
         request = OffsetFetchRequest(self._group, [(partition.topic, [partition.partition])])
@@ -60,7 +60,7 @@ class CommittedOffsets:
         raise KafkaError(f"no answer about {partition} in group {self._group}")
 
     async def close(self) -> None:
-        """Close the connection; `read` opens it again."""
+        """Close the connection; the next `read` opens a new one."""
         async with self._connecting:
             if self._client is not None:
                 await self._close(self._client)
@@ -72,7 +72,7 @@ class CommittedOffsets:
             await client.close()
 
     async def _connected(self) -> AIOKafkaAdminClient:
-        # All tasks open at once: one connects, the others wait for it.
+        # All tasks open at the same time: one of them connects, the others wait.
         async with self._connecting:
             if self._client is None:
                 client = AIOKafkaAdminClient(bootstrap_servers=self._brokers)

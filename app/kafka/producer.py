@@ -1,8 +1,8 @@
 """One fenced transactional producer for one partition of one stage.
 
-The promise: whatever `commit` is given gets into Kafka together with the offset it came from, once,
-or not at all. Opening a writer fences every earlier one of the same name (a zombie's) and ends its
-transaction, so the committed offset that is read after opening is final.
+`commit` writes records to Kafka together with the offset that they come from, once or not at all.
+Opening a producer fences every earlier producer of the same name (a zombie's) and ends its
+transaction. So the committed offset that is read after opening is final.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from app.errors import ConfigurationError, UnavailableError, WordCountError
-from app.faultpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +47,10 @@ REQUEST_BYTES = 64 << 20
 """Largest single record, in bytes; the topic's own limit decides before."""
 
 RETRY_SECONDS = 1.0
-"""Wait between two tries; longer than a heartbeat, so that a lost membership is noticed first."""
+"""Wait between two attempts; longer than a heartbeat, so that a lost membership shows first."""
 
 _PASSING = (KafkaError, OSError, TimeoutError, AssertionError)
-"""An assertion is how aiokafka says that its sender has died, or that it knows no broker."""
+"""aiokafka raises AssertionError when its sender has died, or when it can reach no broker."""
 
 _REFUSALS = (
     GroupAuthorizationFailedError,
@@ -60,11 +59,11 @@ _REFUSALS = (
 )
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
-"""To try again is no use: what was refused would be refused for ever."""
+"""A retry is no use: the topic would refuse the record for ever."""
 
 
 class FencedError(Exception):
-    """Another writer of the same name has been opened: this one owns its partition no more."""
+    """Another producer of the same name has been opened, and now owns the partition."""
 
 
 class Record(NamedTuple):
@@ -88,7 +87,7 @@ class PartitionRecords:
 class TransactionalProducer:
     """The transactional producer `name`, whose transactions carry the offset of `source`.
 
-    `position` is the committed offset and metadata, known once the writer is open.
+    `position` is the committed offset and metadata; `open` reads it.
     """
 
     name: str
@@ -102,9 +101,9 @@ class TransactionalProducer:
     _producer: AIOKafkaProducer | None = field(default=None, init=False)
 
     async def open(self) -> OffsetAndMetadata:
-        """Fence earlier writers and read where they got to; waits for a broker that is away.
+        """Fence earlier producers and read the committed offset; retry while no broker answers.
 
-        Raises UnavailableError if the broker refuses this writer's rights.
+        Raises UnavailableError if the broker refuses this producer's rights.
         """
         while True:
             producer = AIOKafkaProducer(
@@ -124,7 +123,7 @@ class TransactionalProducer:
                 raise self._refused(error) from None
             except _PASSING as error:
                 await _stop(producer)
-                logger.warning("%s can't be opened, trying again: %r", self.name, error)
+                logger.warning("%s can't be opened, retrying: %r", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
             except BaseException:
                 await _stop(producer)
@@ -134,33 +133,32 @@ class TransactionalProducer:
                 return self.position
 
     async def close(self) -> None:
-        """Stop the producer. An open transaction is left for the next writer to end."""
+        """Stop the producer; the next one of its name ends a transaction that is still open."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await _stop(producer)
 
     async def commit(
-        self, outgoing: Sequence[PartitionRecords], offset: int | None, metadata: str = ""
+        self, records: Sequence[PartitionRecords], offset: int | None, metadata: str = ""
     ) -> dict[TopicPartition, int]:
         """Write all records and the offset in one transaction; return each partition's last offset.
 
-        `offset` of None writes the records alone. Tries until it is known how it ended: after an
-        error the writer is opened again, which ends the transaction, and the committed offset then
-        tells whether it was committed. Raises FencedError if another writer has taken over,
-        ConfigurationError for a record that is larger than its topic allows, or of a time that it
-        refuses.
+        An `offset` of None writes the records alone. After an error the producer is reopened, which
+        ends the transaction. The committed offset then shows whether the transaction has taken
+        effect; if not, it is repeated. Raises FencedError if another producer has taken over.
+        Raises ConfigurationError if a topic refuses the size or the time of a record.
         """
         while True:
             written: dict[TopicPartition, int] = {}
             try:
-                await self._try(outgoing, offset, metadata, written)
+                await self._try(records, offset, metadata, written)
             except (ProducerFenced, InvalidProducerEpoch) as error:
                 raise FencedError(self.name) from error
             except (*_REFUSALS, *_TOO_LARGE, InvalidTimestampError) as error:
-                raise self._final(error, outgoing) from None
+                raise self._final(error, records) from None
             except _PASSING as error:
                 logger.warning(
-                    "transaction of %s failed, looking how it ended: %r", self.name, error
+                    "transaction of %s failed, checking how it ended: %r", self.name, error
                 )
                 before = self.position
                 await self.close()
@@ -169,19 +167,19 @@ class TransactionalProducer:
                 if offset is not None and found.offset == offset:
                     return written
                 if found.offset != before.offset:
-                    # Somebody else committed: this writer was the zombie.
+                    # Another producer has committed: this one was the zombie.
                     raise FencedError(self.name) from error
             else:
                 if offset is not None:
                     self.position = OffsetAndMetadata(offset, metadata)
                 return written
 
-    def _final(self, error: KafkaError, outgoing: Sequence[PartitionRecords]) -> WordCountError:
-        """What to do about an error that would come again."""
+    def _final(self, error: KafkaError, records: Sequence[PartitionRecords]) -> WordCountError:
+        """Return the error for the user where a retry would meet the same refusal."""
         if isinstance(error, _TOO_LARGE):
-            return _too_large(outgoing)
+            return _too_large(records)
         if isinstance(error, InvalidTimestampError):
-            return _untimely(outgoing)
+            return _untimely(records)
         return self._refused(error)
 
     def _refused(self, error: KafkaError) -> UnavailableError:
@@ -192,7 +190,7 @@ class TransactionalProducer:
 
     async def _try(
         self,
-        outgoing: Sequence[PartitionRecords],
+        records: Sequence[PartitionRecords],
         offset: int | None,
         metadata: str,
         written: dict[TopicPartition, int],
@@ -202,7 +200,7 @@ class TransactionalProducer:
             raise FencedError(self.name)
         await producer.begin_transaction()
         sent: list[tuple[TopicPartition, int, asyncio.Future[Any]]] = []
-        for target in outgoing:
+        for target in records:
             for count, batch in _batches(producer, target.records):
                 future = await producer.send_batch(
                     batch, target.partition.topic, partition=target.partition.partition
@@ -215,25 +213,24 @@ class TransactionalProducer:
                     {self.source: OffsetAndMetadata(offset, metadata)}, self.group
                 )
             )
-        # return_exceptions: a transaction is not left while one of its sends is still under way.
+        # return_exceptions: wait for every send before the transaction ends in an error.
         results: list[Any] = await asyncio.gather(*waits, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         for (partition, count, _), first in zip(sent, results, strict=False):
-            # A batch's future tells the offset of its first record.
+            # The result of a batch is the offset of its first record.
             if first.offset < 0:
-                raise KafkaError(f"{partition}: written, but no broker knows where")
+                raise KafkaError(f"{partition}: written, but the broker returned no offset")
             written[partition] = first.offset + count - 1
-        reached("writer.sent")
         await producer.commit_transaction()
 
 
-def _too_large(outgoing: Sequence[PartitionRecords]) -> ConfigurationError:
-    """What to do about the largest of the records."""
+def _too_large(records: Sequence[PartitionRecords]) -> ConfigurationError:
+    """Return the error for a record that is larger than its topic allows."""
     size, topic = max(
         (len(record.key or b"") + len(record.value or b""), target.partition.topic)
-        for target in outgoing
+        for target in records
         for record in target.records
     )
     return ConfigurationError(
@@ -242,12 +239,12 @@ def _too_large(outgoing: Sequence[PartitionRecords]) -> ConfigurationError:
     )
 
 
-def _untimely(outgoing: Sequence[PartitionRecords]) -> ConfigurationError:
-    """What to do about their times: Kafka does not say which one it refuses."""
-    topics = sorted({target.partition.topic for target in outgoing})
+def _untimely(records: Sequence[PartitionRecords]) -> ConfigurationError:
+    """Return the error for a refused time; Kafka does not name the record."""
+    topics = sorted({target.partition.topic for target in records})
     return ConfigurationError(
         f"Kafka refuses the time of a record for {' or '.join(topics)}; raise the topic's "
-        "message.timestamp.before.max.ms and message.timestamp.after.max.ms, or mend the clocks, "
+        "message.timestamp.before.max.ms and message.timestamp.after.max.ms, or fix the clocks, "
         "and start again: nothing is lost"
     )
 

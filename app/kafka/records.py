@@ -1,4 +1,4 @@
-"""Records as columns: to keep an object for each would cost more than to count its words."""
+"""Records as columns: an object for each record would cost more than counting its words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OFFSET, _TIMESTAMP = attrgetter("offset"), attrgetter("timestamp")
 _KEY, _VALUE, _HEADERS = attrgetter("key"), attrgetter("value"), attrgetter("headers")
 
 _OVERHEAD_BYTES = 100
-"""What a record takes in memory besides its value: its places in the columns, a bytes object."""
+"""Memory of a record besides its key and value: its places in the columns, a bytes object."""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -27,7 +27,7 @@ class Records:
     """Records of one partition in order, as columns of one length.
 
     `offsets` and `timestamps` (ms) are int64; keys and values are bytes or None; `headers` are
-    those of the records that have any, by place.
+    those of the records that have any, by place in the columns.
     """
 
     offsets: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Records:
 
     @classmethod
     def of(cls, records: Sequence[Any]) -> Records:
-        """The columns of record objects."""
+        """Return the columns of record objects."""
         return cls(
             np.fromiter(map(_OFFSET, records), np.int64, len(records)),
             np.fromiter(map(_TIMESTAMP, records), np.int64, len(records)),
@@ -52,7 +52,7 @@ class Records:
 
     @classmethod
     def join(cls, parts: Sequence[Records]) -> Records:
-        """All records of several parts, one part after the other."""
+        """Join several parts, one after the other."""
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -72,7 +72,7 @@ class Records:
 
     @property
     def size(self) -> int:
-        """The bytes that they take in memory, about."""
+        """The approximate size of the records in memory, in bytes."""
         texts = sum(map(len, filter(None, [*self.values, *self.keys])))
         headers = sum(
             len(name) + len(text or b"") for own in self.headers.values() for name, text in own
@@ -80,13 +80,13 @@ class Records:
         return texts + headers + _OVERHEAD_BYTES * len(self)
 
     def since(self, offset: int) -> Records:
-        """Those from `offset` on."""
+        """Return the records from `offset` on."""
         if not len(self) or self.offsets[0] >= offset:
             return self
         return self.select(range(int(np.searchsorted(self.offsets, offset)), len(self)))
 
     def select(self, places: Sequence[int]) -> Records:
-        """Those at some places, in the order of these."""
+        """Return the records at `places`, in that order."""
         found = list(places)
         return Records(
             self.offsets[found],

@@ -1,4 +1,4 @@
-"""The application's topics: made where they are missing, checked where they are there."""
+"""The application's topics: creates the missing ones and checks the others."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MESSAGE_BYTES = str(8 << 20)
 WEEK_MS = str(7 * 24 * 3_600_000)
 
 KEPT_BYTES = str(1 << 30)
-"""How much of the messages that did not count is kept, for each partition."""
+"""Size of the late and of the rejected messages that Kafka keeps of each partition, in bytes."""
 
 SHOWN_SECONDS = 10
-"""How long a topic that was made may take until the broker shows it."""
+"""How long the broker may take to show a topic after its creation."""
 
 
 class TopicPlan(NamedTuple):
-    """A topic as the application needs it."""
+    """The name, partitions and configuration of a topic; `setting` is the one that names it."""
 
     name: str
     partitions: int
@@ -40,16 +40,16 @@ class TopicPlan(NamedTuple):
 
 
 def plans(settings: Settings) -> list[TopicPlan]:
-    """Every topic that a worker uses.
+    """Return every topic that a worker uses.
 
-    All have as many partitions, so that whoever owns partials[q] owns changelog[q] as well.
+    All have the same number of partitions, so that the owner of partials[q] owns changelog[q] too.
     """
     deleted = {
         "cleanup.policy": "delete",
         "retention.ms": WEEK_MS,
         "max.message.bytes": MESSAGE_BYTES,
     }
-    # By size: these keep the times that they came with, and old ones would be gone at once.
+    # By size: these messages keep their own times, and retention by time would delete old ones.
     kept = deleted | {
         "retention.ms": "-1",
         "retention.bytes": KEPT_BYTES,
@@ -72,10 +72,10 @@ def plans(settings: Settings) -> list[TopicPlan]:
 
 
 async def ensure_topics(settings: Settings) -> list[str]:
-    """Make the missing topics and check them all; the names of those that were made.
+    """Create the missing topics and check them all; return the names of those it has created.
 
     Raises UnavailableError if no broker answers, ConfigurationError if a topic has another number
-    of partitions than WORDCOUNT_PARTITIONS or can't be made.
+    of partitions than WORDCOUNT_PARTITIONS or can't be created.
     """
     client = AIOKafkaAdminClient(bootstrap_servers=list(settings.broker), request_timeout_ms=10_000)
     try:
@@ -94,7 +94,7 @@ async def ensure_topics(settings: Settings) -> list[str]:
 
 
 async def _missing(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> list[TopicPlan]:
-    """Those of the topics that are not there; the others are checked."""
+    """Return the topics that do not exist; check the others."""
     found = {topic["topic"]: len(topic["partitions"]) for topic in await client.describe_topics()}
     for plan in wanted:
         _check(plan, found.get(plan.name))
@@ -102,15 +102,15 @@ async def _missing(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> list
 
 
 async def _wait_for(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> None:
-    # A broker shows a topic a moment after it was made, and another worker may have made it.
+    # A broker shows a topic a moment after its creation, and another worker may have created it.
     try:
         async with asyncio.timeout(SHOWN_SECONDS):
-            while await _missing(client, wanted):  # noqa: ASYNC110 - Kafka tells nobody
+            while await _missing(client, wanted):  # noqa: ASYNC110 - Kafka sends no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise UnavailableError(
-            f"Kafka made topics that it does not show within {SHOWN_SECONDS:.0f} s; "
-            "look whether all its brokers are well, and start again"
+            f"Kafka created topics that it does not show within {SHOWN_SECONDS:.0f} s; "
+            "check that all its brokers run, and start again"
         ) from None
 
 
@@ -122,7 +122,7 @@ def _check(plan: TopicPlan, partitions: int | None) -> None:
 def other_partitions(
     topic: str, found: int, wanted: int, setting: str = "WORDCOUNT_LINES or WORDCOUNT_ID"
 ) -> ConfigurationError:
-    """A topic has more or fewer partitions than words are dealt out to."""
+    """Return the error for a topic whose number of partitions is not that of the settings."""
     return ConfigurationError(
         f"topic {topic} has {found} partitions, not {wanted}: "
         f"set WORDCOUNT_PARTITIONS={found}, or use another topic by {setting}"

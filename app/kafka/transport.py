@@ -1,7 +1,7 @@
 """A Faust transport that hands agents one message a block and commits nothing.
 
-Offsets are committed by the writers, inside their transactions (app/kafka/producer.py). Were Faust
-to commit too, it would move them backwards.
+Transactional producers commit the offsets (app/kafka/producer.py). A commit of Faust's own would
+move the offsets backwards.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import sys
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import KafkaError
@@ -18,24 +17,24 @@ from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 
-from app.faultpoints import lost
 from app.kafka.blocks import AS_BATCHES, Block
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from faust.types import TP, Message
+    from faust.types import TP, AppT, Message, TopicT
+    from yarl import URL
 
     from app.memory import ByteQuota
 
-__all__ = ["BlockConsumer", "BlockSchema", "BlockTransport"]
+__all__ = ["BlockConsumer", "BlockSchema", "BlockTransport", "block_topic"]
 
 FULL_SECONDS = 0.02
-"""Wait before it is looked again whether there is memory for what comes next."""
+"""Wait before the next check whether a topic's byte quota has room again."""
 
 
 class BlockSchema(Schema[bytes, Block]):
-    """Hands a message's block through as it is."""
+    """Passes a message's block through unchanged."""
 
     def loads_key(self, app: Any, message: Message, **_: Any) -> Any:
         """Return the key as it is."""
@@ -47,41 +46,41 @@ class BlockSchema(Schema[bytes, Block]):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
-    logger = logging.getLogger("faust.consumer")  # what it says as a Faust service
+    logger = logging.getLogger("faust.consumer")  # quieter than Faust's own
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Faust has no setting for these two; the consumer reads them when it starts.
+        # Faust has no setting for these two. The consumer reads them when it starts.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         consumer._value_deserializer = AS_BATCHES  # noqa: SLF001
         return consumer
 
     def _start_thread(self) -> None:
-        # The start that waits for this thread is told, and ends the worker with one line.
+        # The start waits for this thread, gets the error too, and ends the worker with one line.
         with contextlib.suppress(KafkaError):
             super()._start_thread()
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
-        """Print a crash with its traceback; not that Kafka is away, which the start says."""
+        """Print a crash with its traceback, but no KafkaError: the start reports that one."""
         if not isinstance(sys.exception(), KafkaError):
             super().on_crash(msg, *fmt, **kwargs)
 
     def _stopped_set(self) -> None:
-        # The loop of a thread that ended by itself is closed.
+        # A thread that ended by itself has closed its loop.
         if not self.thread_loop.is_closed():
             super()._stopped_set()
 
     async def on_thread_stop(self) -> None:
-        """Close the consumer. What the end cuts off is no news: nothing there is committed."""
+        """Close the consumer; suppress the errors of fetches that this cancels."""
         with contextlib.suppress(asyncio.CancelledError, KafkaError):
             await super().on_thread_stop()
 
     async def seek_here(self, partition: TP, offset: int) -> None:
-        """Seek; to be run in this thread's own loop."""
+        """Seek; runs in this thread's own loop."""
         self.seek(partition, offset)
 
     async def give_back(self, partition: TP, first: int, end: int) -> None:
-        """Read from `first` again, if the position is still `end`, where that fetch left it."""
+        """Seek back to `first`, unless the position is no longer `end`, where the fetch left it."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
         state = assignment.state_value(partition) if assignment is not None else None
         if state is not None and state.has_valid_position and state.position == end:
@@ -96,18 +95,18 @@ class _Thread(driver.AIOKafkaConsumerThread):
 class BlockConsumer(driver.Consumer):
     """Faust's consumer, with one message a block; it commits nothing."""
 
-    logger = logging.getLogger("faust.consumer")  # what it says as a Faust service
+    logger = logging.getLogger("faust.consumer")  # quieter than Faust's own
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._conduct = self.callback
-        self.callback = self._hand_on
+        self._deliver = self.callback
+        self.callback = self._deliver_or_give_back
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        # Not of a topic whose blocks have used up their memory: the agents work on those first.
+        # Do not fetch a topic whose blocks use up its quota: the agents work on those first.
         quotas = cast("BlockTransport", self.transport).quotas
         full = {topic for topic, quota in quotas.items() if quota.full}
         if full and active_partitions is not None:
@@ -121,21 +120,14 @@ class BlockConsumer(driver.Consumer):
         """Yield one message a partition, whose value is the Block that the fetch brought."""
         while not self.flow_active and not self.should_stop:
             await self.wait(cast("Any", self.can_resume_flow))
-        # Not before: what is fetched when the flow goes on again is of the new assignment.
+        # Read the generation only now: after a pause, the fetch belongs to the new assignment.
         generation = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
         quotas = cast("BlockTransport", self.transport).quotas
         for partition, batches in records.items():
-            current = self.flow_active and self.app.consumer_generation_id == generation
-            if (
-                current
-                and not lost("blocks.fetched")
-                and (
-                    active is None or partition in active or partition in self._buffered_partitions
-                )
-            ):
+            if self._is_wanted(partition, active, generation):
                 end = self.highwater(partition)
                 self.app.monitor.track_tp_end_offset(partition, end)
                 block = Block.of(partition, batches, generation, end)
@@ -145,14 +137,21 @@ class BlockConsumer(driver.Consumer):
             else:
                 await self._give_back(partition, batches[0].first, batches[-1].next)
 
-    async def _hand_on(self, message: Message) -> None:
-        """Give a block to Faust, or back to Kafka where Faust does not know its partition yet.
+    def _is_wanted(self, partition: TP, active: set[TP] | None, generation: int) -> bool:
+        """Whether no rebalance has overtaken a fetch of `partition` in `generation`."""
+        current = self.flow_active and self.app.consumer_generation_id == generation
+        return current and (
+            active is None or partition in active or partition in self._buffered_partitions
+        )
 
-        Faust lets the flow go on after a recovery without looking whether the next rebalance has
-        begun, and then knows none of the partitions that it brings.
+    async def _deliver_or_give_back(self, message: Message) -> None:
+        """Deliver a block to Faust, or seek back to it where Faust has no place for it yet.
+
+        Faust resumes the flow after a recovery without a check whether the next rebalance has
+        begun. It then has none of the new assignment's partitions in its index.
         """
         try:
-            await self._conduct(message)
+            await self._deliver(message)
         except KeyError as error:
             if error.args != (message.tp,):
                 raise
@@ -161,8 +160,8 @@ class BlockConsumer(driver.Consumer):
             await asyncio.sleep(FULL_SECONDS)
 
     async def _give_back(self, partition: TP, first: int, end: int) -> None:
-        # Nobody would read it again: of a changelog, recovery would wait for it for ever, or miss
-        # its rows.
+        # Nothing else fetches a block of the changelog again: recovery would wait for it for ever,
+        # or miss its rows.
         thread = cast("_Thread", self._thread)
         giving = thread.give_back(partition, first, end)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(giving, thread.thread_loop))
@@ -185,18 +184,17 @@ class BlockConsumer(driver.Consumer):
         )
 
     async def perform_seek(self) -> None:
-        """Seek every partition to the offset that its task expects next."""
-        expected = cast("BlockTransport", self.transport).next_offsets
+        """Seek every partition to the next offset of its task."""
         assignment = self.assignment()
-        for partition, offset in expected().items():
+        for partition, offset in cast("BlockTransport", self.transport).next_offsets().items():
             if partition in assignment:
                 await self.seek(partition, offset)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Seek, and wait for the positions; not where a rebalance has overtaken it.
+        """Seek and wait for the positions; skip partitions that a rebalance has taken away.
 
-        Faust's recovery may come to seek when the next assignment has begun to change what it is
-        about: offsets are None then, or partitions are gone. It begins anew for that one.
+        Faust's recovery may call this while the next assignment changes its partitions. Offsets are
+        None then, or partitions are missing. Recovery restarts for the next assignment.
         """
         assignment = self.assignment()
         kept = {
@@ -208,32 +206,47 @@ class BlockConsumer(driver.Consumer):
             await super().seek_wait(kept)
 
     async def _seek(self, partition: TP, offset: int) -> None:
-        # Faust seeks from this thread, in the middle of what aiokafka's fetcher does in its own.
+        # Faust would seek from this thread, while aiokafka's fetcher runs in its own.
         thread = cast("_Thread", self._thread)
         seeking = thread.seek_here(partition, offset)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(seeking, thread.thread_loop))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        # A block's message has one offset of many. What Faust takes for gaps it would keep and sort
-        # until it commits, at ever greater cost.
+        # A block's message has one offset of many. Faust would take the others for gaps, and keep
+        # and sort them until its next commit, which never comes.
         pass
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit nothing: the writers do, inside their transactions."""
+        """Commit nothing: transactional producers commit the offsets."""
         return False
 
     def rejoin(self) -> None:
-        """Ask the group for a new assignment, which opens every task and store afresh."""
+        """Ask the group for a new assignment, which reopens every task and store."""
         cast("_Thread", self._thread).rejoin()
 
 
 class BlockTransport(driver.Transport):
     """Faust's Kafka transport with blocks for messages.
 
-    `next_offsets` tells, for each owned partition, the offset that is to be read next;
-    `quotas`, by topic, how much of it may be held at once.
+    `quotas` limits, by topic, the bytes of blocks in memory. `next_offsets` returns, for each owned
+    partition, the offset to read next.
     """
 
     Consumer = BlockConsumer
-    quotas: Mapping[str, ByteQuota] = MappingProxyType({})
-    next_offsets: Callable[[], Mapping[TP, int]] = staticmethod(dict)
+
+    def __init__(
+        self,
+        urls: list[URL],
+        app: AppT,
+        quotas: Mapping[str, ByteQuota],
+        next_offsets: Callable[[], Mapping[TP, int]],
+    ) -> None:
+        super().__init__(urls, app)
+        self.quotas = quotas
+        self.next_offsets = next_offsets
+
+
+def block_topic(app: AppT, name: str) -> TopicT:
+    """Return the topic `name`, whose messages are blocks."""
+    # Without acks: Faust keeps acked messages until its next commit, which never comes.
+    return app.topic(name, schema=BlockSchema(key_type=bytes, value_type=bytes), acks=False)

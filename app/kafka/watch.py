@@ -1,4 +1,4 @@
-"""Whether a Kafka broker can be reached, asked now and then, and said when it changes."""
+"""Probes whether a Kafka broker can be reached, and logs each change."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ __all__ = ["BrokerWatch"]
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 2.0
+"""Time between two probes, and the time limit of each."""
 
 
 class BrokerWatch:
-    """Probes the brokers' ports; `reachable` is what the last probe found."""
+    """Probes the brokers' ports; `reachable` is the result of the last probe."""
 
     def __init__(self, brokers: Sequence[str]) -> None:
         self.reachable = True
         self._brokers = brokers
 
     async def run(self) -> None:
-        """Probe every other second, for ever; log when Kafka goes away and when it is back."""
+        """Probe for ever; log when Kafka goes away and when it is back."""
         while True:
             await self.probe()
             await asyncio.sleep(PROBE_SECONDS)
 
     async def probe(self) -> bool:
-        """Whether any broker takes connections."""
+        """Return whether any broker accepts connections."""
         found = any(await asyncio.gather(*map(_accepts, self._brokers)))
         if found != self.reachable:
             self.reachable = found

@@ -61,6 +61,7 @@ def is_final(
     if end is None:
         return False
     sources = {state["partition"]: state for worker in evidence for state in worker["sources"]}
+    # A partial count may be in flight from any source to any owner, so all owners must be drained.
     all_counted = all(worker["drained"] for worker in evidence)
     return all(
         windows.is_final(start, _min_watermark(str(source), evidence))
@@ -70,11 +71,15 @@ def is_final(
 
 
 def _min_watermark(source: str, evidence: Iterable[CompletenessEvidence]) -> int:
+    # An owner that lacks the source has counted nothing of it, and holds the window open. A worker
+    # without partitions has no watermarks at all, and is left out.
     watermarks = [worker["marks"] for worker in evidence if worker["marks"] is not None]
     return min((each.get(source, NO_WATERMARK) for each in watermarks), default=NO_WATERMARK)
 
 
 def _at_rest(start: int, windows: Windows, state: SourceState, now_ms: int) -> bool:
+    # The workers' evidence is not of one moment: a record may have left one worker and not yet have
+    # reached the next. A source at rest for some seconds has no such record.
     idle_seconds = state["idle_seconds"]
     if not state["drained"] or idle_seconds < REST_SECONDS:
         return False

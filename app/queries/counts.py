@@ -83,6 +83,7 @@ class Counts:
     async def word(self, word: str) -> dict[str, Any]:
         """The counts of `word` by window, newest first, and the word as it is counted."""
         word = _checked(as_counted(word, self._settings.words))
+        # All counts of a word are in one partition, so one worker has the whole answer.
         partition = partition_of_word(word, self._settings.partitions)
         owner = self._peers.owner(partition)
         if owner is None:
@@ -123,6 +124,7 @@ class Counts:
         return answers
 
     def _check_owner(self, answer: dict[str, Any], partition: int) -> None:
+        # The assignment may be outdated: the worker may have lost the partition since.
         if answer["id"] != self._settings.id:
             raise NotServingError(f"{answer['url']} is a worker of another application")
         if answer["generation"] != self._worker.generation or partition not in answer["partitions"]:

@@ -51,6 +51,7 @@ class EndOffsets:
 
     async def read(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """End offsets, at most a second old; empty if the broker does not answer now."""
+        # Concurrent queries wait here for one request, and share its answer.
         async with self._one_at_a_time:
             wanted = frozenset(partitions)
             if wanted != self._wanted or time.monotonic() - self._requested_at > FRESH_SECONDS:

@@ -86,13 +86,13 @@ class Health:
             for task in self._stall_detector.stuck(STUCK_SECONDS)
         ]
 
-    def look(self, lags: Iterable[Lag] = ()) -> None:
+    def observe(self, lags: Iterable[Lag] = ()) -> None:
         """Observe the positions of the tasks and their `lags`; call it every few seconds."""
         # A task may wait for a server for ever: killing the worker would not bring the server back.
         waiting = not self._broker_seen() or self.unflushed_seconds() > STUCK_SECONDS / 2
         # Tasks that do not work yet receive no records, so their lag shows no stall.
         behind = {(lag.topic, lag.partition) for lag in lags if lag.records and self._working()}
-        self._stall_detector.look(behind, excused=waiting)
+        self._stall_detector.observe(behind, excused=waiting)
 
     def unflushed_seconds(self) -> float:
         """Age of the oldest change that Cassandra lacks; 0 if it lacks none."""

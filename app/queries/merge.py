@@ -75,6 +75,8 @@ def merge_top(answers: Sequence[Any], n: int, before: int) -> WindowWords:
     Workers that choose their own newest window may choose different ones. The newest window that
     starts up to `before` wins; a worker with another window has no word in the winner.
     """
+    # Each word belongs to one partition, so no count is split between workers, and the first n of
+    # all workers are among the first n of each.
     starts = [answer["start"] for answer in answers if answer["start"] is not None]
     if not starts:
         return WindowWords(None, [])
@@ -100,5 +102,6 @@ def merge_windows(answers: Iterable[Any]) -> list[tuple[int, int, int]]:
     for answer in answers:
         for start, words, distinct in answer["windows"]:
             before = totals.get(start, (0, 0))
+            # Distinct words may be summed because no word is in two partitions.
             totals[start] = (before[0] + words, before[1] + distinct)
     return [(start, *totals[start]) for start in sorted(totals, reverse=True)]

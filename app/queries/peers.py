@@ -52,6 +52,7 @@ class Peers:
         """Return a worker's JSON answer; raise NotServingError if none comes in time."""
         target = (URL(url) / path).with_query(query)
         try:
+            # No redirects: they would carry the token to another server.
             async with self._connected().get(target, allow_redirects=False) as response:
                 answer: Any = await response.json()
         except (ClientError, OSError, TimeoutError, ValueError) as error:

@@ -64,7 +64,7 @@ class Queries(Service):
 
     @Service.timer(OBSERVE_SECONDS)
     async def _observe(self) -> None:
-        self.health.look(await self.local.lags())
+        self.health.observe(await self.local.lags())
 
     @Service.timer(SAMPLE_SECONDS)
     async def _sample(self) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from app.kafka.stage import PartitionTask, Stage
+    from app.kafka.stage import Stage
+    from app.kafka.task import PartitionTask
 
 __all__ = ["StallDetector"]
 
@@ -53,7 +54,7 @@ class StallDetector:
         self._clock = clock
         self._observed: dict[tuple[str, int], _Observation] = {}
 
-    def look(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
+    def observe(self, behind: Collection[tuple[str, int]] = (), *, excused: bool = False) -> None:
         """Observe the position of each task.
 
         `behind`: topics and partitions that hold more records than are committed. `excused`: the
@@ -61,7 +62,7 @@ class StallDetector:
         """
         now = self._clock()
         self._observed = {
-            (stage.name, partition): self._observe(
+            (stage.name, partition): self._observation(
                 stage.name, task, now, behind=(stage.topic, partition) in behind, excused=excused
             )
             for stage in self._stages
@@ -71,6 +72,7 @@ class StallDetector:
     def idle_seconds(self, stage: Stage, partition: int) -> float:
         """How long a task has received nothing while all it received is committed; 0 otherwise."""
         seen = self._observed.get((stage.name, partition))
+        # The task may have received records since the last observation: then it is not idle.
         if seen is None or not seen.all_committed or seen.task.next_offset != seen.next_offset:
             return 0.0
         return self._clock() - seen.unchanged_since
@@ -84,13 +86,16 @@ class StallDetector:
             if seen.has_work and now - seen.waiting_since > seconds
         ]
 
-    def _observe(
+    def _observation(
         self, stage: str, task: PartitionTask, now: float, *, behind: bool, excused: bool
     ) -> _Observation:
         before = self._observed.get((stage, task.partition))
         committed, next_offset = task.committed[0], task.next_offset
         if before is None or before.task is not task:
             return _Observation(task, committed, next_offset, behind, now, now)
+        # The time without a commit runs from when work appears, not from the last commit.
+        # So the first record after an idle hour does not make a task stuck at once. An excuse
+        # restarts the time, so a task has all of it once the server is back.
         no_commit = committed == before.committed
         return _Observation(
             task,

@@ -39,6 +39,7 @@ class StateMetrics(Collector):
 
     async def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        # Lags need the broker. `collect` cannot await it, so they are fetched before.
         self._lags = await self._local.lags()
         return generate_latest(self._registry)
 
@@ -79,13 +80,13 @@ class StateMetrics(Collector):
             "Size of the table's local copy, standby partitions included",
             labels=["partition"],
         )
-        for partition, size in worker.table.store.sizes().items():
+        for partition, size in worker.table.databases.sizes().items():
             state.add_metric([str(partition)], size)
         yield state
         yield GaugeMetricFamily(
             "wordcount_state_cache_bytes",
             "Memory that RocksDB holds: cached blocks of its files, and memtables",
-            value=worker.table.store.cached(),
+            value=worker.table.databases.cached(),
         )
         yield GaugeMetricFamily(
             "wordcount_recovery_remaining_records",

@@ -69,6 +69,7 @@ class WorkersStatus:
         own, *answers = await asyncio.gather(self.own(), *requests, return_exceptions=True)
         if isinstance(own, BaseException):
             raise own
+        # Unlike counts, a status is useful without some of the workers: they are listed as silent.
         workers, silent = [own], []
         for url, answer in zip(others, answers, strict=True):
             if isinstance(answer, NotServingError):

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Topic producers: sources of lines, and the delivery of their lines to Kafka.
 
 A part, and what it is for:
@@ -15,4 +16,10 @@ A part, and what it is for:
 - `actor_client`: the documented import path of the client for actors
 
 The commands are in `app/commands/produce`, a module for each source.
+=======
+"""Topic producers: one module or folder for each source, one delivery for all.
+
+`base` is the contract of a source, `buffer` holds lines that cannot be read again, `delivery`
+brings lines to Kafka, `pump` passes batches between them, and `run` is one run from start to end.
+>>>>>>> main
 """

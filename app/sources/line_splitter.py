@@ -1,4 +1,4 @@
-"""From chunks of bytes to whole lines; a line without end is cut between its words."""
+"""From chunks of bytes to whole lines; a very long line is cut between its words."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["LONGEST", "LineCutter", "cut_long"]
 LONGEST = 1_000_000
 """Most bytes of text in a message: Kafka's default max.message.bytes is 1 MiB with overhead."""
 
-# What str.split() splits on, as UTF-8. UTF-8 synchronises itself, so a match never lies inside
-# another character.
+# The characters that str.split() splits on, as UTF-8. UTF-8 is self-synchronising, so a match
+# never lies inside another character.
 _SPACE = re.compile(
     rb"[\t-\r\x1c-\x20]|\xc2[\x85\xa0]|\xe1\x9a\x80"
     rb"|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
@@ -26,13 +26,13 @@ class _Cut(NamedTuple):
     rest: bytes
     refused: int
     within_word: bool
-    """Whether `rest` belongs to a refused word that may go on."""
+    """Whether `rest` belongs to a refused word that may continue."""
 
 
 def cut_long(line: bytes, limit: int) -> tuple[list[bytes], int]:
     """Cut a line between words into parts of at most `limit` bytes.
 
-    Returns them and how many words had to be left out because they alone are longer.
+    Returns the parts, and the number of words that were skipped because each is longer.
     """
     cut = _cut(line, limit, limit)
     return (cut.parts if cut.within_word else [*cut.parts, cut.rest]), cut.refused
@@ -69,10 +69,10 @@ def _last_space(line: bytes, limit: int) -> re.Match[bytes] | None:
 
 
 class LineCutter:
-    """Makes batches of whole lines out of chunks that end anywhere.
+    """Makes batches of whole lines from chunks that end anywhere.
 
-    Holds at most `limit` bytes and a chunk: a longer line comes in several batches, cut between
-    words, and a single word longer than `limit` is left out and counted in `Batch.refused`.
+    Holds at most `limit` bytes and a chunk. A longer line comes in several batches, cut between
+    words; a single word longer than `limit` is skipped and counted in `Batch.refused`.
     """
 
     def __init__(self, limit: int = LONGEST) -> None:
@@ -83,16 +83,16 @@ class LineCutter:
 
     @property
     def pending(self) -> int:
-        """Bytes fed that no batch covers yet; a resume position lies so far back."""
+        """Bytes fed that no batch covers yet: a resume position lies this far before the end."""
         return len(self._held) + self._dropped
 
     @property
     def within_line(self) -> bool:
-        """Whether a line has begun that no newline has ended yet."""
+        """Whether a line has begun and no newline has ended it yet."""
         return bool(self._held) or self._begun
 
     def feed(self, chunk: bytes) -> list[Batch]:
-        """Take the next chunk; the batches that it completes."""
+        """Add the next chunk; return the batches that it completes."""
         data = self._held + chunk
         if self._dropped:
             space = _SPACE.search(data)
@@ -107,7 +107,7 @@ class LineCutter:
             whole, data = data[:end], data[end + 1 :]
             batches.append(Batch(whole, whole.count(b"\n") + 1))
             self._begun = False
-        # A space at the very end may not be whole yet: wait for what follows.
+        # A space at the very end may lack its last bytes: leave room for them.
         cut = _cut(data, self._limit, self._limit + _LONGEST_SPACE)
         batches += [Batch(part, 0) for part in cut.parts]
         if cut.refused:
@@ -119,7 +119,7 @@ class LineCutter:
         return batches
 
     def finish(self) -> list[Batch]:
-        """The input has ended: a last line without a newline is a line too."""
+        """Return the rest at the end of the input: a last line without a newline is a line too."""
         batches = []
         if self.within_line:
             batches = [Batch(b"" if self._dropped else self._held, 1)]
@@ -127,6 +127,6 @@ class LineCutter:
         return batches
 
     def _drop(self, data: bytes) -> None:
-        # A space may lie across the border of two chunks.
+        # Keep the last bytes: a space may lie across the border of two chunks.
         self._held = data[1 - _LONGEST_SPACE :]
         self._dropped += len(data) - len(self._held)

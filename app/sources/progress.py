@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a display on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: a display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from app.sources.base import Source
-    from app.sources.delivery.producer import Delivery
+    from app.sources.delivery.contract import Delivery
 
-__all__ = ["Complaint", "complaints", "reported", "say"]
+__all__ = ["LastWarning", "client_warnings", "reported", "say"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_LINES = 5.0
-_SECONDS_TO_WORRY = 5.0
-_SECONDS_BETWEEN_WORRIES = 30.0
+_SECONDS_TO_NOTICE = 5.0
+_SECONDS_BETWEEN_NOTICES = 30.0
 
 
 def say(text: str) -> None:
@@ -31,9 +31,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def complaints() -> Iterator[Complaint]:
-    """Keep the Kafka client's log off the terminal: what it retries is summed up by `reported`."""
-    last = Complaint()
+def client_warnings() -> Iterator[LastWarning]:
+    """Keep the Kafka client's log off stderr and note its last warning, for `reported`."""
+    last = LastWarning()
     with ExitStack() as stack:
         for name in ("aiokafka", "app.kafka"):
             log = logging.getLogger(name)
@@ -45,12 +45,12 @@ def complaints() -> Iterator[Complaint]:
 
 
 @asynccontextmanager
-async def reported(source: Source, delivery: Delivery, complaint: Complaint) -> AsyncIterator[None]:
+async def reported(source: Source, delivery: Delivery, warning: LastWarning) -> AsyncIterator[None]:
     """Report on stderr while the body runs: progress, and outages of Kafka."""
     display = _display(source) if sys.stderr.isatty() else None
     show = display[1] if display else _Lines()
     with display[0] if display else nullcontext():
-        reporting = asyncio.create_task(_report(delivery, show, _Outage(complaint)))
+        reporting = asyncio.create_task(_report(delivery, show, _Outage(warning)))
         try:
             yield
         finally:
@@ -67,8 +67,8 @@ async def _report(delivery: Delivery, show: Callable[[Delivery], None], outage: 
         show(delivery)
 
 
-class Complaint(logging.Handler):
-    """The Kafka client's last warning."""
+class LastWarning(logging.Handler):
+    """A log handler that keeps the Kafka client's last warning."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -80,30 +80,30 @@ class Complaint(logging.Handler):
 
 
 class _Outage:
-    """Says that Kafka acknowledges nothing any more, that it still does not, that it does."""
+    """Prints the beginning of an outage of Kafka, its continuation now and then, and its end."""
 
-    def __init__(self, complaint: Complaint) -> None:
-        self._complaint = complaint
+    def __init__(self, warning: LastWarning) -> None:
+        self._warning = warning
         self._since: float | None = None
-        self._said = 0.0
+        self._printed_at = 0.0
 
     def look(self, delivery: Delivery) -> None:
         now = time.monotonic()
-        stalled = delivery.stalled
-        if stalled > _SECONDS_TO_WORRY:
+        stalled = delivery.stalled_seconds
+        if stalled > _SECONDS_TO_NOTICE:
             if self._since is None:
                 self._since = now - stalled
-            elif now < self._said + _SECONDS_BETWEEN_WORRIES:
+            elif now < self._printed_at + _SECONDS_BETWEEN_NOTICES:
                 return
-            self._said = now
-            why = f" ({self._complaint.text})" if self._complaint.text else ""
+            self._printed_at = now
+            why = f" ({self._warning.text})" if self._warning.text else ""
             say(
                 f"Kafka has acknowledged nothing for {stalled:.0f} s{why}; "
-                f"{delivery.totals.waiting} lines wait, trying on"
+                f"{delivery.totals.waiting} lines wait, retrying"
             )
         elif self._since is not None:
             say(f"Kafka answers again, after {now - self._since:.0f} s")
-            self._since, self._complaint.text = None, ""
+            self._since, self._warning.text = None, ""
 
 
 class _Lines:
@@ -158,7 +158,7 @@ def _display(source: Source) -> tuple[Progress, Callable[[Delivery], None]]:
         totals = delivery.totals
         progress.update(
             task,
-            # What has been read but waits for Kafka is not done.
+            # Bytes that were read and wait for Kafka do not count as progress.
             completed=source.taken * totals.acknowledged / max(totals.taken, 1),
             lines=totals.acknowledged,
             lines_per_second=totals.acknowledged / (time.monotonic() - started),

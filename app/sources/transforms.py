@@ -1,4 +1,4 @@
-"""What can be done to the batches of any source on their way: pace them, date them, cut them."""
+"""Transforms of the batches of any source: pace them, date them, cut them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ async def dated(batches: AsyncIterator[Batch], timestamp_ms: int) -> AsyncIterat
 
 
 async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]:
-    """The source's batches in small steps, at a steady rate.
+    """Yield the source's batches in small steps, at a steady rate.
 
-    What a slow Kafka held up is not made up for by a burst of more than a second's lines. A batch
-    stays whole where its lines are delivered together with its position. When stopped, lines that
-    can't be read again come without a pause.
+    After Kafka was slow, a burst makes up for at most a second's lines. A batch stays whole if its
+    lines are delivered together with its position. Once the source is stopped, lines that cannot be
+    read again come without a pause.
     """
     started = time.monotonic()
     sent = 0
@@ -43,15 +43,16 @@ async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]
                 if early > 0 and await source.pause(early) and source.can_replay:
                     return
                 started += max(0.0, -early - _CATCH_UP_SECONDS)
-                source.at_hand = False  # it may be so in the source, but not here
+                source.at_hand = False  # true for the source, but a paced batch may have to wait
                 yield part
                 sent += part.lines
 
 
 def cut(batch: Batch, size: int) -> Iterator[Batch]:
-    """Cut a batch between its lines into batches of at most `size` bytes, a longer line by itself.
+    """Cut a batch between its lines into batches of at most `size` bytes.
 
-    The last one has its position. A batch that does not count its lines by newlines stays whole.
+    A longer line is a batch of its own. The last batch has the position. A batch that does not
+    count its lines by newlines stays whole.
     """
     text, start = batch.text, 0
     if len(text) > size and batch.lines == text.count(b"\n") + 1:
@@ -71,7 +72,7 @@ def cut(batch: Batch, size: int) -> Iterator[Batch]:
 
 
 def _steps(batch: Batch, step: int) -> Iterator[Batch]:
-    """Cut a batch into batches of `step` lines; the last one has its position."""
+    """Cut a batch into batches of `step` lines; the last one has the position."""
     lines = batch.text.split(b"\n")
     if batch.lines <= step or batch.lines != len(lines):
         yield batch

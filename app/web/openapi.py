@@ -1,4 +1,4 @@
-"""The description of the web's answers, OpenAPI 3.1, as /api/openapi.json serves it."""
+"""The OpenAPI 3.1 description of the web API, as /api/openapi.json serves it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 def document(*, protected: bool) -> Schema:
-    """The whole description; `protected`: that a token is asked for."""
+    """The whole description; `protected`: requests need a token."""
     return {
         "openapi": "3.1.1",
         "info": {
@@ -64,23 +64,26 @@ _MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
 _TIME = {"type": "string", "description": "ISO 8601 with Z", "examples": ["2026-11-22T21:40:00Z"]}
 _MAYBE_TIME = {**_TIME, "type": ["string", "null"]}
 _WORD = {"type": "string", "minLength": 1, "maxLength": WORD_BYTES}
-_REASONS = _array({"type": "string"}, "Why it is not; empty if all is well")
-_SPAN = {"start": _TIME, "end": {**_MAYBE_TIME, "description": "null: the one without end"}}
-_FINAL = {"type": "boolean", "description": "Whether no more lines will count in it"}
+_REASONS = _array({"type": "string"}, "Reasons why it is not; empty if it is")
+_SPAN = {"start": _TIME, "end": {**_MAYBE_TIME, "description": "null: the window has no end"}}
+_FINAL = {
+    "type": "boolean",
+    "description": "Whether no more lines will count in the window",
+}
 _STATE = {
     "type": "string",
     "enum": ["starting", "rebalancing", "recovering", "working", "stopping", "failed"],
 }
 
 _SCHEMAS: Schema = {
-    "Error": _object({"error": {"type": "string"}}, "Why there is no answer"),
+    "Error": _object({"error": {"type": "string"}}, "The reason why there is no answer"),
     "Window": _object({**_SPAN, "final": _FINAL}),
     "Top": _object(
         {
             "window": {"oneOf": [_named("Window"), {"type": "null"}]},
             "words": _array(_object({"word": _WORD, "count": {"type": "integer", "minimum": 1}})),
         },
-        "Words by count, highest first, equal ones by word; no window before the first line",
+        "Words by count, highest first, equal counts by word; window is null before the first line",
     ),
     "Word": _object(
         {"word": _WORD, "windows": _array(_object({**_SPAN, "count": _COUNT}))},
@@ -101,18 +104,18 @@ _SCHEMAS: Schema = {
             "last_checkpoint": _MAYBE_TIME,
             "rows_waiting": _COUNT,
         },
-        "Lags are in records; null: the broker does not tell",
+        "Lags are in records; null: the broker does not answer",
     ),
     "Worker": _object(
         {
             "id": {"type": "string"},
             "url": {"type": "string"},
             "state": _STATE,
-            "reasons": {**_REASONS, "description": "Why it is not ready; empty if it is"},
+            "reasons": {**_REASONS, "description": "Reasons why it is not ready; empty if it is"},
             "generation": {"type": "integer", "description": "of the consumer group"},
             "recovery_remaining": {**_COUNT, "description": "records of the changelog to read"},
-            "cassandra": {"type": "boolean", "description": "whether a node of it is there"},
-            "kafka": {"type": "boolean", "description": "whether a broker takes connections"},
+            "cassandra": {"type": "boolean", "description": "whether a node is up"},
+            "kafka": {"type": "boolean", "description": "whether a broker accepts connections"},
             "lines": _COUNT,
             "words": _COUNT,
             "late": _COUNT,
@@ -121,7 +124,7 @@ _SCHEMAS: Schema = {
             "unflushed_seconds": {"type": "number", "minimum": 0},
             "partitions": _array(_named("Partition")),
         },
-        "One worker, and what it has done since its start",
+        "One worker, with its totals since its start",
     ),
     "Status": _object(
         {
@@ -145,11 +148,11 @@ def _json(schema: Schema, text: str) -> Schema:
 
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
 _RESPONSES: Schema = {
-    "BadRequest": _json(_named("Error"), "What is asked can't be"),
+    "BadRequest": _json(_named("Error"), "The query is wrong"),
     "Unauthorized": _json(_named("Error"), "A token is needed"),
-    "Misdirected": _json(_named("Error"), "Without a token the server answers on loopback only"),
+    "Misdirected": _json(_named("Error"), "Without a token only loopback names are served"),
     "Unavailable": {
-        **_json(_named("Error"), "There is no right answer now: partitions change hands"),
+        **_json(_named("Error"), "No right answer now, as during a rebalance; retry"),
         "headers": _RETRY,
     },
 }
@@ -174,7 +177,7 @@ def _get(operation: str, text: str, responses: Schema, *parameters: Schema) -> S
 
 
 def _health(operation: str, text: str, schema: str) -> Schema:
-    yes, no = _json(_named(schema), "Yes"), _json(_named(schema), "No, and why")
+    yes, no = _json(_named(schema), "Yes"), _json(_named(schema), "No, with the reasons")
     misdirected = {"$ref": "#/components/responses/Misdirected"}
     path = _get(operation, text, {"200": yes, "421": misdirected, "503": no})
     path["get"]["security"] = []
@@ -185,13 +188,13 @@ def _paths() -> Schema:
     n = {
         "name": "n",
         "in": "query",
-        "description": "How many words",
+        "description": "Number of words",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_WORDS, "default": 20},
     }
     window = {
         "name": "window",
         "in": "query",
-        "description": "Start of a window, ISO 8601 or ms since the epoch; without it: the newest",
+        "description": "Start of a window, ISO 8601 or ms since the epoch; default: the newest",
         "schema": {
             "anyOf": [{"type": "integer"}, {"type": "string", "format": "date-time"}],
         },
@@ -228,9 +231,11 @@ def _paths() -> Schema:
             _responses(_json(_named("Status"), "The workers"), may_be_away=False),
         ),
         "/api/openapi.json": _get(
-            "openapi", "This description", _responses(_json(schema, "It"), may_be_away=False)
+            "openapi",
+            "This description",
+            _responses(_json(schema, "OpenAPI"), may_be_away=False),
         ),
-        "/health/live": _health("live", "Whether the worker will go on by itself", "Live"),
+        "/health/live": _health("live", "Whether the worker will continue by itself", "Live"),
         "/health/ready": _health("ready", "Whether the worker does its work", "Ready"),
         "/metrics": _get(
             "metrics", "Metrics in Prometheus' text format", _responses(text, may_be_away=False)

@@ -48,7 +48,7 @@ class WebServer(driver.Web):
         self.web_app.middlewares.append(errors_as_json)
         self.web_app.add_routes(Views(queries, protected=settings.token is not None).routes())
         self.web_app.add_routes(Page(self._feed).routes())
-        # Started before the first request, stopped after the last one.
+        # Its timers run while the server does; its connections close after the last request.
         self.add_dependency(queries)
         self._runner = AppRunner(
             self.web_app,

@@ -42,7 +42,7 @@ class Views:
         return [
             web.get("/api/top", self.top),
             web.get("/api/words", self.word),
-            web.get("/api/words/{word:.*}", self.word),
+            web.get("/api/words/{word:.*}", self.word),  # a word may contain slashes
             web.get("/api/windows", self.windows),
             web.get("/api/status", self.status),
             web.get("/api/openapi.json", self.openapi),

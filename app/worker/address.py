@@ -15,10 +15,10 @@ __all__ = ["own_url"]
 
 
 def own_url(settings: Settings) -> URL:
-    """URL of this worker's web server, told to the other workers with each assignment.
+    """Return the URL of this worker's web server; each assignment carries it to the other workers.
 
-    Listening on every address (0.0.0.0 or ::) says nothing about where to reach it: then it is the
-    address from which this machine talks to the broker.
+    A server on every address (0.0.0.0 or ::) gets the address from which this machine connects to
+    the broker.
     """
     host = settings.web_host
     if _is_wildcard(host):

@@ -1,8 +1,7 @@
-"""What is checked before a worker starts, so that a wrong start ends with one clear line."""
+"""Checks before a worker starts, so that a wrong start ends with one clear line."""
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import tempfile
 from typing import IO, TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 from app.cassandra.schema import check
 from app.cassandra.session import connect
 from app.errors import UnavailableError
+from app.file_lock import try_lock
 from app.kafka.topics import ensure_topics
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["check_data_directory", "check_port", "check_servers", "claim_data_di
 
 
 def check_data_directory(path: Path) -> None:
-    """Raise UnavailableError if `path` can't be made or written."""
+    """Raise UnavailableError if `path` can't be created or written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -34,22 +34,21 @@ def check_data_directory(path: Path) -> None:
 
 
 def claim_data_directory(path: Path) -> IO[bytes]:
-    """Take a written data directory for this process, until what is returned is closed.
+    """Lock a data directory for this process, until the returned file is closed.
 
-    The kernel lets go of it when the process ends, however it ends. Raises UnavailableError if
-    another worker has it: two would seem to work until both hold a copy of one partition.
+    The kernel releases the lock when the process ends, however it ends. Raises UnavailableError if
+    another worker holds the lock: two would seem to work until both have a copy of one partition.
     """
-    claim = (path / "worker.lock").open("ab")
+    problem = "is used by another worker"
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim = try_lock(path / "worker.lock")
     except OSError as error:
-        claim.close()
-        taken = isinstance(error, BlockingIOError)
+        claim, problem = None, f"cannot be locked: {error.strerror}"
+    if claim is None:
         raise UnavailableError(
-            f"data directory {path} "
-            f"{'is used by another worker' if taken else f'cannot be locked: {error.strerror}'}; "
+            f"data directory {path} {problem}; "
             "give each worker its own: faust -A app --datadir DIR worker"
-        ) from None
+        )
     return claim
 
 
@@ -70,7 +69,7 @@ def check_port(host: str, port: int) -> None:
 
 
 async def check_servers(settings: Settings) -> None:
-    """Make missing topics; check the others, and the table. Raises WordCountError."""
+    """Create missing topics; check the others, and the table. Raises WordCountError."""
     await ensure_topics(settings)
     session = await connect(settings)
     try:

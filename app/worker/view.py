@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from faust.tables.manager import TableManager
+
+    from app.cassandra.nodes import Nodes
     from app.kafka.stage import Stage
+    from app.kafka.watch import BrokerWatch
     from app.settings import Settings
     from app.worker.application import Application
     from tables.word_counts import WordCounts
@@ -16,31 +20,28 @@ __all__ = ["ApplicationView"]
 
 
 class ApplicationView:
-    """Reads the state of an application; changes nothing."""
+    """Reads the state of an application and its parts; changes nothing."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(
+        self,
+        application: Application,
+        stages: Sequence[Stage],
+        table: WordCounts,
+        broker: BrokerWatch,
+        nodes: Nodes,
+    ) -> None:
+        self.settings: Settings = application.settings
+        self.stages = stages
+        self.table = table
         self._application = application
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the application."""
-        return self._application.settings
+        self._broker = broker
+        self._nodes = nodes
 
     @property
     def url(self) -> str:
         """The URL at which the other workers reach this one."""
-        # Not kept: options of the command line change it after the application has been made.
+        # Read each time: options of the command line change it after the application was made.
         return str(self._application.conf.canonical_url)
-
-    @property
-    def stages(self) -> Sequence[Stage]:
-        """The stages, in the order of the stream."""
-        return self._application.stages
-
-    @property
-    def table(self) -> WordCounts:
-        """The table of counts."""
-        return self._application.table
 
     @property
     def generation(self) -> int:
@@ -70,18 +71,21 @@ class ApplicationView:
     @property
     def kafka_reachable(self) -> bool:
         """Whether a broker accepted a connection at the last probe."""
-        return self._application.broker.reachable
+        return self._broker.reachable
 
     def recovery_remaining(self) -> int:
         """Return the number of changelog records that recovery has still to read."""
-        return self._application.recovery_remaining()
+        if not self.recovering:
+            return 0
+        tables = cast("TableManager", self._application.tables)
+        return sum(max(0, records) for records in tables.recovery.active_remaining().values())
 
     def cassandra_down_seconds(self) -> float:
         """Return for how long no node of Cassandra has been up; 0 while one is up."""
-        return self._application.sink.nodes.none_up_seconds()
+        return self._nodes.none_up_seconds()
 
     def partitions_by_url(self) -> Mapping[str, Sequence[int]]:
         """Return the table's partitions of each worker, by URL, in the newest assignment."""
-        changelog = self._application.settings.changelog
+        changelog = self.settings.changelog
         assigned = self._application.assignor.tables_metadata()
         return {url: topics[changelog] for url, topics in assigned.items() if topics.get(changelog)}

@@ -19,6 +19,7 @@ from agents.splitting import split_blocks
 from app import create_app
 from app.cassandra.schema import apply
 from app.cassandra.session import connect
+from app.cassandra.sink import CassandraSink
 from app.counting.partials import WindowCounts, pack, unpack
 from app.counting.text import count_words
 from app.counting.windows import NO_WATERMARK, Windows
@@ -203,14 +204,15 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     add("make rows for Cassandra", len(flushed), made, "rows/s")
     async with await connect(settings) as session:
         await apply(session, settings)
-    await app.sink.open()
-    await app.sink.write(flushed)  # warm up the server's compiler
+    sink = CassandraSink(settings)
+    await sink.open()
+    await sink.write(flushed)  # warm up the server's compiler
     again = [row._replace(timestamp_us=row.timestamp_us + 1) for row in flushed]
     began = time.perf_counter()
-    await app.sink.write(again)
+    await sink.write(again)
     add("flush to Cassandra", len(again), time.perf_counter() - began, "rows/s")
-    await app.sink.close()
-    table.store.close(0)
+    await sink.close()
+    table.databases.close(0)
 
 
 def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
@@ -221,13 +223,13 @@ def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
 
 
 def _apply(spent: Counter[str], table: WordCounts, change: Change, offset: int) -> None:
-    store = table.store
-    write = store.write
-    store.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
+    databases = table.databases
+    write = databases.write
+    databases.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
     try:
         _timed(spent, "apply", lambda: table.apply(0, change, offset))
     finally:
-        store.write = write  # type: ignore[method-assign]
+        databases.write = write  # type: ignore[method-assign]
 
 
 def _settings(job: Job) -> Settings:

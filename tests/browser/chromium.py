@@ -1,7 +1,7 @@
-"""The browser that the tests drive: found, or installed where that can be done unasked.
+"""Finds the Chromium that the tests drive, or installs it where no question is needed.
 
-`python -m tests.browser.chromium` is what `make test` runs first. It never fails: where there is no
-Chromium in the end, the browser tests say so.
+`make test` runs `python -m tests.browser.chromium` first. It never fails: without a Chromium the
+browser tests are skipped with the reason, or fail if BROWSER_TESTS=required.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ARGUMENTS", "find"]
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 PACKAGES = ("chromium", "fonts-inter", "fonts-noto-color-emoji")
-"""Debian's; the fonts are for the screenshots."""
+"""Debian packages; the fonts are for the screenshots."""
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -27,16 +27,16 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""Nothing but the page is to be asked for anything; the sandbox wants rights that CI has not."""
+"""The browser must contact only the page; its sandbox needs rights that CI lacks."""
 
 
 def find() -> str | None:
-    """Path of a Chromium: that of CHROMIUM, or the first on PATH; None: there is none."""
+    """Path of a Chromium: that of CHROMIUM, or the first on PATH; None if there is none."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def install() -> bool:
-    """Install Debian's where this is root on a Debian; whether there is a Chromium now."""
+    """Install Debian's Chromium as root on a Debian; returns whether there is a Chromium now."""
     if find() is not None:
         return True
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -56,6 +56,6 @@ if __name__ == "__main__":
     if not install():
         print(  # noqa: T201
             "No Chromium: the browser tests will be skipped. Install one (apt-get install "
-            "chromium), or name one with CHROMIUM=/path/of/it",
+            "chromium), or set CHROMIUM=/path/of/it",
             file=sys.stderr,
         )

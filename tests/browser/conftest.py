@@ -1,4 +1,4 @@
-"""A real browser, on pages of real workers."""
+"""Fixtures: a real browser, and pages of real workers in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright
 from tests.browser.chromium import ARGUMENTS, find
 from tests.browser.pages import DESKTOP, LivePage
 
-# The streams of tests/integration, made here too: fixtures of a conftest reach its folder only.
+# The streams of tests/integration are imported here: a conftest's fixtures reach only its folder.
 from tests.integration.conftest import new_stream  # noqa: F401
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of a Chromium. Without one there are no browser tests; CI must have it."""
+    """Path of a Chromium; without one the browser tests are skipped, or fail in CI."""
     found = find()
     if found is None:
         reason = "no Chromium: apt-get install chromium, or name one with CHROMIUM=/path/of/it"

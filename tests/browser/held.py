@@ -1,4 +1,4 @@
-"""A worker that is held where it recovers, for as long as it is looked at."""
+"""A worker that stays in recovery for as long as a test needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["held_in_recovery"]
 
 @contextmanager
 def held_in_recovery(stream: Stream, folder: Path) -> Iterator[RunningWorker]:
-    """Start a worker that has no rows yet; it gets none while `folder` says so, then it goes on."""
+    """Start a worker without rows; it recovers none until the block ends."""
     stall = folder / "recovery"
     stall.touch()
     worker = stream.start(ready=False, app="tests.integration.stalling", STALLS=str(folder))

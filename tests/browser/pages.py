@@ -1,4 +1,4 @@
-"""A page in a real browser, and what the tests look at in it."""
+"""A page in a real browser, and the parts of it that the tests read."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["DESKTOP", "PHONE", "LivePage"]
 DESKTOP = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
-PATIENCE_MS = 30_000
-"""How long a page may take to show something, on a busy machine."""
+DEADLINE_MS = 30_000
+"""How long the page may take to show something, on a busy machine."""
 
 
 class LivePage:
-    """The live page of a worker. `alarms`: what went wrong in the browser, which nothing may."""
+    """The live page of a worker. `alarms` are the errors in the browser; there must be none."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.url = url
         self.alarms: list[str] = []
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(DEADLINE_MS)
         page.on("pageerror", lambda error: self.alarms.append(f"error: {error}"))
         page.on("dialog", lambda dialog: self.alarms.append(f"dialog: {dialog.message}"))
         page.on("console", self._on_console)
@@ -36,7 +36,7 @@ class LivePage:
 
     @classmethod
     async def open(cls, context: BrowserContext, url: str, path: str = "/") -> Self:
-        """Open the page and wait until it shows what the worker says."""
+        """Open the page and wait until it shows the worker's state."""
         made = cls(await context.new_page(), url)
         await made.page.goto(url + path)
         await made.page.evaluate("window.opened = true")
@@ -44,13 +44,13 @@ class LivePage:
         return made
 
     async def is_live(self) -> None:
-        """Wait until it has heard from the worker."""
-        # Not there yet, while the form of the token leads to the page.
+        """Wait until the page has received a state from the worker."""
+        # The element is missing while the form of the token redirects to the page.
         shown = "document.getElementById('lag')?.textContent ?? '\\u2013'"
         await self.until(f"({shown}) !== '\\u2013'")
 
     async def was_reloaded(self) -> bool:
-        """Whether it has been loaded again since it was opened."""
+        """Whether the page has been reloaded since it was opened."""
         found: bool = await self.page.evaluate("window.opened !== true")
         return found
 
@@ -64,9 +64,9 @@ class LivePage:
         return [(word, int(count.replace(",", ""))) for word, count in found]
 
     async def until(self, condition: str, argument: Any = None) -> None:
-        """Wait until JavaScript holds it to be true."""
-        # Not by Playwright's wait_for_function: the page's policy forbids what it does inside.
-        deadline = time.monotonic() + PATIENCE_MS / 1000
+        """Wait until the JavaScript condition is true."""
+        # Not with Playwright's wait_for_function: it uses eval, which the page's policy forbids.
+        deadline = time.monotonic() + DEADLINE_MS / 1000
         while not await self._holds(condition, argument):
             assert time.monotonic() < deadline, f"not in time: {condition}"
             await asyncio.sleep(0.05)
@@ -77,7 +77,7 @@ class LivePage:
         except Error as error:
             if "navigation" not in error.message:
                 raise
-            return False  # the page is just being loaded
+            return False  # the page is being loaded
 
     async def until_bars(self, *expected: tuple[str, int]) -> None:
         """Wait until the first bars are these."""
@@ -89,8 +89,8 @@ class LivePage:
             shown,
         )
 
-    async def until_told(self, word: str, summary: str) -> None:
-        """Wait until the history of a word, by how its title begins, says this of it."""
+    async def until_summary(self, word: str, summary: str) -> None:
+        """Wait until the history of the word that begins so has this summary."""
         await self.until(
             "([word, summary]) => document.getElementById('word-title').textContent"
             ".trim().startsWith(word)"
@@ -105,22 +105,22 @@ class LivePage:
         )
 
     async def text(self, selector: str) -> str:
-        """What an element says."""
+        """The text of an element."""
         return await self.page.locator(selector).inner_text()
 
     async def banner(self, text: str) -> None:
-        """Wait for a banner that says this."""
+        """Wait for a banner with this text."""
         await self.page.locator("#banner").get_by_text(text).first.wait_for()
 
     async def focused(self) -> str:
-        """The id of what has the focus, or its text."""
+        """The id of the focused element, or its text."""
         found: str = await self.page.evaluate(
             "document.activeElement.id || document.activeElement.textContent"
         )
         return found
 
     async def faults(self) -> list[str]:
-        """What axe-core finds wrong with it for people who can't see, or use no mouse."""
+        """The accessibility violations that axe-core finds."""
         await self.page.evaluate(AXE_SCRIPT)
         found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
@@ -132,7 +132,7 @@ class LivePage:
         ]
 
     async def is_too_wide(self) -> bool:
-        """Whether one has to scroll sideways."""
+        """Whether the page has to be scrolled sideways."""
         found: bool = await self.page.evaluate(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )

@@ -36,13 +36,13 @@ FOLDER = ROOT / "build" / "screenshots"
 DOCS = {"word.png": "page.png", "dark.png": "page-dark.png"}
 MINUTE = 60_000
 MINUTES = 60
-"""How many minutes of text there are before the present one."""
+"""Number of minutes of text before the present one."""
 
 SETTLED = "() => document.getElementById('pill-text').textContent === 'Live'"
 
 
 class Studio:
-    """A browser, and the application whose page it takes."""
+    """Takes the pictures of an application's page in a browser."""
 
     def __init__(self, browser: Browser, servers: Servers, stream: Stream) -> None:
         self._browser = browser
@@ -95,8 +95,8 @@ class Studio:
         full: bool = False,
         **options: Any,
     ) -> None:
-        """Take one picture, `seconds` after what is waited for."""
-        # Bars that move would be caught half-way.
+        """Take one picture, `seconds` after the condition is true."""
+        # Moving bars would be caught half-way.
         still = {"viewport": DESKTOP, "reduced_motion": "reduce", **options}
         context = await self._browser.new_context(**still)
         page = await LivePage.open(context, url, f"/#word={word}" if word else "/")
@@ -108,7 +108,7 @@ class Studio:
 
 
 class _Producing:
-    """Text that comes in while pictures are taken, for some seconds before the first."""
+    """Text that arrives while pictures are taken, and some seconds before."""
 
     def __init__(self, stream: Stream, rate: str, seconds: float) -> None:
         self._stream = stream
@@ -126,7 +126,7 @@ class _Producing:
 
 
 def _past() -> Iterator[tuple[str, int]]:
-    """Lines of the minutes before this one, now more and now fewer."""
+    """Lines of the minutes before this one, in varying numbers."""
     lines = itertools.cycle(sample_text().split("\n"))
     present = time.time_ns() // 1_000_000 // MINUTE * MINUTE
     for ago in range(MINUTES, 0, -1):

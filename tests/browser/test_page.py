@@ -33,18 +33,18 @@ HOSTILE = {
     "e" + "\u0301" * 40: "e" + "\u0301" * 40,
     "x" * 60_000: "x" * 200 + "… (60,000 characters)",
 }
-"""Words, and what is to be seen of them."""
+"""Words, and the texts that the page must show for them."""
 
 
 class Counted:
-    """A worker that asks for a token, and two windows of text: an older one and the newest."""
+    """A worker with a token, and two windows of text: an older one and the newest."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream.configure(
             web_token=TOKEN, window="1h", grace="1h", print=0, partitions=2
         )
         self.worker = stream.start()
-        # Not the present hour: it might end while the tests run.
+        # Not the present hour, which might end while the tests run.
         self.newest = (time.time_ns() // 1_000_000 // HOUR - 2) * HOUR
         self.older = self.newest - HOUR
 
@@ -58,7 +58,7 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def empty(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
-    """Before the first line."""
+    """A worker before the first line."""
     assert chromium
     stream = new_stream(f"browser_page_{uuid.uuid4().hex[:8]}")
     yield Counted(stream)
@@ -67,7 +67,7 @@ def empty(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
 
 @pytest.fixture(scope="module")
 def counted(empty: Counted) -> Counted:
-    """With some words in each window."""
+    """The same worker with some words in each window."""
     asyncio.run(empty.count({"past": 7, "river": 3}, empty.older))
     asyncio.run(empty.count({"river": 5, "stone": 4, "leaf": 2}))
     empty.worker.wait_until(
@@ -80,10 +80,10 @@ def counted(empty: Counted) -> Counted:
     return empty
 
 
-async def test_before_the_first_line_it_says_what_to_do(
+async def test_before_the_first_line_the_page_names_a_command(
     empty: Counted, open_page: OpenPage
 ) -> None:
-    """The empty page names the topic and a command that fills it, and is accessible as well."""
+    """The empty page names the topic and a command that fills it, and is accessible."""
     page = await open_page(empty.worker.url, ENTER)
     assert "Waiting for the first line" in await page.text("#empty")
     assert "faust -A app produce" in await page.text("#empty")
@@ -92,15 +92,15 @@ async def test_before_the_first_line_it_says_what_to_do(
     assert await page.faults() == []
 
 
-async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> None:
-    """Without it there is a form; a wrong one is said to be wrong, the right one is let in."""
+async def test_the_page_asks_for_the_token(empty: Counted, open_page: OpenPage) -> None:
+    """Without a token the page shows a form; it rejects a wrong token and accepts the right one."""
     context = (await open_page(empty.worker.url, ENTER)).page.context
     await context.clear_cookies()
     page = LivePage(await context.new_page(), empty.worker.url)
     await page.page.goto(empty.worker.url)
     await page.page.get_by_role("textbox", name="Token").fill("not this one")
     await page.page.get_by_role("button", name="Show the page").click()
-    await page.page.get_by_text("That was not it").wait_for()
+    await page.page.get_by_text("That token is wrong").wait_for()
     assert await page.faults() == []
     await page.page.get_by_role("textbox", name="Token").fill(TOKEN)
     await page.page.get_by_role("button", name="Show the page").click()
@@ -109,16 +109,16 @@ async def test_it_asks_for_the_token(empty: Counted, open_page: OpenPage) -> Non
     await context.clear_cookies()
     await page.page.reload()
     await page.page.get_by_role("textbox", name="Token").wait_for()
-    assert await page.page.get_by_text("That was not it").is_hidden()
+    assert await page.page.get_by_text("That token is wrong").is_hidden()
 
 
 async def test_bars_are_the_top_words(counted: Counted, open_page: OpenPage) -> None:
-    """Words, counts and lengths of the bars are those of /api/top, and a window's totals show."""
+    """The bars show the words and counts of /api/top, and the note the window's totals."""
     page = await open_page(counted.worker.url, ENTER)
     expected = [(w["word"], w["count"]) for w in counted.worker.json("/api/top")["words"]]
     assert len(expected) >= 3
     await page.until_bars(*expected)
-    # Lengths grow to what they mean.
+    # Lengths are animated to their final values.
     await page.until(
         "() => { const [first, second] = [...document.querySelectorAll('.fill')]"
         ".map(bar => bar.getBoundingClientRect().width);"
@@ -127,8 +127,8 @@ async def test_bars_are_the_top_words(counted: Counted, open_page: OpenPage) -> 
     assert "11 words, 3 distinct" in await page.text("#top-note")
 
 
-async def test_bars_move_by_themselves(counted: Counted, open_page: OpenPage) -> None:
-    """What is counted meanwhile shows without a reload: bars change places, by moving there."""
+async def test_bars_move_without_a_reload(counted: Counted, open_page: OpenPage) -> None:
+    """New counts appear without a reload, and bars move to their new places."""
     page = await open_page(counted.worker.url, ENTER)
     await page.until_bars(("river", 5), ("stone", 4), ("leaf", 2))
     await page.page.evaluate(
@@ -144,7 +144,7 @@ async def test_bars_move_by_themselves(counted: Counted, open_page: OpenPage) ->
 
 
 async def test_a_word_is_looked_up(counted: Counted, open_page: OpenPage) -> None:
-    """A bar that is clicked, or a search, shows the word's windows; they grow as it is counted."""
+    """A click on a bar, or a search, shows the word's windows, which grow with new counts."""
     page = await open_page(counted.worker.url, ENTER)
     await page.bar("river").click()
     table = page.page.locator("#word-table tbody tr")
@@ -160,11 +160,11 @@ async def test_a_word_is_looked_up(counted: Counted, open_page: OpenPage) -> Non
     await page.page.get_by_text("In one window: 7 times.").wait_for()
     await page.page.get_by_role("searchbox").fill("nowhere")
     await page.page.get_by_role("button", name="Look up").click()
-    await page.page.get_by_text("It has not occurred in any window").wait_for()
+    await page.page.get_by_text("The word does not occur in any stored window").wait_for()
 
 
 async def test_windows_of_the_past_are_picked(counted: Counted, open_page: OpenPage) -> None:
-    """By button, by slider and by time; the address says which, and Live leads back."""
+    """Button, slider and time pick a window; the address names it, and Live returns."""
     page = await open_page(counted.worker.url, ENTER, timezone_id="UTC")
     first = (await page.bars())[0]
     await page.page.get_by_role("button", name="Older window").click()
@@ -191,7 +191,7 @@ async def test_windows_of_the_past_are_picked(counted: Counted, open_page: OpenP
 
 
 async def test_words_are_text_and_nothing_else(counted: Counted, open_page: OpenPage) -> None:
-    """Markup, marks that turn text around, emoji, stacked accents and 60,000 letters are words."""
+    """Markup, reversing marks, emoji, stacked accents and 60,000 letters are shown as text."""
     await counted.count(dict.fromkeys(HOSTILE, 30))
     page = await open_page(counted.worker.url, ENTER)
     scripts = await page.page.locator("script").count()
@@ -209,22 +209,22 @@ async def test_words_are_text_and_nothing_else(counted: Counted, open_page: Open
     assert not await page.is_too_wide()
     for word in ("<script>alert(1)</script>", "\u202eturned\u2066", "x" * 60_000):
         await page.bar(HOSTILE[word]).click()
-        await page.until_told(HOSTILE[word][:120], "In one window: 30 times.")
+        await page.until_summary(HOSTILE[word][:120], "In one window: 30 times.")
     assert not await page.is_too_wide()
     await page.page.goto("about:blank")
     await page.page.goto(f"{counted.worker.url}/#word={quote('<script>alert(1)</script>')}")
-    await page.until_told("<script>alert(1)</script>", "In one window: 30 times.")
+    await page.until_summary("<script>alert(1)</script>", "In one window: 30 times.")
 
 
 async def test_an_address_in_the_open_page_is_followed(
     counted: Counted, open_page: OpenPage
 ) -> None:
-    """It opens its window and its word, and closes what it does not name, without a reload."""
+    """The page opens the window and word of the address, and closes others, without a reload."""
     page = await open_page(counted.worker.url, ENTER)
     first = (await page.bars())[0]
     await page.page.goto(f"{counted.worker.url}/#window={counted.older}&word=past")
     await page.until_bars(("past", 7), ("river", 3))
-    await page.until_told("past", "In one window: 7 times.")
+    await page.until_summary("past", "In one window: 7 times.")
     await page.page.goto(f"{counted.worker.url}/#window=none")
     await page.until_bars(first)
     assert await page.page.locator("#word").is_hidden()
@@ -236,7 +236,7 @@ async def test_an_address_in_the_open_page_is_followed(
 
 
 async def test_a_late_answer_opens_no_other_word(counted: Counted, open_page: OpenPage) -> None:
-    """The whole of a long word is asked for; who chooses another one meanwhile gets that one."""
+    """While the page fetches a long word, another chosen word stays open."""
     await counted.count({"y" * 300: 40, "brief": 40})
     page = await open_page(counted.worker.url, ENTER)
     release = asyncio.Event()
@@ -249,23 +249,23 @@ async def test_a_late_answer_opens_no_other_word(counted: Counted, open_page: Op
     async with page.page.expect_request("**/api/top?*"):
         await page.bar("y" * 200 + "… (300 characters)").click()
     await page.bar("brief").click()
-    await page.until_told("brief", "In one window: 40 times.")
+    await page.until_summary("brief", "In one window: 40 times.")
     async with page.page.expect_response("**/api/top?*"):
         release.set()
     await asyncio.sleep(0.5)
-    await page.until_told("brief", "In one window: 40 times.")
+    await page.until_summary("brief", "In one window: 40 times.")
     assert page.page.url.endswith("#word=brief")
 
 
-async def test_it_is_light_or_dark(counted: Counted, open_page: OpenPage) -> None:
-    """As the system has it; the button says otherwise, and the page remembers."""
+async def test_the_page_is_light_or_dark(counted: Counted, open_page: OpenPage) -> None:
+    """The page follows the system's theme; the button overrides it, and the choice is stored."""
     paper = "getComputedStyle(document.body).backgroundColor"
     light = await open_page(counted.worker.url, ENTER, color_scheme="light")
     dark = await open_page(counted.worker.url, ENTER, color_scheme="dark")
     assert await light.page.evaluate(paper) == "rgb(246, 245, 242)"
     assert await dark.page.evaluate(paper) == "rgb(16, 18, 20)"
     await light.page.emulate_media(color_scheme="dark")
-    await light.until(f"() => {paper} === 'rgb(16, 18, 20)'")  # it is told with the next frame
+    await light.until(f"() => {paper} === 'rgb(16, 18, 20)'")  # the next frame reports it
     toggle = dark.page.get_by_role("button", name="Theme: auto")
     await toggle.click()
     assert await dark.page.evaluate(paper) == "rgb(246, 245, 242)"
@@ -277,8 +277,8 @@ async def test_it_is_light_or_dark(counted: Counted, open_page: OpenPage) -> Non
 
 
 @pytest.mark.parametrize("width", [320, PHONE["width"]])
-async def test_it_fits_a_phone(counted: Counted, open_page: OpenPage, width: int) -> None:
-    """Nothing is wider than the screen, and a word's history comes into view when tapped."""
+async def test_the_page_fits_a_phone(counted: Counted, open_page: OpenPage, width: int) -> None:
+    """Nothing is wider than the screen, and a tap scrolls to the word's history."""
     page = await open_page(
         counted.worker.url, ENTER, viewport={**PHONE, "width": width}, has_touch=True
     )
@@ -292,8 +292,10 @@ async def test_it_fits_a_phone(counted: Counted, open_page: OpenPage, width: int
     )
 
 
-async def test_it_is_used_by_keyboard_alone(counted: Counted, open_page: OpenPage) -> None:
-    """From the top of the page to a word's history, and back to its bar by Escape."""
+async def test_the_page_works_with_the_keyboard_alone(
+    counted: Counted, open_page: OpenPage
+) -> None:
+    """The keyboard reaches a word's history from the top, and Escape returns to the bar."""
     page = await open_page(counted.worker.url, ENTER)
     keyboard = page.page.keyboard
     await keyboard.press("Tab")
@@ -321,7 +323,7 @@ async def test_it_is_used_by_keyboard_alone(counted: Counted, open_page: OpenPag
 async def test_axe_finds_no_fault(
     counted: Counted, open_page: OpenPage, scheme: str, device: str
 ) -> None:
-    """Contrast, names, roles and order are right with all that can be opened open."""
+    """Contrast, names, roles and order are right with every part open."""
     options = {"viewport": PHONE} if device == "phone" else {}
     page = await open_page(counted.worker.url, ENTER, color_scheme=scheme, **options)
     await page.page.locator("#bars button").first.click()
@@ -335,7 +337,7 @@ async def test_axe_finds_no_fault(
 async def test_late_and_rejected_messages_are_counted(
     counted: Counted, open_page: OpenPage
 ) -> None:
-    """What comes too late shows at once, beside what is counted."""
+    """Late and rejected messages appear at once."""
     page = await open_page(counted.worker.url, ENTER)
     assert await page.text("#late") == "0"
     await counted.count({"tardy": 1}, counted.newest - 10 * HOUR)
@@ -343,8 +345,8 @@ async def test_late_and_rejected_messages_are_counted(
     assert await page.text("#rejected") == "0"
 
 
-async def test_it_finds_its_worker_again(counted: Counted, open_page: OpenPage) -> None:
-    """A worker that stops does not wait for pages; when it is back they go on by themselves."""
+async def test_the_page_reconnects_to_its_worker(counted: Counted, open_page: OpenPage) -> None:
+    """A worker stops without waiting for pages; they reconnect once it is back."""
     worker = counted.worker
     page = await open_page(worker.url, ENTER)
     before = await page.bars()

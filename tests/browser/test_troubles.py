@@ -1,4 +1,4 @@
-"""What the live page says while servers are away and workers recover."""
+"""The live page while servers are away and workers recover."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def own_cassandra(chromium: str) -> Iterator[EmbeddedCassandra]:
-    """A Cassandra that may be killed."""
+    """A Cassandra that the test may kill."""
     assert chromium
     with EmbeddedCassandra() as server:
         yield server
@@ -39,17 +39,17 @@ def own_stream(
     own_cassandra: EmbeddedCassandra,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stream]:
-    """An application that saves to it."""
+    """An application that saves to this Cassandra."""
     folder = tmp_path_factory.mktemp("troubles")
     stream = Stream(Servers(kafka, own_cassandra), f"troubles_{uuid.uuid4().hex[:8]}", folder)
     yield stream.configure(print=0, partitions=2)
     stream.close()
 
 
-async def test_a_cassandra_that_is_away_is_said_to_be(
+async def test_a_banner_reports_that_cassandra_is_away(
     own_cassandra: EmbeddedCassandra, own_stream: Stream, open_page: OpenPage
 ) -> None:
-    """A banner says it while words go on being counted; it goes when Cassandra is back."""
+    """Words are still counted; the banner disappears when Cassandra is back."""
     worker = own_stream.start()
     now = time.time_ns() // 1_000_000
     await own_stream.produce((f"again w{n}", now) for n in range(100))
@@ -67,10 +67,10 @@ async def test_a_cassandra_that_is_away_is_said_to_be(
     assert await page.text("#pill") == "Live"
 
 
-async def test_a_worker_that_recovers_is_said_to(
+async def test_a_banner_reports_that_a_worker_recovers(
     own_stream: Stream, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """Its page says so from the start on, and shows the counts once it has them."""
+    """The page reports it from the start, and shows the counts after the recovery."""
     assert own_stream.workers[0].stop() == 0
     with held_in_recovery(own_stream, tmp_path) as recovering:
         page = await open_page(recovering.url)

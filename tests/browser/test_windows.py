@@ -1,4 +1,4 @@
-"""What the live page makes of windows that take weeks, of gaps between them and of odd clocks."""
+"""The live page with weeks of windows, with gaps between them and with wrong clocks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ms(year: int, month: int, day: int, hour: int, minute: int = 0) -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -48,12 +48,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def minutes(*ago: int) -> dict[int, dict[str, int]]:
-    """Windows of so many minutes ago; in each its own word."""
+    """Windows of so many minutes ago, each with a word of its own."""
     return {NOW - n * MINUTE: {f"w{n}": 1} for n in ago}
 
 
-async def test_a_slider_that_is_dragged_asks_where_it_rests(open_page: OpenPage) -> None:
-    """Not at each of the windows that it passes: each may cost every worker a scan."""
+async def test_a_dragged_slider_fetches_only_the_window_where_it_rests(open_page: OpenPage) -> None:
+    """Each window that it passes could cost every worker a scan."""
     async with ScriptedWorker(minutes(*range(60))) as worker:
         page = await open_page(worker.url)
         await page.page.evaluate(SLIDE, list(range(50, 5, -1)))
@@ -61,8 +61,8 @@ async def test_a_slider_that_is_dragged_asks_where_it_rests(open_page: OpenPage)
         assert len(worker.times_of("/api/top")) == 1
 
 
-async def test_who_comes_back_to_a_window_asks_once_at_a_time(open_page: OpenPage) -> None:
-    """Away and back, quickly: one question each two seconds, for a window and for a word."""
+async def test_a_window_that_is_picked_again_is_fetched_once_at_a_time(open_page: OpenPage) -> None:
+    """Quick changes away and back cause one request each two seconds, for a window and a word."""
     async with ScriptedWorker(minutes(0, 1, 2)) as worker:
         page = await open_page(worker.url)
         await page.page.evaluate(SLIDE, [0, 2, 0, 1, 0])
@@ -79,25 +79,25 @@ async def test_who_comes_back_to_a_window_asks_once_at_a_time(open_page: OpenPag
             assert third - first > 3
 
 
-async def test_a_page_that_nobody_sees_asks_nothing(open_page: OpenPage) -> None:
-    """Neither for the window that is picked nor for the word; once it is seen it goes on."""
+async def test_a_hidden_page_sends_no_requests(open_page: OpenPage) -> None:
+    """It fetches neither the picked window nor the word, and resumes once it is visible."""
     hide = "is => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
     async with ScriptedWorker(minutes(0, 1)) as worker:
         page = await open_page(worker.url, f"/#window={NOW - MINUTE}&word=w1")
-        await page.until_told("w1", "In one window: 1 times.")
+        await page.until_summary("w1", "In one window: 1 times.")
         await page.until_bars(("w1", 1))
         await page.page.evaluate(hide, True)
         frames = worker.frames
         await until(lambda: worker.frames > frames)  # what was under way has come
-        asked, frames = len(worker.asked), worker.frames
+        requests, frames = len(worker.requests), worker.frames
         await until(lambda: worker.frames >= frames + 5)
-        assert len(worker.asked) == asked
+        assert len(worker.requests) == requests
         await page.page.evaluate(hide, False)
-        await until(lambda: len(worker.asked) >= asked + 2)
+        await until(lambda: len(worker.requests) >= requests + 2)
 
 
-async def test_from_a_gap_the_buttons_lead_to_its_neighbours(open_page: OpenPage) -> None:
-    """Older and newer are the nearest windows there are, not those beyond them."""
+async def test_from_a_gap_the_buttons_pick_its_neighbours(open_page: OpenPage) -> None:
+    """Older and newer pick the nearest existing windows."""
     async with ScriptedWorker(minutes(0, 1, 5, 9)) as worker:
         page = await open_page(worker.url, timezone_id="UTC")
         for button, ago, word in (
@@ -116,7 +116,7 @@ async def test_from_a_gap_the_buttons_lead_to_its_neighbours(open_page: OpenPage
 
 
 async def test_a_window_of_the_future_is_not_the_live_one(open_page: OpenPage) -> None:
-    """A clock that is ahead makes a window; the live one stays that of the present."""
+    """A clock that is ahead creates a window, and the live window stays the present one."""
     ahead = NOW + 300 * DAY
     counts = {NOW - MINUTE: {"is": 2, "was": 1}, NOW: {"is": 3}, ahead: {"odd": 2, "is": 1}}
     async with ScriptedWorker(counts) as worker:
@@ -152,15 +152,15 @@ async def test_a_window_of_the_future_is_not_the_live_one(open_page: OpenPage) -
 async def test_no_two_windows_look_alike(
     open_page: OpenPage, length: str, start: int, shown: str
 ) -> None:
-    """One that ends on another day says so; so does one of the hour that clocks show twice."""
+    """A window that ends on another day has that date; an ambiguous hour has its offset."""
     async with ScriptedWorker({start: {"word": 1}}, window=length, retention="720h") as worker:
         page = await open_page(worker.url, timezone_id="Europe/Berlin", locale="en-US")
         note = f"{shown} · 1 words".replace("-", "\N{EN DASH}")
         await page.page.locator("#top-note").get_by_text(note).wait_for()
 
 
-async def test_an_axis_over_days_says_which(open_page: OpenPage) -> None:
-    """Where a day begins there is its date, among the times of day."""
+async def test_an_axis_over_days_has_their_dates(open_page: OpenPage) -> None:
+    """The mark where a day begins is its date."""
     async with ScriptedWorker(minutes(0)) as worker:
         page = await open_page(worker.url, timezone_id="Europe/Berlin", locale="en-US")
         marks = await page.page.evaluate(
@@ -185,30 +185,30 @@ async def test_a_long_word_of_rare_characters_is_opened(open_page: OpenPage) -> 
         assert (await page.text("#word-title")) == long[:120] + "… (250 characters)"
 
 
-async def test_a_total_that_is_shown_stays_while_there_is_no_answer(open_page: OpenPage) -> None:
-    """Without windows there is no table; the number is what stays."""
+async def test_a_shown_total_stays_while_there_is_no_answer(open_page: OpenPage) -> None:
+    """Without windows there is no table, and the number stays."""
     async with ScriptedWorker({0: {"river": 5}}, window="none") as worker:
         page = await open_page(worker.url, "/#word=river")
-        await page.until_told("river", "5 times so far.")
+        await page.until_summary("river", "5 times so far.")
         worker.away = True
-        asked = len(worker.times_of("/api/words"))
-        await until(lambda: len(worker.times_of("/api/words")) >= asked + 2)
-        await page.until_told("river", "5 times so far.")
+        requests = len(worker.times_of("/api/words"))
+        await until(lambda: len(worker.times_of("/api/words")) >= requests + 2)
+        await page.until_summary("river", "5 times so far.")
         worker.away, worker.counts[0]["river"] = False, 6
-        await page.until_told("river", "6 times so far.")
+        await page.until_summary("river", "6 times so far.")
         assert all("status of 503" in alarm for alarm in page.alarms)
         page.alarms.clear()
 
 
 async def test_a_word_is_shown_as_it_is_counted(open_page: OpenPage) -> None:
-    """The worker folds what is asked; title, address and bars name the word that it found."""
+    """The worker case-folds the word; title, address and bars show the folded word."""
     async with ScriptedWorker({NOW: {"strasse": 2, "the": 1}}, words="unicode") as worker:
         page = await open_page(worker.url)
         await page.page.get_by_role("searchbox").fill("Straße")
         await page.page.keyboard.press("Enter")
-        await page.until_told("strasse", "In one window: 2 times.")
+        await page.until_summary("strasse", "In one window: 2 times.")
         assert page.page.url.endswith("#word=strasse")
         assert await page.bar("strasse").get_attribute("aria-current") == "true"
         await page.page.get_by_role("searchbox").fill("Nowhere")
         await page.page.keyboard.press("Enter")
-        await page.until_told("nowhere", "It has not occurred in any window that is kept.")
+        await page.until_summary("nowhere", "The word does not occur in any stored window.")

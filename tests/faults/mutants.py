@@ -4,7 +4,7 @@
 
 `MUTANTS` is the table: rule, how it is broken, the test that notices. Beside these, two rules that
 look needed are not. The generation in which a block was fetched need not be compared: its offsets
-decide (app/kafka/stage.py). Giving back a fetch that a rebalance overtook is needed for the
+decide (app/kafka/task.py). Giving back a fetch that a rebalance overtook is needed for the
 changelog alone: tasks would ask for lines again by themselves. That tasks take no block beyond a
 hole shows in their own test; from outside seldom, since hardly anything makes holes. And it is
 enough that tasks are closed when partitions come, or when they go: fencing does the rest.
@@ -66,8 +66,7 @@ MUTANTS = [
         "        if offset is not None:\n            waits.append(\n",
         """        if offset is not None:
             await asyncio.gather(*waits)
-            await producer.commit_transaction()
-            reached("writer.sent")
+            await producer.commit_transaction.__wrapped__(producer)
             await producer.begin_transaction()
             waits.append(
 """,
@@ -89,14 +88,14 @@ MUTANTS = [
     ),
     Mutant(
         "no holes",
-        "app/kafka/stage.py",
+        "app/kafka/task.py",
         "        if block.first > self.next_offset:\n            return False\n",
         "",
         f"{TASKS}test_offsets_come_once_and_in_order_whatever_is_fetched",
     ),
     Mutant(
         "what was done is done",
-        "app/kafka/stage.py",
+        "app/kafka/task.py",
         "        if block.next <= self.next_offset:",
         "        if block.next < 0:",
         f"{TASKS}test_offsets_come_once_and_in_order_whatever_is_fetched",
@@ -124,21 +123,19 @@ MUTANTS = [
     ),
     Mutant(
         "RocksDB follows the commit",
-        "agents/count.py",
+        "agents/checkpointing.py",
         """                end = await self._commit(task, change.puts, pending.offset)
-                reached("count.committed")
 """,
-        """                own = TopicPartition(self._settings.changelog, task.partition)
-                at = self._table.store.persisted_offset(own)
-                self._table.store.write(task.partition, change.puts, -1 if at is None else at)
-                reached("count.committed")
+        """                changelog = TopicPartition(self._changelog, task.partition)
+                at = self._table.store.persisted_offset(changelog)
+                self._table.databases.write(task.partition, change.puts, -1 if at is None else at)
                 end = await self._commit(task, change.puts, pending.offset)
 """,
-        "tests/unit/agents/test_count.py",
+        "tests/unit/agents/test_checkpointing.py",
     ),
     Mutant(
         "rows and changelog offset in one batch",
-        "tables/store.py",
+        "tables/databases.py",
         "        batch.put(OFFSET, str(offset).encode())\n",
         "",
         f"{FAULTS}test_killed_workers",
@@ -146,7 +143,7 @@ MUTANTS = [
     Mutant(
         "a new owner flushes what was not flushed",
         "tables/word_counts.py",
-        "lacking = [start for start, of in own.windows.items() if of.version > own.flushed]",
+        "lacking = [start for start, of_window in totals.items() if of_window.version > flushed]",
         "lacking: list[int] = []",
         f"{FAULTS}test_points_in_the_code[store.recovered:1+flush.taken:3]",
     ),
@@ -159,16 +156,16 @@ MUTANTS = [
     ),
     Mutant(
         "versions grow where clocks differ",
-        "tables/word_counts.py",
-        "version = max(time.time_ns() // 1000, own.version + 1)",
+        "tables/checkpoint.py",
+        "version = max(time.time_ns() // 1000, state.version + 1)",
         "version = time.time_ns() // 1000",
         "tests/unit/tables/test_word_counts.py",
     ),
     Mutant(
         "tasks end when the group rebalances",
-        "app/worker/application.py",
-        "        for stage in self.stages:\n            await stage.close(drain=drain)\n",
-        "        for stage in self.stages * drain:\n            await stage.close(drain=drain)\n",
+        "app/worker/rebalance.py",
+        "        for stage in self._stages:\n            await stage.close(drain=drain)\n",
+        "        for stage in self._stages * drain:\n            await stage.close(drain=drain)\n",
         f"{FAULTS}test_rolling_restart",
     ),
     Mutant(
@@ -196,15 +193,15 @@ MUTANTS = [
     ),
     Mutant(
         "nothing is begun anew beside counts that are there",
-        "app/worker/application.py",
-        "            self._refuse_lost_offsets(counted)\n",
+        "app/worker/rebalance.py",
+        "            self._refuse_lost_offsets()\n",
         "",
         "tests/integration/test_gone_records.py::test_offsets_that_are_gone_stop_a_worker",
     ),
     Mutant(
-        "checkpoints hold room for their rows",
-        "tables/word_counts.py",
-        "            self._coming += rows\n",
+        "checkpoints reserve the rows that they make dirty",
+        "tables/row_quota.py",
+        "            self._reserved += cost\n",
         "",
         "tests/unit/tables/test_word_counts.py",
     ),

@@ -44,12 +44,12 @@ Rows = dict[tuple[int, str], int]
 
 
 class DifferentError(AssertionError):
-    """What is in Cassandra is not what was in the text, or a worker misbehaved."""
+    """The counts in Cassandra differ from those of the text, or a worker misbehaved."""
 
 
 @dataclass
 class Report:
-    """What a scenario did and found."""
+    """The faults and the findings of a scenario."""
 
     seed: int
     plan: Sequence[Fault]

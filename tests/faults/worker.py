@@ -41,7 +41,7 @@ class Worker:
     """Worker number `number`: one data directory, one web port, one log, many lives.
 
     `memory` is what it took, in MiB, at each look, with the time (s); `cache` what of it RocksDB
-    held, as the worker tells.
+    held, as the worker reports.
     """
 
     def __init__(self, number: int, directory: Path, environ: Mapping[str, str]) -> None:
@@ -64,7 +64,7 @@ class Worker:
         """Start it; `point` is where it is to end or to halt."""
         self._say(f"start {point}")
         environ = {**os.environ, **self._environ, "FAULTPOINTS": point}
-        self._process = start_worker(self.data, self.log, environ)
+        self._process = start_worker(self.data, self.log, environ, app="tests.faults.faulty_app")
         self._started = time.monotonic()
         self.wanted = True
 
@@ -94,7 +94,7 @@ class Worker:
 
     @property
     def exit_status(self) -> int | None:
-        """What it ended with, minus the signal if one ended it."""
+        """The exit status, minus the signal if one ended the process."""
         return None if self._process is None else self._process.exit_status
 
     def kill(self) -> None:

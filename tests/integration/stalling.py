@@ -1,8 +1,8 @@
-"""The application, to be stalled on purpose, with health that loses patience within seconds.
+"""The application with stalls on purpose, and with health limits of a few seconds.
 
-As long as there is a file of a stall's name in the directory STALLS, the worker stalls: `loop`
-blocks the event loop, `consumer` keeps what is fetched from the tasks, `recovery` keeps the
-changelog from recovery, `commit` lets no transaction begin.
+The worker stalls while the directory STALLS has a file of the stall's name: `loop` blocks the event
+loop, `consumer` withholds fetched records from the tasks, `recovery` withholds the changelog from
+recovery, `commit` delays every commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app import create_app
 from app.commands.worker import worker as _worker  # noqa: F401 - the command, with its checks
 from app.kafka.producer import TransactionalProducer
 from app.kafka.transport import BlockConsumer
-from app.web import health
+from app.queries import health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,14 +36,14 @@ async def _until_over(stall: str) -> None:
 
 
 async def getmany(self: BlockConsumer, timeout: float) -> AsyncIterator[Any]:
-    """Fetch, once neither of the stalls is on that applies now."""
+    """Fetch once the stall that applies is over."""
     await _until_over("recovery" if self.app.in_recovery else "consumer")
     async for fetched in _getmany(self, timeout):
         yield fetched
 
 
 async def commit(self: TransactionalProducer, *args: Any) -> Any:
-    """Commit, once the stall is over."""
+    """Commit once the stall is over."""
     await _until_over("commit")
     return await _commit(self, *args)
 
@@ -55,6 +55,6 @@ app = create_app()
 
 @app.timer(0.1)
 async def block_the_loop() -> None:
-    """Sleep where nothing may sleep."""
+    """Block the event loop while the stall lasts."""
     while (STALLS / "loop").exists():
         time.sleep(0.05)  # noqa: ASYNC251 - that is the stall

@@ -291,11 +291,11 @@ SETTINGS = {
     ),
     "retention shorter than window and grace": (
         {"WINDOW": "1h", "RETENTION": "1h"},
-        r"WORDCOUNT_RETENTION: must be at least WORDCOUNT_WINDOW and WORDCOUNT_GRACE together",
+        r"WORDCOUNT_RETENTION: must be at least the sum of WORDCOUNT_WINDOW and WORDCOUNT_GRACE",
     ),
     "password without user": (
         {"CASSANDRA_PASSWORD": "sesame"},
-        r"WORDCOUNT_CASSANDRA_USERNAME: goes with WORDCOUNT_CASSANDRA_PASSWORD .*; set both",
+        r"WORDCOUNT_CASSANDRA_USERNAME: requires WORDCOUNT_CASSANDRA_PASSWORD .*; set both",
     ),
     "windows, but no column for them": (
         {"COLUMNS": "word,count"},
@@ -455,7 +455,7 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
     "more replicas than brokers": (
         more_replicas_than_brokers,
         2,
-        r"topic \S+ can't be made: .*; make it by hand, or mend WORDCOUNT_REPLICATION .*",
+        r"topic \S+ can't be created: .*; create it by hand, or fix WORDCOUNT_REPLICATION .*",
     ),
     "no Cassandra at the address": (
         no_cassandra,
@@ -468,7 +468,7 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
     "Cassandra's name unknown": (
         unknown_cassandra,
         1,
-        r"WORDCOUNT_CASSANDRA: no address is known for cassandra\.invalid; is the name right\?",
+        r"WORDCOUNT_CASSANDRA: no address is known for cassandra\.invalid; check the name",
     ),
     "Kafka at Cassandra's port": (
         kafka_for_cassandra,

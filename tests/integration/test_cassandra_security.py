@@ -173,7 +173,7 @@ async def test_no_user_is_said(
     """With the settings that name one."""
     nobody = settings_of(server, certificates, CASSANDRA_USERNAME=None, CASSANDRA_PASSWORD=None)
     message = await failure(nobody, caplog)
-    assert "wants a user; set WORDCOUNT_CASSANDRA_USERNAME" in message
+    assert "requires a user; set WORDCOUNT_CASSANDRA_USERNAME" in message
 
 
 async def test_a_node_of_another_authority_is_refused(

@@ -1,4 +1,4 @@
-"""Local rows that go bad on disk, under a worker that opens them without complaint."""
+"""A worker whose local rows have gone bad on disk in a way that opening them does not show."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def damage(path: Path) -> None:
         file.write(b"\xde\xad\xbe\xef" * 8)
 
 
-async def test_a_damaged_store_stops_a_worker_once_and_mends_itself(
+async def test_a_damaged_store_stops_a_worker_once_and_is_recovered(
     stream: Any, worker: Any, session: Session, wait_until: Callable[..., Any]
 ) -> None:
     """One line names the directory; the next start recovers it, and every count is right."""
@@ -39,7 +39,7 @@ async def test_a_damaged_store_stops_a_worker_once_and_mends_itself(
         return found == {word: times * count for word, count in counts.items()}
 
     def restart(number: int, *, ready: bool) -> Any:
-        # A worker of a stream has a data directory of its own: it is given that of the last one.
+        # A worker of a stream has a data directory of its own: copy that of the last one into it.
         shutil.copytree(stream._folder / f"data-{number - 1}", stream._folder / f"data-{number}")
         if not ready:
             [path] = (stream._folder / f"data-{number}").rglob("*.rocksdb")
@@ -55,9 +55,9 @@ async def test_a_damaged_store_stops_a_worker_once_and_mends_itself(
     await stream.produce(LINES)
     wait_until(lambda: not second.process.running, 60)
     assert second.process.exit_status == 1
-    said = second.output.read_text()
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
+    output = second.output.read_text()
+    assert "Traceback" not in output
+    last = output.splitlines()[-1]
     assert "word_counts-0.rocksdb is damaged (Corruption: " in last
     assert last.startswith("Error: ")
     assert last.endswith("; the next start throws it away and recovers it from the changelog")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Reading(CommittedOffsets):
-    """Committed offsets; once they have been read, `meanwhile` happens before they are told."""
+    """Committed offsets; `meanwhile` runs after they were read and before they are returned."""
 
     async def read(self, partition: TopicPartition) -> Any:
         """Read, then let the rest happen."""
@@ -91,7 +91,7 @@ def words(writer: TransactionalProducer, *values: bytes) -> list[PartitionRecord
 async def test_a_topic_that_may_not_be_written_is_not_tried_for_ever(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing right is told at once, with the writer and the topic that lack it."""
+    """A missing right raises at once, with the writer and the topic that lack it."""
     writer = make()
     await writer.open()
 

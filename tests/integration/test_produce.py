@@ -1,4 +1,4 @@
-"""`faust -A app produce` against a real Kafka: every line arrives once, whatever happens."""
+"""`faust -A app produce` with a real Kafka: every line arrives once."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ from tests.producers import Produce, end, unread
 async def test_a_file_arrives_word_for_word(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """Whatever its bytes are; packed, in all partitions, dated when they were read."""
+    """Any bytes arrive: packed, in all partitions, with the time of reading."""
     text = sample_text().encode()
     odd = b"\xff\xfe not UTF-8\nNUL \x00 in it\r\n\n\ttabs\xc2\xa0and\xe3\x80\x80spaces\nend"
     path, packed = tmp_path / "text", tmp_path / "text.gz"
@@ -75,15 +75,15 @@ async def test_a_line_of_100_mb_loses_no_word(
     assert count(*(record.value for record in records)) == count(path.read_bytes())
 
 
-async def test_a_word_that_fits_no_message_is_refused_aloud(
+async def test_a_word_that_fits_no_message_is_reported(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """All others are delivered, the status is 1, and one line says so."""
+    """All other words are delivered, the status is 1, and one line reports the word."""
     path = tmp_path / "word"
     path.write_bytes(b"before " + b"x" * 3_000_000 + b" after\nlast")
     status, out, err = produce("file", path)
     assert (status, out) == (1, "2 lines acknowledged by Kafka\n")
-    assert "Error: 1 words are longer than a message may be and were left out" in err
+    assert "Error: 1 words are longer than a message may be and were skipped" in err
     records = await consume(kafka.address, unique)
     assert count(*(r.value for r in records)) == Counter([b"before", b"after", b"last"])
 
@@ -91,7 +91,7 @@ async def test_a_word_that_fits_no_message_is_refused_aloud(
 async def test_slow_lines_go_at_once_and_one_by_one(
     produce: Produce, kafka: EmbeddedKafka, unique: str
 ) -> None:
-    """A line that comes alone is in Kafka soon, while its source stays open."""
+    """A lone line is in Kafka soon, while its source stays open."""
     process = produce.start("stdin", stdin=subprocess.PIPE)
     async with consumer(kafka.address) as client:
         assert process.stdin is not None
@@ -136,7 +136,7 @@ async def test_a_signal_delivers_what_was_taken_in(
 async def test_the_sample_keeps_its_rate_until_ctrl_c(
     produce: Produce, kafka: EmbeddedKafka, unique: str
 ) -> None:
-    """Lines come at the rate that was asked for; the last line says how many Kafka has."""
+    """Lines come at the given rate; the last line of output has the number acknowledged."""
     process = produce.start("sample", "--rate", "2000")
     async with consumer(kafka.address) as client:
         await assign(client, unique)
@@ -195,7 +195,7 @@ async def test_a_time_that_kafka_refuses_stops_no_stream(
     create_topic: Callable[..., Awaitable[str]],
     source: str,
 ) -> None:
-    """Such a line is dated by the clock, counted and said; those around it keep their times."""
+    """Such a line gets the present time, and is counted and reported; others keep their times."""
     (tmp_path / "own_times.py").write_text(TIMES)
     produce._environ["PYTHONPATH"] += f":{tmp_path}"
     await create_topic(unique, 1, **{"message.timestamp.after.max.ms": "60000"})
@@ -213,7 +213,7 @@ async def test_a_time_that_kafka_refuses_stops_no_stream(
 def test_an_event_time_that_kafka_refuses_is_a_wrong_argument(
     produce: Produce, tmp_path: Path
 ) -> None:
-    """It would be that of every line: nothing is sent, and the remedy is said."""
+    """It applies to every line, so nothing is sent, and the remedy is printed."""
     path = tmp_path / "file"
     path.write_bytes(b"a")
     status, out, err = produce("file", path, "--event-time", "2099-01-01")
@@ -240,7 +240,7 @@ async def test_a_followed_file_is_delivered_as_it_grows(
 
 
 async def test_a_terminal_shows_progress(produce: Produce, tmp_path: Path) -> None:
-    """On a terminal there is a display of lines and lines a second, and stdout stays clean."""
+    """A terminal shows lines and lines a second, and stdout stays clean."""
     path = tmp_path / "file"
     path.write_bytes(b"a b c\n" * 1000)
     master, terminal = pty.openpty()
@@ -250,7 +250,7 @@ async def test_a_terminal_shows_progress(produce: Produce, tmp_path: Path) -> No
     while True:
         try:
             shown += os.read(master, 10_000)
-        except OSError:  # what reading a terminal's end raises
+        except OSError:  # raised at the end of a terminal
             break
     os.close(master)
     assert end(process)[:2] == (0, "1000 lines acknowledged by Kafka\n")
@@ -259,10 +259,10 @@ async def test_a_terminal_shows_progress(produce: Produce, tmp_path: Path) -> No
 
 
 async def test_a_wrong_topic_or_setting_ends_with_one_line_and_status_2(produce: Produce) -> None:
-    """What Kafka finds wrong is said as plainly as what is wrong with the settings."""
+    """An error of Kafka is reported as plainly as one of the settings."""
     status, out, err = produce("sample", "--topic", "a b")
     assert (status, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith("Error: topic a b can't be made: Topic name is invalid")
+    assert err.startswith("Error: topic a b can't be created: Topic name is invalid")
     produce._environ["WORDCOUNT_PARTITIONS"] = "none"
     status, _, err = produce("sample")
     assert (status, err) == (2, "Error: WORDCOUNT_PARTITIONS=none: is not a whole number\n")

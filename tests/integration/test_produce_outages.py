@@ -23,7 +23,7 @@ PARTITIONS = [TopicPartition("lines", number) for number in range(4)]
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedKafka]:
-    """A Kafka of the test's own, to be ill-treated."""
+    """A Kafka that the test may kill."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
@@ -40,7 +40,7 @@ def start(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Callable[..., Any]]
                 env={
                     **os.environ,
                     "WORDCOUNT_BROKER": f"kafka://{address}",
-                    "XDG_STATE_HOME": str(tmp_path),  # nothing that an earlier run has kept
+                    "XDG_STATE_HOME": str(tmp_path),  # no lines of an earlier run
                 },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ def start(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Callable[..., Any]]
 
 @pytest.fixture
 def said(tmp_path: Path) -> Callable[[], str]:
-    """What the producer has said on stderr so far."""
+    """Reads the producer's stderr so far."""
     return (tmp_path / "stderr").read_text
 
 
@@ -86,7 +86,7 @@ async def test_no_line_is_lost_or_doubled_when_kafka_goes_away(
     tmp_path: Path,
     outage: str,
 ) -> None:
-    """Lines wait until Kafka is there again; then each is there once, and the status is 0."""
+    """Lines wait until Kafka is back; then each is there once, and the status is 0."""
     path = tmp_path / "numbers"
     path.write_bytes(b"".join(b"number %d\n" % n for n in range(800_000)))
     process = start("file", path, "--rate", "50000")
@@ -109,7 +109,7 @@ async def test_no_line_is_lost_or_doubled_when_kafka_goes_away(
     assert Counter(lines) == Counter(path.read_bytes().splitlines())
 
 
-async def test_a_second_ctrl_c_gives_up_and_says_what_was_not_delivered(
+async def test_a_second_ctrl_c_ends_and_reports_the_lines_that_were_not_delivered(
     broker: EmbeddedKafka,
     start: Callable[..., Any],
     said: Callable[[], str],
@@ -150,7 +150,7 @@ def _has_topic(broker: EmbeddedKafka) -> bool:
 async def test_without_a_broker_there_is_one_line_within_30_s(
     broker: EmbeddedKafka, start: Callable[..., Any], said: Callable[[], str]
 ) -> None:
-    """A broker that is not there, and one that accepts and says nothing, end with status 1."""
+    """A broker that is missing, and one that accepts and never answers, end with status 1."""
     for prepare, address in ((broker.resume, "127.0.0.1:1"), (broker.pause, broker.address)):
         prepare()
         started = time.monotonic()

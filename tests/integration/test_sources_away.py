@@ -35,7 +35,7 @@ LINES = 3_000
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedKafka]:
-    """A Kafka of these tests' own, to be ill-treated."""
+    """A Kafka that these tests may kill."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
@@ -44,7 +44,7 @@ def broker() -> Iterator[EmbeddedKafka]:
 def feeds(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> Iterator[Callable[..., Awaitable[dict[str, Feed]]]]:
-    """Makes the peers of sources by the sources' names."""
+    """Creates the peers of sources by the sources' names."""
     made: list[Feed] = []
     FEEDS["kafka"].broker = kafka.address
 
@@ -71,7 +71,7 @@ def counted(
     unique: str,
     tmp_path: Path,
 ) -> Iterator[Callable[[], dict[str, int]]]:
-    """Starts a worker; what it has saved of the topic's words since, and in Cassandra."""
+    """Starts a worker; returns the counts of the topic's words in Cassandra."""
     stream = Stream(Servers(broker, cassandra), unique, tmp_path / "worker").configure(
         lines=unique, window="none", columns="word,count"
     )
@@ -113,16 +113,16 @@ def words(lines: Counter[bytes]) -> dict[str, int]:
 
 
 async def everybody(*calls: Callable[[], Any]) -> list[Any]:
-    """Call all at once, in threads; what they return."""
+    """Call all functions at once, in threads; return their results."""
     return await asyncio.gather(*map(asyncio.to_thread, calls))
 
 
 async def send(fed: dict[str, Feed], first: int, last: int) -> None:
-    """Let each of them send its lines from `first` on, before `last`."""
+    """Send the lines of each feed from number `first` to before `last`."""
     await everybody(*[partial(feed.send, first, last) for feed in fed.values()])
 
 
-async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
+async def test_an_outage_of_kafka_loses_no_line_and_doubles_none_except_with_flume(
     broker: EmbeddedKafka,
     unique: str,
     feeds: Callable[..., Awaitable[dict[str, Feed]]],
@@ -130,9 +130,9 @@ async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
     counted: Callable[[], dict[str, int]],
     wait_until: Callable[..., Any],
 ) -> None:
-    """All at once; their broker is killed while lines come, and stays away until they complain.
+    """Their broker is killed while lines come, and stays away until each producer reports it.
 
-    What a worker then counts of them is what an independent count says.
+    A worker's counts of the lines then equal an independent count.
     """
     fed = await feeds(*(name for name in FEEDS if name not in ("tcp", "zeromq")))
     runs = {name: start(feed) for name, feed in fed.items()}
@@ -147,7 +147,7 @@ async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
         lambda: all(
             "Kafka has acknowledged nothing" in run.said.read_text()
             for name, run in runs.items()
-            if name != "flume"  # its agent is told to keep them
+            if name != "flume"  # its agent keeps its events
         ),
         120,
     )
@@ -163,7 +163,7 @@ async def test_an_outage_of_kafka_loses_no_line_and_but_with_flume_doubles_none(
 
 @contextlib.asynccontextmanager
 async def away(broker: EmbeddedKafka) -> AsyncIterator[None]:
-    """A Kafka that answers nobody for a while."""
+    """A Kafka that answers no request during the body."""
     broker.pause()
     try:
         yield
@@ -179,9 +179,9 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     counted: Callable[[], dict[str, int]],
     wait_until: Callable[..., Any],
 ) -> None:
-    """With --write-ahead what was read is delivered by the next run, and once.
+    """With --write-ahead the next run delivers the lines that were read, each once.
 
-    An actor's client sends again what was not acknowledged: some of it comes twice.
+    An actor's client sends lines that were not acknowledged again: some of them come twice.
     """
     fed = await feeds("tcp", "zeromq", "stdin", "x", "actor")
 
@@ -198,7 +198,7 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     async with away(broker):
         await send(fed, LINES, 2 * LINES)
         wait_until(lambda: all(on_disk(feed) for feed in fed.values() if not feed.twice), 120)
-        pattern = rf"\b{LINES} lines wait, trying on"
+        pattern = rf"\b{LINES} lines wait, retrying"
         wait_until(lambda: re.search(pattern, runs["actor"].said.read_text()), 120)
         for run in runs.values():
             run.kill()
@@ -214,22 +214,22 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
     again = {line for line, times in found.items() if times > 1}
     assert again <= {*fed["actor"].lines(2 * LINES)[LINES:]}
     assert max(found.values()) <= 2
-    assert "that an earlier run kept" in runs["tcp"].said.read_text()
+    assert "that an earlier run left" in runs["tcp"].said.read_text()
     assert not [path for feed in fed.values() for path in feed.folder.rglob("*.spill")]
     wait_until(lambda: counted() == words(found), 120)
 
 
-async def test_giving_up_keeps_lines_for_the_next_run(
+async def test_a_second_ctrl_c_keeps_lines_for_the_next_run(
     broker: EmbeddedKafka,
     unique: str,
     started: list[Produce],
     tmp_path: Path,
     wait_until: Callable[..., Any],
 ) -> None:
-    """A second Ctrl-C while Kafka is away: what was read from a pipe comes first next time.
+    """After a second Ctrl-C while Kafka is away, the next run delivers the lines of a pipe first.
 
-    Once, since the broker is killed before the lines are written: no request with them can reach
-    it. Of one that is only silent nobody knows what it does with requests that it had received.
+    Each comes once, since the broker is killed before the lines are written: no request with them
+    can reach it. A broker that is only paused might still write requests that it had received.
     """
     produce = Produce(broker.address, unique, tmp_path)
     started.append(produce)
@@ -244,7 +244,7 @@ async def test_giving_up_keeps_lines_for_the_next_run(
     run.process.stdin.write(text)
     run.process.stdin.close()
     run.process.stdin = None
-    wait_until(lambda: "1000 lines wait, trying on" in run.said.read_text(), 60)
+    wait_until(lambda: "1000 lines wait, retrying" in run.said.read_text(), 60)
     run.process.send_signal(signal.SIGINT)
     wait_until(lambda: "Ctrl-C again gives them up" in run.said.read_text(), 30)
     run.process.send_signal(signal.SIGINT)

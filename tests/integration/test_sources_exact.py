@@ -35,7 +35,7 @@ def expected(end: int) -> list[bytes]:
 async def test_a_file_is_delivered_once_though_its_producer_is_killed(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """Each run goes on where the one before was killed; the last finds nothing left."""
+    """Each run resumes where the one before was killed; the last one finds nothing left."""
     path = tmp_path / "big"
     path.write_bytes(numbered(0, 600_000) + b"line without end")
     os.utime(path, (1_700_000_000, 1_700_000_000))  # long ago: the file counts as complete
@@ -56,10 +56,10 @@ async def test_a_file_is_delivered_once_though_its_producer_is_killed(
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
-async def test_a_compressed_file_goes_on_where_it_was(
+async def test_a_compressed_file_resumes(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, suffix: str
 ) -> None:
-    """The place is one of the text; another file of the name is read from its beginning."""
+    """The position counts bytes of text; another file of the name is read from its beginning."""
     pack: Callable[[bytes], bytes] = {
         ".gz": gzip.compress,
         ".bz2": bz2.compress,
@@ -88,7 +88,7 @@ LOGROTATE = {
 async def test_a_log_is_followed_through_logrotate_and_kill(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, way: str
 ) -> None:
-    """Logrotate itself, in each of its ways, while the producer runs and while it is away."""
+    """Logrotate rotates in each of its ways, while the producer runs and while it does not."""
     rotate = debian.program("logrotate", "logrotate", "libpopt0")
     log, config = tmp_path / "app.log", tmp_path / "logrotate.conf"
     config.write_text(f"{log} {{\nrotate 9\nsize 1\n{LOGROTATE[way]}\n}}\n")
@@ -127,7 +127,7 @@ async def test_a_log_is_followed_through_logrotate_and_kill(
 async def test_files_of_a_directory_are_delivered_once(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path
 ) -> None:
-    """Those that are there and those that are moved in; one that is damaged holds up no other."""
+    """Existing files and files moved in are read; a damaged file delays no other."""
     folder = tmp_path / "in"
     folder.mkdir()
 
@@ -151,7 +151,9 @@ async def test_files_of_a_directory_are_delivered_once(
     (folder / "one").unlink()
     status, _ = run.stop()
     assert status == 1
-    assert "bad.gz can't be read to its end and is left" in run.said.read_text()
+    said = run.said.read_text()
+    assert "bad.gz can't be read to its end" in said
+    assert "skipping it until it changes" in said
     run = produce.watch("directory", folder)
     move_in("one", numbered(200_009, 200_010))
     assert await delivered(kafka.address, unique, 200_010) == expected(200_010)
@@ -161,7 +163,7 @@ async def test_files_of_a_directory_are_delivered_once(
 async def test_of_two_producers_of_a_file_the_first_ends(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, wait_until: Any
 ) -> None:
-    """The second takes over: no line comes twice, and the first says why it ends."""
+    """The second takes over: no line comes twice, and the first reports why it ends."""
     log = tmp_path / "log"
     log.write_bytes(numbered(0, 10))
     first = produce.watch("file", log, "--follow")
@@ -179,7 +181,7 @@ async def test_of_two_producers_of_a_file_the_first_ends(
 async def test_a_transaction_of_another_producer_is_waited_for(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, wait_until: Any
 ) -> None:
-    """It may hide positions behind it; once it has ended they are read, and no line comes twice."""
+    """It may hide positions behind it; they are read after its end, so no line comes twice."""
     log = tmp_path / "log"
     log.write_bytes(numbered(0, 10))
     run = produce.watch("file", log, "--follow")

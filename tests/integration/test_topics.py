@@ -152,8 +152,8 @@ async def test_another_worker_s_topic_is_checked_too(
 async def test_more_replicas_than_brokers_are_refused(
     settings_of: Callable[..., Settings],
 ) -> None:
-    """What the broker refuses is said with its reason."""
-    with pytest.raises(ConfigurationError, match=r"can't be made: .*WORDCOUNT_REPLICATION"):
+    """The error of a topic that the broker refuses names the broker's reason."""
+    with pytest.raises(ConfigurationError, match=r"can't be created: .*WORDCOUNT_REPLICATION"):
         await ensure_topics(settings_of(REPLICATION="2"))
 
 

@@ -1,4 +1,4 @@
-"""Two workers and the text they have counted: the same answers whichever is asked."""
+"""Two workers and the text that they have counted: both give the same answers."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Counted:
                 words += ODD_WORDS[number % 40 : number % 40 + 1]
                 self.windows[start].update(words)
                 self.lines.append((" ".join(words), start + rng.randrange(MINUTE)))
-        # A partition's newest line decides what is late, so windows come in order.
+        # A partition's newest line decides which lines are late, so windows come in order.
         self.stream = stream.configure(grace="2s", partitions=PARTITIONS)
         self.workers = [stream.start(), stream.start()]
 
     def top(self, start: int, n: int) -> list[dict[str, Any]]:
-        """What /api/top must say of a window."""
+        """The expected words of /api/top for a window."""
         ranked = sorted(self.windows[start].items(), key=lambda item: (-item[1], item[0]))
         return [{"word": word, "count": count} for word, count in ranked[:n]]
 
@@ -91,7 +91,7 @@ def counted(new_stream: Callable[[str], Any]) -> Iterator[Counted]:
 
 
 def test_top_words_are_those_of_a_counter(counted: Counted) -> None:
-    """Either worker names the newest window's top words, and those of a window asked for."""
+    """Either worker returns the top words of the newest window, and of a given window."""
     for worker in counted.workers:
         answer = worker.json("/api/top?n=50")
         assert answer["window"]["start"] == iso(counted.newest)
@@ -103,8 +103,8 @@ def test_top_words_are_those_of_a_counter(counted: Counted) -> None:
             assert found["words"] == counted.top(counted.starts[0], 1000)
 
 
-def test_any_worker_tells_of_any_word(counted: Counted) -> None:
-    """A word's counts are the same whichever worker is asked, odd characters or not."""
+def test_any_worker_returns_the_counts_of_any_word(counted: Counted) -> None:
+    """Both workers return the same counts of a word, odd characters or not."""
     words = [*ODD_WORDS, *(item["word"] for item in counted.top(counted.newest, 20))]
     for word in words:
         expected = [
@@ -115,7 +115,7 @@ def test_any_worker_tells_of_any_word(counted: Counted) -> None:
         for worker in counted.workers:
             by_query = worker.json(f"/api/words?{urlencode({'word': word})}")
             assert by_query == {"word": word, "windows": expected}
-            if word not in (".", ".."):  # clients take these out of a path
+            if word not in (".", ".."):  # clients remove these from a path
                 assert worker.json(f"/api/words/{quote(word, safe='')}") == by_query
 
 
@@ -123,15 +123,15 @@ def test_windows_come_with_their_totals(counted: Counted) -> None:
     """/api/windows lists all windows, newest first, with words and distinct words."""
     for worker in counted.workers:
         found = worker.json("/api/windows")["windows"]
-        told = [(window["start"], window["words"], window["distinct"]) for window in found]
-        assert told == [
+        reported = [(window["start"], window["words"], window["distinct"]) for window in found]
+        assert reported == [
             (iso(s), counted.windows[s].total(), len(counted.windows[s]))
             for s in reversed(counted.starts)
         ]
 
 
 def test_a_window_that_has_ended_becomes_final(counted: Counted) -> None:
-    """Once nothing comes in and the grace is over, every window that has ended is final."""
+    """Without new lines, every window that has ended is final after the grace."""
     for worker in counted.workers:
         worker.wait_until(
             lambda w=worker: all(x["final"] for x in w.json("/api/windows")["windows"])
@@ -152,7 +152,7 @@ def test_an_unknown_word_has_no_windows(counted: Counted) -> None:
 
 
 def events_of(worker: Any, last_id: str = "") -> dict[str, Any]:
-    """What a page is sent until it has seen two states: data by event, and the last id."""
+    """The events of a page until its second state: data by event, and the last id."""
     found: dict[str, Any] = {}
     states = 0
     request = urllib.request.Request(f"{worker.url}/api/events")  # noqa: S310 - http
@@ -169,7 +169,7 @@ def events_of(worker: Any, last_id: str = "") -> dict[str, Any]:
     return found
 
 
-def test_pages_of_any_worker_are_sent_the_same(counted: Counted) -> None:
+def test_pages_of_both_workers_receive_the_same(counted: Counted) -> None:
     """Either worker streams the top words, the windows and the state of both workers."""
     for worker in counted.workers:
         found = events_of(worker)
@@ -183,14 +183,14 @@ def test_pages_of_any_worker_are_sent_the_same(counted: Counted) -> None:
         ]
         assert [each["state"] for each in found["state"]["status"]["workers"]] == ["working"] * 2
         assert found["hello"]["window_ms"] == MINUTE
-        # Both workers' seconds are added up, whichever is asked.
+        # Either worker returns the sums over both.
         rates = found["hello"]["rates"] + found["state"]["rates"]
         lines = sum(lines for _, lines, _ in {rate[0]: rate for rate in rates}.values())
         assert lines == pytest.approx(len(counted.lines), rel=0.01)
 
 
-def test_a_page_that_comes_back_is_sent_what_it_missed(counted: Counted) -> None:
-    """With Last-Event-ID only the newer rates are sent again; ids grow."""
+def test_a_page_that_reconnects_receives_only_newer_rates(counted: Counted) -> None:
+    """With Last-Event-ID only the newer rates are sent; ids grow."""
     first = events_of(counted.workers[0])
     again = events_of(counted.workers[0], first["id"])
     assert int(again["id"]) > int(first["id"])
@@ -212,26 +212,24 @@ def test_a_page_that_comes_back_is_sent_what_it_missed(counted: Counted) -> None
         ("/api/words?word=", "the word is empty"),
         ("/api/words/caf%E9", "the word is not UTF-8"),
         ("/api/words?word=caf%E9", "the word is not UTF-8"),
-        ("/api/words/" + "x" * 65_537, "the word has 65537 bytes: at most 65536"),
-        ("/api/words?word=" + "%E6%97%A5" * 22_000, "the word has 66000 bytes: at most 65536"),
+        ("/api/words/" + "x" * 65_537, "the word has 65537 bytes; the limit is 65536"),
+        ("/api/words?word=" + "%E6%97%A5" * 22_000, "the word has 66000 bytes; the limit is 65536"),
     ],
     ids=lambda value: value[:40],
 )
-def test_what_can_not_be_answered_is_refused_with_a_reason(
-    counted: Counted, path: str, reason: str
-) -> None:
-    """A question that is out of bounds gets 400 and says why."""
+def test_a_wrong_query_is_refused_with_a_reason(counted: Counted, path: str, reason: str) -> None:
+    """A query out of bounds gets 400 with the reason."""
     assert counted.workers[0].get(path) == (400, {"error": reason})
 
 
 @pytest.mark.parametrize("path", ["/table/", "/table/word_counts/", "/router/", "/stats", "/graph"])
 def test_faust_s_own_pages_are_off(counted: Counted, path: str) -> None:
-    """What stock Faust would show is not there."""
+    """The pages of stock Faust are missing."""
     assert counted.workers[0].get(path) == (404, {"error": "Not Found"})
 
 
 def test_the_web_server_listens_on_loopback_only(counted: Counted) -> None:
-    """By default nobody but this machine can ask."""
+    """By default only this machine has access."""
     for worker in counted.workers:
         listening = [
             connection.laddr
@@ -278,7 +276,7 @@ def test_metrics_are_prometheus_text(counted: Counted) -> None:
         assert values[f"wordcount_{name}"] == 0
 
 
-def test_metrics_have_the_names_and_units_that_prometheus_wants(counted: Counted) -> None:
+def test_metrics_follow_the_naming_rules_of_prometheus(counted: Counted) -> None:
     """Counters end in _total, everything with a unit in its base unit, and all have a help text."""
     _, text = counted.workers[0].get("/metrics")
     for family in text_string_to_metric_families(text):
@@ -293,10 +291,10 @@ def test_metrics_have_the_names_and_units_that_prometheus_wants(counted: Counted
                 assert family.name.endswith(("_seconds", "_bytes", "_rows"))
 
 
-def test_every_metric_of_the_dashboard_is_there(counted: Counted) -> None:
-    """What docker/grafana/wordcount.json asks Prometheus for, workers tell."""
+def test_every_metric_of_the_dashboard_exists(counted: Counted) -> None:
+    """Workers export every metric that docker/grafana/wordcount.json queries."""
     _, text = counted.workers[0].get("/metrics")
-    told = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
+    reported = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
     asked = [
         target["expr"]
         for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
@@ -304,11 +302,11 @@ def test_every_metric_of_the_dashboard_is_there(counted: Counted) -> None:
     ]
     names = {name for expr in asked for name in re.findall(r"\b(?:wordcount|process)_\w+", expr)}
     assert len(asked) > 20
-    assert names - told == set()
+    assert names - reported == set()
 
 
-def test_the_documented_metrics_are_those_there_are(counted: Counted) -> None:
-    """docs/web.md has a line for each metric, and none that there is not."""
+def test_the_documented_metrics_are_the_exported_ones(counted: Counted) -> None:
+    """docs/web.md has a line for each metric, and no other."""
     _, text = counted.workers[0].get("/metrics")
     families = text_string_to_metric_families(text)
     names = {
@@ -343,7 +341,7 @@ def test_one_worker_prints_the_top_words(counted: Counted) -> None:
 
 
 class TestCommands:
-    """`top`, `count` and `status` ask the running workers."""
+    """`top`, `count` and `status` query the running workers."""
 
     def test_top_prints_words_and_counts(self, counted: Counted) -> None:
         """`top` names the window and lists its words, aligned; `--window` chooses it."""
@@ -355,12 +353,12 @@ class TestCommands:
             heading, columns, *lines = done.stdout.splitlines()
             assert heading.startswith(f"window {iso(start)} to {iso(start + MINUTE)}")
             assert columns.split() == ["word", "count"]
-            told = [(word, int(count.replace(",", ""))) for word, count in map(str.split, lines)]
-            assert told == [tuple(item.values()) for item in counted.top(start, 3)]
+            words = [(word, int(count.replace(",", ""))) for word, count in map(str.split, lines)]
+            assert words == [tuple(item.values()) for item in counted.top(start, 3)]
             assert len({len(line) for line in lines}) == 1
 
-    def test_json_is_what_the_worker_answers(self, counted: Counted) -> None:
-        """`--json` prints the answer as it is, for programs."""
+    def test_json_is_the_worker_s_answer(self, counted: Counted) -> None:
+        """`--json` prints the unchanged answer, for programs."""
         url = counted.workers[0].url
         for command, path in (
             (("top", "-n", "5"), "/api/top?n=5"),
@@ -370,7 +368,7 @@ class TestCommands:
             assert json.loads(done.stdout) == counted.workers[0].json(path)
 
     def test_count_prints_each_window_of_a_word(self, counted: Counted) -> None:
-        """`count` lists windows, newest first, and says nothing but the head of an unknown word."""
+        """`count` lists windows, newest first, and only the head for an unknown word."""
         port = counted.workers[0].port
         done = counted.stream.run("count", "w1", port=port)
         assert [line.split() for line in done.stdout.splitlines()[1:]] == [
@@ -380,10 +378,8 @@ class TestCommands:
         unknown = counted.stream.run("count", "never-seen", port=port)
         assert (unknown.returncode, len(unknown.stdout.splitlines())) == (0, 1)
 
-    def test_status_says_that_all_is_well_and_tells_of_each_partition(
-        self, counted: Counted
-    ) -> None:
-        """`status` sums up; then who owns each partition, its state, lags and ages."""
+    def test_status_reports_all_is_well_and_lists_each_partition(self, counted: Counted) -> None:
+        """`status` prints a summary, then the owner, state, lags and ages of each partition."""
         done = counted.stream.run("status", port=counted.workers[0].port)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"{counted.stream.name}: all is well\n")
@@ -396,7 +392,7 @@ class TestCommands:
         assert "0 late and 0 rejected" in done.stdout
 
     def test_without_a_worker_there_is_one_line(self, counted: Counted) -> None:
-        """Where no worker answers, each command says so in a line and ends with status 1."""
+        """Without a worker each command prints one line and ends with status 1."""
         for command in (("top",), ("count", "w1"), ("status",)):
             done = counted.stream.run(*command, "--url", "http://127.0.0.1:9")
             assert (done.returncode, done.stdout) == (1, "")
@@ -404,7 +400,7 @@ class TestCommands:
             assert done.stderr.count("\n") == 1
 
     def test_wrong_arguments_end_with_status_2(self, counted: Counted) -> None:
-        """What can't be asked is refused in one line, by the command or by the worker."""
+        """A wrong argument is refused in one line, by the command or by the worker."""
         port = counted.workers[0].port
         for command in (
             ("top", "--window", "noon"),

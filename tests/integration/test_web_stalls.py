@@ -1,4 +1,4 @@
-"""Health under stalls made on purpose, on a worker that loses patience within seconds."""
+"""Health during stalls on purpose, on a worker with limits of a few seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APP = "tests.integration.stalling"
 
 
 class Stalled:
-    """A stream on a Kafka of its own, and what its workers are stalled by."""
+    """A stream on a Kafka of its own, whose workers a test can stall."""
 
     def __init__(self, kafka: EmbeddedKafka, stream: Stream, folder: Path) -> None:
         self.kafka = kafka
@@ -36,15 +36,15 @@ class Stalled:
         return self.worker
 
     def begin(self, stall: str) -> None:
-        """Stall, until `end`."""
+        """Begin a stall."""
         (self.folder / stall).touch()
 
     def end(self, stall: str) -> None:
-        """Go on."""
+        """End a stall."""
         (self.folder / stall).unlink()
 
     async def produce(self, lines: int = 20) -> None:
-        """Write lines of now."""
+        """Write lines with the present time."""
         now = time.time_ns() // 1_000_000
         await self.stream.produce((f"line {number}", now) for number in range(lines))
 
@@ -57,13 +57,13 @@ class Stalled:
         return live[0], ready[0], "; ".join(reasons)
 
     def until(self, live: int, ready: int, reason: str = "") -> None:
-        """Wait until health says so."""
+        """Wait until health has these statuses and this reason."""
 
-        def told() -> bool:
+        def reported() -> bool:
             found = self.health()
             return found[:2] == (live, ready) and reason in found[2]
 
-        self.worker.wait_until(told, 90)
+        self.worker.wait_until(reported, 90)
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples."""
@@ -88,8 +88,8 @@ def stalled(
         stream.close()
 
 
-async def test_a_blocked_event_loop_is_told_by_silence(stalled: Stalled) -> None:
-    """Nobody answers a probe in time; once the loop runs again the worker is live and ready."""
+async def test_a_worker_with_a_blocked_event_loop_does_not_answer(stalled: Stalled) -> None:
+    """A probe times out; once the loop runs again, the worker is live and ready."""
     worker = stalled.start()
     assert stalled.health() == (200, 200, "")
     stalled.begin("loop")
@@ -99,10 +99,8 @@ async def test_a_blocked_event_loop_is_told_by_silence(stalled: Stalled) -> None
 
 
 @pytest.mark.parametrize("stall", ["consumer", "commit"])
-async def test_a_lane_that_does_not_go_on_means_that_the_worker_is_not_alive(
-    stalled: Stalled, stall: str
-) -> None:
-    """Be it that nothing is brought to it or that it commits nothing: a restart would help."""
+async def test_a_worker_with_a_stuck_task_is_not_live(stalled: Stalled, stall: str) -> None:
+    """The task receives nothing, or it commits nothing; a restart would help."""
     stalled.begin(stall)
     await stalled.produce()
     stalled.until(503, 200, "has committed nothing for 4 s")
@@ -110,8 +108,8 @@ async def test_a_lane_that_does_not_go_on_means_that_the_worker_is_not_alive(
     stalled.until(200, 200)
 
 
-async def test_a_worker_without_kafka_is_alive_and_not_ready(stalled: Stalled) -> None:
-    """To wait for Kafka is right: nobody may kill it. When Kafka is back it is ready by itself."""
+async def test_a_worker_without_kafka_is_live_and_not_ready(stalled: Stalled) -> None:
+    """It must not be killed while it waits; when Kafka is back, it becomes ready by itself."""
     stalled.kafka.kill()
     stalled.until(200, 503, "no broker has answered for 5 s")
     stalled.kafka.start()
@@ -120,8 +118,8 @@ async def test_a_worker_without_kafka_is_alive_and_not_ready(stalled: Stalled) -
     stalled.worker.wait_until(lambda: stalled.metric("wordcount_lag_records") == 0)
 
 
-async def test_a_worker_that_recovers_is_alive_and_not_ready(stalled: Stalled) -> None:
-    """However long it takes; the metrics say what is left to do."""
+async def test_a_worker_that_recovers_is_live_and_not_ready(stalled: Stalled) -> None:
+    """This holds for any duration; the metrics show the records that are left."""
     assert stalled.worker.stop() == 0
     stalled.begin("recovery")
     worker = stalled.start(ready=False)
@@ -140,30 +138,30 @@ async def test_a_worker_that_recovers_is_alive_and_not_ready(stalled: Stalled) -
 
 
 async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: Stalled) -> None:
-    """Its connections are open and silent: lags are unknown then, and nobody is called silent."""
+    """Its connections are open and silent: lags are unknown, and no worker is listed as silent."""
     workers = [stalled.worker, stalled.start()]
 
-    def told(worker: Any) -> tuple[int, int, bool]:
+    def reported(worker: Any) -> tuple[int, int, bool]:
         """How many workers answer, how many do not, and whether all lags are known."""
         status = worker.json("/api/status")
         lags = [part["lines_lag"] for each in status["workers"] for part in each["partitions"]]
         return len(status["workers"]), len(status["silent"]), None not in lags
 
     for worker in workers:
-        worker.wait_until(lambda w=worker: w.json("/api/top") and told(w) == (2, 0, True))
+        worker.wait_until(lambda w=worker: w.json("/api/top") and reported(w) == (2, 0, True))
     stalled.kafka.pause()
     for worker in workers:
-        worker.wait_until(lambda w=worker: not told(w)[2])
+        worker.wait_until(lambda w=worker: not reported(w)[2])
     assert all(worker.json("/api/top") for worker in workers)
     seen = set()
 
     def is_missed() -> bool:
-        """Whether a worker misses the broker by now; asks all in between."""
-        seen.update(told(worker) for worker in workers)
+        """Whether a worker misses the broker by now; queries all workers meanwhile."""
+        seen.update(reported(worker) for worker in workers)
         return "no broker has answered for 5 s" in stalled.health()[2]
 
     stalled.worker.wait_until(is_missed)
     assert seen == {(2, 0, False)}
     stalled.kafka.resume()
     for worker in workers:
-        worker.wait_until(lambda w=worker: told(w) == (2, 0, True))
+        worker.wait_until(lambda w=worker: reported(w) == (2, 0, True))

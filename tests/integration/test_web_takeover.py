@@ -1,4 +1,4 @@
-"""While a worker's partitions change hands there is the right answer or none."""
+"""While partitions change hands, an answer is right or a 503."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE = 60_000
 
 
 class Text:
-    """Lines of one window, and what they count to."""
+    """Lines of one window, and their counts."""
 
     def __init__(self) -> None:
         self.start = (time.time_ns() // 1_000_000 // MINUTE - 2) * MINUTE
@@ -34,7 +34,7 @@ class Text:
         return [(line, self.start + 1000) for line in lines]
 
     def top(self) -> list[dict[str, Any]]:
-        """What /api/top must say."""
+        """The expected answer of /api/top."""
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return [{"word": word, "count": count} for word, count in ranked]
 
@@ -72,7 +72,7 @@ def waiting(worker: Any) -> int:
 async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     stream: Any, worker: Callable[..., Any]
 ) -> None:
-    """After a kill -9 the other worker answers 503 until it has taken over, then all as before.
+    """After a kill -9 the other worker answers 503 until it has taken over, then as before.
 
     It has a copy of every partition by then: its own, and standby copies of the other's.
     """
@@ -93,7 +93,7 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
 
 
 async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
-    """A third worker joins, another is killed: each of hundreds of answers is right, or a 503."""
+    """A worker joins, another is killed, and each of hundreds of answers is right or a 503."""
     text = counting.CountedText(200)
     await counting.count_text(stream.configure(print=0), text)
     report = await counting.query_through_a_rebalance(stream, text, 300, per_second=60)
@@ -107,10 +107,10 @@ async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
     first.wait_until(lambda: first.ready)
 
 
-async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
+async def test_a_worker_that_was_paused_past_its_eviction_returns_no_stale_counts(
     stream: Any, worker: Callable[..., Any]
 ) -> None:
-    """One that was paused past the session timeout refuses until it has a new share."""
+    """After a pause past the session timeout it refuses until it has a new assignment."""
     first, second = worker(), worker()
     text = Text()
     await stream.produce(text.more())
@@ -120,7 +120,7 @@ async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
     await stream.produce(text.more())
     first.wait_until(lambda: top_answer(first) == text.top())
     with ThreadPoolExecutor(len(text.counts)) as asking:
-        # Asked while it sleeps, these are the first that it answers.
+        # These requests arrive while it is paused, so it answers them first.
         found = [asking.submit(counted, second, word) for word in text.counts]
         first.wait_until(lambda: waiting(second) == len(found))
         second.process.resume()
@@ -132,7 +132,7 @@ async def test_a_worker_that_slept_through_its_dismissal_tells_nothing_old(
 
 
 async def test_a_worker_answers_before_it_works(stream: Any) -> None:
-    """From its start on a worker says that it lives and is not ready, and tells no numbers."""
+    """From its start a worker is live and not ready, and returns no counts."""
     starting = stream.start(ready=False)
     status, answer = starting.wait_until(lambda: (got := starting.get("/health/ready"))[0] and got)
     assert (status, answer["ready"]) == (503, False)
@@ -146,7 +146,7 @@ async def test_a_worker_answers_before_it_works(stream: Any) -> None:
 async def test_running_totals_are_one_window_without_end(
     stream: Any, worker: Callable[..., Any]
 ) -> None:
-    """With WORDCOUNT_WINDOW=none there is one window: from 1970 on, without end, never final."""
+    """With WORDCOUNT_WINDOW=none there is one window from 1970 without end, never final."""
     only = worker(window="none", print=0)
     await stream.produce([("to be or not to be", 1_000), ("to be", time.time_ns() // 1_000_000)])
     window = {"start": "1970-01-01T00:00:00Z", "end": None}

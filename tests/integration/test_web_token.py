@@ -1,4 +1,4 @@
-"""Two workers that ask for a token, as those do that listen elsewhere than on loopback."""
+"""Two workers with a token, as every worker has that listens beyond loopback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINES = 120
 
 @pytest.fixture(scope="module")
 def guarded(new_stream: Callable[[str], Any]) -> Iterator[Any]:
-    """A stream whose two workers ask for a token, log JSON, and have counted some lines."""
+    """A stream whose two workers have a token, log JSON, and have counted some lines."""
     stream = new_stream("web_token").configure(web_token=TOKEN, log_format="json", print=0)
     workers = [stream.start(), stream.start()]
     now = time.time_ns() // 1_000_000
@@ -42,8 +42,8 @@ def guarded(new_stream: Callable[[str], Any]) -> Iterator[Any]:
     stream.close()
 
 
-def test_workers_show_each_other_the_token(guarded: Any) -> None:
-    """Answers over all workers are there, whichever is asked; without the token there is none."""
+def test_workers_send_each_other_the_token(guarded: Any) -> None:
+    """Either worker answers for both; without the token there is no answer."""
     for worker in guarded.workers:
         assert worker.json("/api/top?n=1")["words"] == [{"word": "<script>", "count": LINES}]
         assert len(worker.json("/api/status")["workers"]) == 2
@@ -53,27 +53,30 @@ def test_workers_show_each_other_the_token(guarded: Any) -> None:
         assert worker.get("/health/ready", Authorization="")[0] == 200
 
 
-def test_commands_show_it_too(guarded: Any) -> None:
-    """They take it from the settings; without it they name the setting, with status 2."""
+def test_commands_send_the_token(guarded: Any) -> None:
+    """They read it from the settings; without it they name the setting, with status 2."""
     url = guarded.workers[0].url
     done = guarded.run("top", "--url", url)
     assert (done.returncode, "<script>" in done.stdout) == (0, True)
-    for token, remedy in (("", "set WORDCOUNT_WEB_TOKEN"), ("wrong" * 4, "this is not its")):
+    for token, remedy in (
+        ("", "set WORDCOUNT_WEB_TOKEN"),
+        ("wrong" * 4, "correct WORDCOUNT_WEB_TOKEN"),
+    ):
         done = guarded.run("status", "--url", url, WORDCOUNT_WEB_TOKEN=token)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert remedy in done.stderr
 
 
-def test_nobody_is_told_the_token(guarded: Any) -> None:
-    """It stands in no answer, no metric and no log."""
+def test_no_output_contains_the_token(guarded: Any) -> None:
+    """No answer, metric or log line contains it."""
     for worker in guarded.workers:
         for path in ("/api/status", "/api/openapi.json", "/metrics", "/api/local/status"):
             assert TOKEN not in str(worker.get(path))
         assert TOKEN not in worker.output.read_text()
 
 
-def test_the_log_is_json_from_the_banner_on(guarded: Any) -> None:
-    """Each line is an object; the first says what starts; Faust's tables are not among them."""
+def test_every_log_line_is_json(guarded: Any) -> None:
+    """The first line is the banner; Faust's tables are missing."""
     for worker in guarded.workers:
         lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
         assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
@@ -83,15 +86,15 @@ def test_the_log_is_json_from_the_banner_on(guarded: Any) -> None:
         assert not any("│" in line["message"] or "┌" in line["message"] for line in lines)
 
 
-def test_the_description_of_the_web_is_sound(guarded: Any) -> None:
-    """/api/openapi.json is OpenAPI 3.1, and says that a token is needed."""
+def test_the_description_of_the_web_is_valid(guarded: Any) -> None:
+    """/api/openapi.json is OpenAPI 3.1, and requires a token."""
     described = guarded.workers[0].json("/api/openapi.json")
     assert list(OpenAPIV31SpecValidator(described).iter_errors()) == []
     assert described["security"]
 
 
 def test_the_web_keeps_what_its_description_promises(guarded: Any, tmp_path: Path) -> None:
-    """Schemathesis asks all that it allows, and what it does not allow: it finds no fault."""
+    """Schemathesis sends allowed and forbidden requests, and finds no fault."""
     done = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"),
@@ -110,7 +113,7 @@ def test_the_web_keeps_what_its_description_promises(guarded: Any, tmp_path: Pat
 
 
 def test_a_worker_beyond_loopback_does_not_start_without_a_token(stream: Any) -> None:
-    """It ends at once, with status 2 and one line that names the remedy."""
+    """The start fails with status 2 and one line that names the remedy."""
     done = stream.configure(web_host="0.0.0.0").run("worker")  # noqa: S104 - refused
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("Error: the web server would listen on 0.0.0.0")

@@ -95,7 +95,7 @@ def test_troubleshooting_quotes_messages() -> None:
     assert len(_quoted_messages()) > 30
 
 
-@pytest.mark.parametrize("message", _quoted_messages())
+@pytest.mark.parametrize("message", dict.fromkeys(_quoted_messages()))
 def test_quoted_message_is_in_the_code(message: str) -> None:
     """Each part of a quoted message between its placeholders is in a text of the code."""
     parts = [part.strip(" :,;=()[]") for part in PLACEHOLDER.split(message)]

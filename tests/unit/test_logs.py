@@ -1,4 +1,4 @@
-"""Logging: one line an error, seldom the same one, nothing that the application says itself."""
+"""Logging: one line an error, few repeats, and no record that the application logs itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def record(
     message: str, *args: object, error: BaseException | None = None, line: int = 1
 ) -> logging.LogRecord:
-    """A warning, said at line `line`."""
+    """A warning, logged at line `line`."""
     exc_info = None if error is None else (type(error), error, error.__traceback__)
     return logging.LogRecord("app.x", logging.WARNING, "x.py", line, message, args, exc_info)
 
@@ -49,93 +49,97 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_to
 
 
-class TestOneLine:
+class TestLineFormatter:
     """The format of a line."""
 
     def test_leaves_an_expected_error_without_a_traceback(self) -> None:
-        """What the application raises says all in its one line."""
+        """An error of the application is formatted as one line."""
         error = raised(UnavailableError("Kafka is away; start it"))
-        text = logs.OneLine("%(message)s").format(record("stopped: %s", error, error=error))
+        text = logs.LineFormatter("%(message)s").format(record("stopped: %s", error, error=error))
         assert text == "stopped: Kafka is away; start it"
 
     def test_keeps_the_traceback_of_an_unexpected_error(self) -> None:
-        """What nobody expects must be found."""
-        text = logs.OneLine("%(message)s").format(record("stopped", error=raised(KeyError("x"))))
+        """An unexpected error is formatted with its traceback."""
+        text = logs.LineFormatter("%(message)s").format(
+            record("stopped", error=raised(KeyError("x")))
+        )
         assert text.startswith("stopped\nTraceback")
         assert text.endswith("KeyError: 'x'")
 
 
-class TestJsonLine:
+class TestJsonFormatter:
     """The format for programs."""
 
     def test_is_one_object_a_line(self) -> None:
-        """Time, level, logger and text, whatever is in it."""
-        said = logs.JsonLine().format(record("lost\n%s", "\u2028\x1b"))
-        assert "\n" not in said
-        read = json.loads(said)
+        """The object holds time, level, logger and any message."""
+        printed = logs.JsonFormatter().format(record("lost\n%s", "\u2028\x1b"))
+        assert "\n" not in printed
+        read = json.loads(printed)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", read.pop("time"))
         assert read == {"level": "warning", "logger": "app.x", "message": "lost\n\u2028\x1b"}
 
     def test_carries_the_traceback_of_an_unexpected_error_only(self) -> None:
-        """What the application raises says all in its message."""
-        unexpected = json.loads(logs.JsonLine().format(record("x", error=raised(KeyError("k")))))
+        """Only an unexpected error adds a traceback to the object."""
+        unexpected = json.loads(
+            logs.JsonFormatter().format(record("x", error=raised(KeyError("k"))))
+        )
         assert unexpected["error"].startswith("Traceback")
         expected = raised(UnavailableError("Kafka is away"))
-        assert "error" not in json.loads(logs.JsonLine().format(record("x", error=expected)))
+        assert "error" not in json.loads(logs.JsonFormatter().format(record("x", error=expected)))
 
 
-class TestSeldom:
-    """The filter of what was said already."""
+class TestRepeatFilter:
+    """The filter of repeated messages."""
 
-    def test_holds_back_the_same_message(self, clock: Callable[[float], None]) -> None:
-        """The same message comes once in ten seconds, whatever its arguments."""
-        seldom = logs.Seldom()
-        assert seldom.filter(record("lost %s", "a"))
+    def test_suppresses_the_same_message(self, clock: Callable[[float], None]) -> None:
+        """The same message is logged once in ten seconds, whatever its arguments."""
+        repeats = logs.RepeatFilter()
+        assert repeats.filter(record("lost %s", "a"))
         clock(9.9)
-        assert not seldom.filter(record("lost %s", "b"))
+        assert not repeats.filter(record("lost %s", "b"))
 
-    def test_says_how_often_it_was_held_back(self, clock: Callable[[float], None]) -> None:
-        """What comes through again tells of those that did not, once."""
-        seldom = logs.Seldom()
-        seldom.filter(record("lost %s", "a"))
-        seldom.filter(record("lost %s", "b"))
-        seldom.filter(record("lost %s", "c"))
+    def test_counts_the_suppressed_messages(self, clock: Callable[[float], None]) -> None:
+        """The next logged message states the number of suppressed ones, once."""
+        repeats = logs.RepeatFilter()
+        repeats.filter(record("lost %s", "a"))
+        repeats.filter(record("lost %s", "b"))
+        repeats.filter(record("lost %s", "c"))
         clock(10.0)
         again = record("lost %s", "d")
-        assert seldom.filter(again)
-        assert again.getMessage() == "lost d (and 2 times like it)"
+        assert repeats.filter(again)
+        assert again.getMessage() == "lost d (2 more like it since the last)"
         clock(20.0)
         later = record("lost %s", "e")
-        assert seldom.filter(later)
+        assert repeats.filter(later)
         assert later.getMessage() == "lost e"
 
-    def test_tells_messages_and_places_apart(self) -> None:
-        """Other words, or the same from elsewhere, are another message."""
-        seldom = logs.Seldom()
-        assert seldom.filter(record("lost"))
-        assert seldom.filter(record("found"))
-        assert seldom.filter(record("lost", line=2))
+    def test_distinguishes_messages_and_places(self) -> None:
+        """Another text, or the same text from another place, is another message."""
+        repeats = logs.RepeatFilter()
+        assert repeats.filter(record("lost"))
+        assert repeats.filter(record("found"))
+        assert repeats.filter(record("lost", line=2))
 
     def test_remembers_a_bounded_number_of_messages(self) -> None:
-        """A library whose every message is another one does not fill the memory."""
-        seldom = logs.Seldom()
-        for number in range(3 * logs.REMEMBERED):
-            assert seldom.filter(record(f"offset {number}"))
-        assert len(seldom._said) <= logs.REMEMBERED + 1
+        """A library that logs only distinct messages does not fill the memory."""
+        repeats = logs.RepeatFilter()
+        for number in range(3 * logs.MAX_REMEMBERED):
+            assert repeats.filter(record(f"offset {number}"))
+        assert len(repeats._logged) <= logs.MAX_REMEMBERED + 1
 
-    def test_takes_a_percent_sign_for_what_it_is(self, clock: Callable[[float], None]) -> None:
+    def test_accepts_a_percent_sign(self, clock: Callable[[float], None]) -> None:
         """A message without arguments may hold a percent sign."""
-        seldom = logs.Seldom()
-        seldom.filter(record("100 %"))
-        seldom.filter(record("100 %"))
+        repeats = logs.RepeatFilter()
+        repeats.filter(record("100 %"))
+        repeats.filter(record("100 %"))
         clock(10.0)
         again = record("100 %")
-        assert seldom.filter(again)
-        assert again.getMessage() == "100 % (and 1 times like it)"
+        assert repeats.filter(again)
+        assert again.getMessage() == "100 % (1 more like it since the last)"
 
 
-class TestUnexpected:
-    """The filter of what frameworks say of an absent Kafka."""
+class TestExpectedFilter:
+    """The filter of records about an absent Kafka."""
 
     @pytest.mark.parametrize(
         "known",
@@ -147,22 +151,22 @@ class TestUnexpected:
             record("Reraising original exception"),
         ],
     )
-    def test_holds_back_what_the_application_says(self, known: logging.LogRecord) -> None:
-        """An absent Kafka, and errors that end the worker with a line of their own, are known."""
-        assert not logs.Unexpected().filter(known)
+    def test_suppresses_what_the_application_logs(self, known: logging.LogRecord) -> None:
+        """Records about an absent Kafka, or errors that the application prints, are dropped."""
+        assert not logs.ExpectedFilter().filter(known)
 
     @pytest.mark.parametrize(
         "other", [record("crashed", error=KeyError("x")), record("no error at all")]
     )
-    def test_lets_everything_else_through(self, other: logging.LogRecord) -> None:
-        """What is not about Kafka must be seen."""
-        assert logs.Unexpected().filter(other)
+    def test_passes_all_other_records(self, other: logging.LogRecord) -> None:
+        """A record that is not about Kafka is logged."""
+        assert logs.ExpectedFilter().filter(other)
 
-    def test_takes_a_message_that_is_no_text(self) -> None:
-        """Libraries log exceptions as messages; they are assignment by their text."""
+    def test_accepts_a_message_that_is_not_text(self) -> None:
+        """Libraries log exceptions as messages; the filter looks at their text."""
         thing = record("")
         thing.msg = ValueError("x")  # type: ignore[assignment]
-        assert logs.Unexpected().filter(thing)
+        assert logs.ExpectedFilter().filter(thing)
 
 
 @pytest.fixture
@@ -174,10 +178,10 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
         (logger, logger.level, logger.propagate, logger.handlers[:], logger.filters[:])
         for logger in loggers
     ]
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", said)
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", printed)
     logging.config.dictConfig(logs.config("INFO"))
-    yield said
+    yield printed
     for logger, level, propagate, handlers, filters in before:
         logger.setLevel(level)
         logger.propagate = propagate
@@ -188,26 +192,26 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 class TestConfig:
     """The worker's configuration of logging."""
 
-    def test_says_the_application_s_news_in_plain_lines(self, stderr: io.StringIO) -> None:
+    def test_logs_the_application_in_plain_lines(self, stderr: io.StringIO) -> None:
         """The application's INFO is a line of time, level and text."""
         logging.getLogger("app.kafka.watch").info("Kafka at %s is back", "a:9092")
         logging.getLogger("app.kafka.watch").debug("asked again")
         assert stderr.getvalue()[8:] == " INFO Kafka at a:9092 is back\n"
 
     def test_keeps_frameworks_quiet_below_errors(self, stderr: io.StringIO) -> None:
-        """Faust, mode, asyncio and the clients say errors only, aiokafka not even those."""
+        """Faust, mode, asyncio and the clients log errors only, aiokafka not even those."""
         for name in ("faust.x", "mode.x", "asyncio", "cassandra.cluster"):
             logging.getLogger(name).warning("by the way")
         logging.getLogger("aiokafka.client").error("can't connect")
         assert stderr.getvalue() == ""
 
-    def test_lets_a_framework_s_own_error_through(self, stderr: io.StringIO) -> None:
-        """An error that is not about an absent Kafka is said with its traceback."""
+    def test_passes_an_error_of_a_framework(self, stderr: io.StringIO) -> None:
+        """An error that is not about an absent Kafka is logged with its traceback."""
         logging.getLogger("faust.agents").error("crashed", exc_info=raised(KeyError("x")))
         assert " ERROR crashed\nTraceback" in stderr.getvalue()
 
-    def test_says_a_fault_once(self, stderr: io.StringIO) -> None:
-        """What is said at every try appears once in a while."""
+    def test_logs_a_repeated_fault_once(self, stderr: io.StringIO) -> None:
+        """A message of every retry is logged once per interval."""
         for number in range(5):
             logging.getLogger("app.kafka.producer").warning("transaction failed: %s", number)
         assert stderr.getvalue().count("\n") == 1
@@ -215,7 +219,7 @@ class TestConfig:
     def test_shows_what_frameworks_do_for_debugging(
         self, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """At DEBUG Faust's own news appear, its tables of partitions among them; not before."""
+        """Faust's INFO lines, such as tables of partitions, are logged only at DEBUG."""
         logging.getLogger("faust.tables").info("partitions: | topic | {0-3} |")
         assert stderr.getvalue() == ""
         monkeypatch.setattr(sys, "stderr", stderr)
@@ -231,8 +235,8 @@ class TestConfig:
         logging.config.dictConfig(logs.config("INFO", "json"))
         logging.getLogger("app.x").info("one")
         logging.getLogger("faust.x").error("two", exc_info=raised(KeyError("x")))
-        said = [json.loads(line) for line in stderr.getvalue().splitlines()]
-        assert [(line["level"], line["message"]) for line in said] == [
+        printed = [json.loads(line) for line in stderr.getvalue().splitlines()]
+        assert [(line["level"], line["message"]) for line in printed] == [
             ("info", "one"),
             ("error", "two"),
         ]

@@ -27,8 +27,8 @@ class Thing:
 
 
 @pytest.mark.parametrize("limit", [512 << 20, 1 << 30, 16 << 30])
-def test_budget_leave_something_over(limit: int) -> None:
-    """All budget together, with the process itself, are below the limit; none is nothing."""
+def test_a_budget_leaves_some_memory_over(limit: int) -> None:
+    """All parts together, with the process itself, are below the limit; no part is empty."""
     budget = MemoryBudget.of(limit, 4)
     rows = budget.checkpoint_rows * CHECKPOINT_ROW_BYTES + budget.dirty_rows * DIRTY_ROW_BYTES
     taken = PROCESS_BYTES + budget.lines + budget.partials + budget.rocksdb + rows
@@ -37,29 +37,29 @@ def test_budget_leave_something_over(limit: int) -> None:
 
 
 def test_partitions_take_their_part_but_leave_half() -> None:
-    """A worker that may own many has less for each share, however many they are."""
+    """A worker that may own many partitions has less for each part, down to a half."""
     few, many, most = (MemoryBudget.of(1 << 30, partitions) for partitions in (4, 8, 1000))
     assert few == MemoryBudget.of(1 << 30, 1)
     assert all(a > b > c for a, b, c in zip(few, many, most, strict=True))
     assert most.lines == pytest.approx(few.lines / 2, rel=0.01)
 
 
-def test_rows_of_ordinary_length_weigh_one_each() -> None:
+def test_rows_of_ordinary_length_cost_one_each() -> None:
     """Words of up to 24 bytes make no difference."""
     excess = excess_bytes([b"12345678" + b"x" * size for size in range(25)])
     assert excess == 0
     assert checkpoint_cost(25, excess) == dirty_cost(25, excess) == 25
 
 
-def test_rows_of_long_words_weigh_what_they_take() -> None:
+def test_rows_of_long_words_cost_the_memory_that_they_take() -> None:
     """Measured: 2.1 kB for one of 2000 bytes that waits, 14.7 kB in a checkpoint."""
     excess = excess_bytes([b"12345678" + b"x" * 2000] * 1000)
     assert 2100 < dirty_cost(1000, excess) * DIRTY_ROW_BYTES / 1000 < 2500
     assert 14_000 < checkpoint_cost(1000, excess) * CHECKPOINT_ROW_BYTES / 1000 < 15_000
 
 
-def test_an_allowance_counts_things_while_they_live() -> None:
-    """It is full once what lives takes the limit, and has room when one of them is gone."""
+def test_a_quota_counts_objects_while_they_live() -> None:
+    """It is full once living objects take the limit, and not when one of them is collected."""
     quota = ByteQuota(10)
     first, second = Thing(), Thing()
     quota.count(first, 6)
@@ -79,7 +79,7 @@ def test_more_memory_than_there_is_is_refused() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do it themselves")
 def test_free_memory_between_blocks_in_use_goes_back() -> None:
-    """One small block at the end does not hold what is free before it."""
+    """One small block at the end does not hold back the free memory before it."""
     code = """
 import psutil
 from app.memory import give_back, keep_memory_low

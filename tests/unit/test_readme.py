@@ -1,4 +1,4 @@
-"""README says what the code does."""
+"""The table of settings in README matches the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_table_of_settings_is_the_settings() -> None:
-    """Every setting stands in README with its default and its help text, in order."""
+    """README lists every setting with its default and its help text, in order."""
     rows = [
         f"| `{variable}` | {f'`{default}`' if default else ''} | {text} |"
         for variable, default, text in describe()

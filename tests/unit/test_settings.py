@@ -1,4 +1,4 @@
-"""Settings: every one's good and bad values, the env file, and what is said of a wrong one."""
+"""Settings: good and bad values of each, the env file, and the errors about wrong values."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PROMISED = {
     "WEB_CORS": "",
     "LOG_FORMAT": "plain",
 }
-"""The defaults that users were promised; those of OUTPUT_ settings are whatever measures best."""
+"""The documented defaults; those of OUTPUT_ settings may change when measurements do."""
 
 OUTPUT = (
     *("CONSISTENCY", "TTL", "BATCH_ROWS", "BATCH_BYTES", "BATCH_GROUPING_KEY"),
@@ -68,13 +68,13 @@ NONE_UNTIL_SET = {
 
 
 def read(**settings: str) -> Settings:
-    """Settings by WORDCOUNT_ variables that are named without their prefix."""
+    """Settings from WORDCOUNT_ variables, named without their prefix."""
     return Settings.read({f"WORDCOUNT_{name}": value for name, value in settings.items()})
 
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Callable[[str], str]:
-    """Makes a file of settings; its name."""
+    """Creates a file of settings and returns its name."""
 
     def make(text: str) -> str:
         path = tmp_path / "wordcount.env"
@@ -85,16 +85,16 @@ def env_file(tmp_path: Path) -> Callable[[str], str]:
 
 
 class TestDefaults:
-    """What holds where nothing is set."""
+    """The defaults."""
 
     def test_are_those_promised(self) -> None:
-        """Each setting has the name and the default that users were told, in that order."""
+        """Each setting has its documented name and default, in the documented order."""
         found = {name.removeprefix("WORDCOUNT_"): default for name, default, _ in describe()}
         assert {k: v for k, v in found.items() if not k.startswith("OUTPUT_")} == PROMISED
         assert [k for k in found if k.startswith("OUTPUT_")] == [f"OUTPUT_{k}" for k in OUTPUT]
 
     def test_hold_in_an_empty_environment(self) -> None:
-        """No variable need be set; what has no default is None."""
+        """No variable needs to be set; a setting without a default is None."""
         settings = Settings.read({"PATH": "/bin"})
         values = dataclasses.asdict(settings)
         assert {name for name, value in values.items() if value is None} == NONE_UNTIL_SET
@@ -108,15 +108,15 @@ class TestDefaults:
 
     @pytest.mark.parametrize("name", [*PROMISED, *(f"OUTPUT_{name}" for name in OUTPUT)])
     def test_are_meant_by_an_empty_value(self, name: str) -> None:
-        """A variable that is set to nothing means the default."""
+        """An empty variable means the default."""
         assert read(**{name: ""}) == read()
 
     def test_each_has_a_help_text(self) -> None:
-        """Every setting says in a few words what it is."""
+        """Every setting has a help text."""
         assert all(len(text) > 5 for _, _, text in describe())
 
     def test_cannot_be_changed(self) -> None:
-        """Settings are read once and stay."""
+        """A setting cannot be assigned."""
         with pytest.raises(dataclasses.FrozenInstanceError):
             read().partitions = 8  # type: ignore[misc]
 
@@ -187,12 +187,12 @@ BAD: list[tuple[str, str, str]] = [
     ("WORDS", "Unicode", "one of whitespace, unicode"),
     ("WINDOW", "60", "is not a duration"),
     ("WINDOW", "1.5m", "is not a duration"),
-    ("WINDOW", "0s", "longer than nothing"),
-    ("STEP", "0ms", "longer than nothing"),
+    ("WINDOW", "0s", "longer than zero"),
+    ("STEP", "0ms", "longer than zero"),
     ("GRACE", "-1s", "is not a duration"),
     ("RETENTION", "none", "is not a duration"),
     ("CHECKPOINT_INTERVAL", "1S", "is not a duration"),
-    ("FLUSH_INTERVAL", "0s", "longer than nothing"),
+    ("FLUSH_INTERVAL", "0s", "longer than zero"),
     ("PRINT", "1001", "between 0 and 1000"),
     ("CASSANDRA", "a:1,b:2", "one port for all"),
     ("CASSANDRA", "cassandra://a", "is not host:port"),
@@ -213,11 +213,11 @@ BAD: list[tuple[str, str, str]] = [
     ("COLUMNS", "word,count:word", "names the column 'word' twice"),
     ("COLUMNS", "word,count:1st", "must start with a letter"),
     ("OUTPUT_CONSISTENCY", "SERIAL", "must be one of ANY"),
-    ("OUTPUT_TTL", "0s", "longer than nothing"),
+    ("OUTPUT_TTL", "0s", "longer than zero"),
     ("OUTPUT_TTL", "forever", "is not a duration"),
     ("OUTPUT_BATCH_ROWS", "65536", "between 1 and 65535"),
     ("OUTPUT_BATCH_BYTES", "5KB", "is not a size"),
-    ("OUTPUT_BATCH_BYTES", "0", "more than nothing"),
+    ("OUTPUT_BATCH_BYTES", "0", "more than zero"),
     ("OUTPUT_BATCH_GROUPING_KEY", "replica-set", "one of none, replica_set, partition"),
     ("OUTPUT_BATCH_GROUPING_BUFFER", "0", "at least 1"),
     ("OUTPUT_CONCURRENT_WRITES", "1025", "between 1 and 1024"),
@@ -231,7 +231,7 @@ BAD: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("name", "text", "field", "value"), GOOD)
 def test_good_value(name: str, text: str, field: str, value: Any) -> None:
-    """A good text becomes its value."""
+    """A valid text becomes its value."""
     assert getattr(read(**{name: text}), field) == value
 
 
@@ -316,17 +316,17 @@ class TestUnknownNames:
         ],
     )
     def test_is_refused_with_a_suggestion(self, name: str, near: str) -> None:
-        """A slip of the pen is told what was meant."""
+        """The error about a misspelt name suggests the setting with the nearest name."""
         with pytest.raises(ConfigurationError, match=f"mean WORDCOUNT_{near}\\?"):
             read(**{name: "1"})
 
     def test_without_a_likeness_points_to_the_table(self) -> None:
-        """What is like no setting is told where all stand."""
+        """The error about a name unlike any setting refers to the table of settings."""
         with pytest.raises(ConfigurationError, match="table of settings"):
             read(QQQQ="1")
 
     def test_of_other_programs_are_left_alone(self) -> None:
-        """Variables without the prefix are none of this application's business."""
+        """Variables without the prefix are ignored."""
         assert Settings.read({"KAFKA_BROKER": "x", "WORDCOUNTX": "y"}) == read()
 
 
@@ -376,14 +376,14 @@ class TestEnvFile:
     def test_names_file_and_line_of_an_unknown_setting(
         self, env_file: Callable[[str], str]
     ) -> None:
-        """An unknown setting is found again by file and line."""
+        """The error about an unknown setting names file and line."""
         name = env_file("\nWORDCOUNT_WINDOWS=1m\n")
         with pytest.raises(ConfigurationError, match="mean WORDCOUNT_WINDOW\\?") as refused:
             read(ENV_FILE=name)
         assert str(refused.value).startswith(f"{name}, line 2: WORDCOUNT_WINDOWS: ")
 
     def test_names_file_and_line_of_a_bad_value(self, env_file: Callable[[str], str]) -> None:
-        """A bad value is found again by file and line."""
+        """The error about a bad value names file and line."""
         name = env_file("WORDCOUNT_ID=a\nWORDCOUNT_WINDOW=soon\n")
         with pytest.raises(ConfigurationError) as refused:
             read(ENV_FILE=name)
@@ -392,7 +392,7 @@ class TestEnvFile:
     def test_keeps_secrets_of_a_line_that_is_no_assignment(
         self, env_file: Callable[[str], str]
     ) -> None:
-        """A password in a line that can't be read is not said."""
+        """The error about a line that can't be parsed does not show its password."""
         name = env_file("WORDCOUNT_CASSANDRA_PASSWORD: sesame\n")
         with pytest.raises(ConfigurationError) as refused:
             read(ENV_FILE=name)
@@ -409,7 +409,7 @@ class TestEnvFile:
 
 
 class TestPassword:
-    """The Cassandra password, which nobody is told."""
+    """The Cassandra password, which no output shows."""
 
     def test_comes_from_its_variable_or_its_file(self, tmp_path: Path) -> None:
         """A file's password is without the newline at its end."""

@@ -1,7 +1,7 @@
 """`faust -A app produce SOURCE …`: topic producers, a subcommand each.
 
 A subcommand is a module of this package. `_common.source` makes a command of the module's own name.
-Only the module that is asked for is imported.
+Only the module of the given subcommand is imported.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class _Sources(WordCountGroup):
 def produce() -> None:
     """Send lines of text to Kafka, from one of these sources.
 
-    Every line is delivered once and in order; an outage of Kafka is waited for. Ctrl-C delivers
-    what was taken in and ends; a second Ctrl-C gives up and says what was not delivered.
+    Every line is delivered once and in order; during an outage of Kafka lines wait. Ctrl-C delivers
+    the lines that were read, then ends; a second Ctrl-C ends at once and prints how many lines were
+    not delivered.
     """

@@ -1,4 +1,4 @@
-"""A file of batches: records with lengths and checksums, so that a torn end shows."""
+"""A file of batches: records with lengths and checksums, which reveal a torn end."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Segment", "Writing"]
 
-# CRC-32 of the rest; bytes of text and of headers; lines; refused words; event time (ms, -1: none).
+# CRC-32 of the rest; bytes of text and of headers; lines; refused words; event time (ms; -1: none).
 _RECORD = struct.Struct("<IIIIIq")
 _CRC = struct.Struct("<I")
 
 
 class Segment:
-    """A segment that is read from `offset` on."""
+    """A segment to read, beginning at `offset`."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.offset = offset
-        """Behind the last record that was read."""
+        """The place behind the last record that was read."""
 
     @property
     def size(self) -> int:
-        """Bytes in it."""
+        """Size of the file in bytes."""
         return self.path.stat().st_size
 
     def read(self) -> Batch | None:
-        """The next record, None behind the last whole one."""
+        """Read the next record; None behind the last whole one."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             head = file.read(_RECORD.size)
@@ -53,7 +53,7 @@ class Segment:
 
 
 class Writing:
-    """A new segment that is written to. All methods may raise OSError."""
+    """A new segment to write. All methods may raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class Writing:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def append(self, batches: Iterable[Batch]) -> None:
-        """Write records; none of them if there is no room for all."""
+        """Write records: all of them, or none if there is no space for all."""
         data = b"".join(_record(batch) for batch in batches)
         view, written = memoryview(data), 0
         try:
@@ -73,7 +73,7 @@ class Writing:
         self.size += len(data)
 
     def sync(self) -> None:
-        """Let the disk have it."""
+        """Wait until the disk has the file."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:

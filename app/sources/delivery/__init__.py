@@ -1,1 +1,1 @@
-"""Delivery of lines to Kafka: idempotent, or in transactions with their position."""
+"""Delivery of lines to Kafka: idempotent, or in transactions with their positions."""

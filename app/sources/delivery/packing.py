@@ -1,4 +1,4 @@
-"""From batches to messages: many lines in one under load, one when they come slowly."""
+"""From batches to messages: many lines share a message under load, a slow line has its own."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 __all__ = ["PACKED", "Message", "Packer"]
 
 PACKED = 32 << 10
-"""Bytes of lines that fill a message; a longer line has one to itself."""
+"""Bytes of lines that fill a message; a longer line is a message of its own."""
 
 
 class Message(NamedTuple):
-    """What goes to Kafka as one record."""
+    """Lines that go to Kafka as one record."""
 
     value: bytes
     lines: int
     timestamp_ms: int
     position: object
-    """Resume position of the newest batch that ends in this message; None: none does."""
+    """Resume position of the newest batch that ends in this message; None: no batch ends in it."""
     headers: Headers = ()
     """Kafka headers."""
     partition_key: int | None = None
-    """What it shares its partition with; None: nothing."""
+    """Messages of one key go to one partition; None: the partition does not matter."""
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to send: it only carries a position past the lines before it."""
+        """Whether it only carries a position behind the lines before it, and needs no sending."""
         return not self.value and not self.lines
 
 
@@ -45,10 +45,9 @@ class _Piece(NamedTuple):
 class Packer:
     r"""Packs lines into messages of about `size` bytes, with b"\n" between them.
 
-    Lines of different explicit event times, headers or partition keys never
-    share a message, nor does a
-    line that is not UTF-8 share one with others: a worker rejects messages whole. No message is
-    longer than `limit`.
+    Lines of different explicit event times, headers or partition keys never share a message. A
+    line that is not UTF-8 is a message of its own, since a worker rejects whole messages. No
+    message is longer than `limit`.
     """
 
     def __init__(self, *, size: int = PACKED, limit: int = LONGEST) -> None:
@@ -64,7 +63,7 @@ class Packer:
         self._timestamp_ms = 0
         self._position: object = None
         self.refused = 0
-        """Words left out so far because they are longer than a message."""
+        """Words that were skipped because each is longer than a message may be."""
 
     @property
     def waiting(self) -> bool:
@@ -72,7 +71,7 @@ class Packer:
         return bool(self._texts)
 
     def add(self, batch: Batch, now_ms: int) -> Iterator[Message]:
-        """Yield the messages that `batch`, read at `now_ms`, fills; keep what is left over."""
+        """Yield the messages that `batch`, read at `now_ms`, fills; keep the rest of its lines."""
         self.refused += batch.refused
         if not batch.text and not batch.lines:
             yield from self._position_alone(batch.position, now_ms)
@@ -80,8 +79,8 @@ class Packer:
         if (batch.timestamp_ms, batch.headers, batch.partition_key) != self._shared:
             yield from self.flush()
         pieces = list(self._pieces(batch.text))
-        # A source may count its own way (parts of a line, lines with newlines in them): its lines
-        # are then there when the last piece is.
+        # A source may count in its own way: parts of a line, or lines with newlines in them. Then
+        # the last piece carries the whole count, so that no line counts before all of it is sent.
         own_count = batch.lines != sum(piece.lines for piece in pieces)
         last = pieces[-1]
         for piece in pieces:
@@ -135,7 +134,7 @@ class Packer:
                 yield from _apart(block)
 
     def _blocks(self, text: bytes) -> Iterator[bytes]:
-        """Cut at newlines into blocks that fit a message; a longer line is one by itself."""
+        """Cut at newlines into blocks that fit a message; a longer line is a block of its own."""
         start = 0
         while len(text) - start > self._size:
             end = text.rfind(b"\n", start, start + self._size + 1)

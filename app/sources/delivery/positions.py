@@ -1,8 +1,9 @@
-"""Where sources go on: positions in a compacted topic, written in the lines' own transactions."""
+"""Resume positions of sources, in a compacted topic, written in the lines' own transactions."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,13 @@ TOPIC_CONFIG = {
 }
 
 
-_SECONDS_TO_WORRY = 5.0
+_SECONDS_TO_NOTICE = 5.0
 
 
 class Positions:
-    """What a topic of positions holds for one topic of lines.
+    """The positions that a topic holds for one topic of lines.
 
-    Offsets of a consumer group would not do: Kafka forgets those of a group without members after a
+    Offsets of a consumer group do not serve: Kafka deletes those of a group without members after a
     week, and a position of many files is longer than the metadata of an offset may be.
     """
 
@@ -40,20 +41,20 @@ class Positions:
         self._lines = lines
 
     async def read(self) -> dict[str, Any]:
-        """The newest position of every key. Raises KafkaError."""
+        """Read the newest position of every key. Raises KafkaError."""
         async with _consumer(self._brokers, "read_uncommitted") as client:
             end = (await client.end_offsets([self._partition]))[self._partition]
         found: dict[str, Any] = {}
         async with _consumer(self._brokers, "read_committed") as client:
             client.assign([self._partition])
             await client.seek_to_beginning(self._partition)
-            # Not to the end of what is committed now: other producers' open transactions may hide
-            # what this one's predecessor has committed behind them.
-            started = time.monotonic()
+            # Read up to the uncommitted end: an open transaction of another producer may hide
+            # positions behind it that an earlier run of this source has committed.
+            notice_at = time.monotonic() + _SECONDS_TO_NOTICE
             while await client.position(self._partition) < end:
-                if started and time.monotonic() > started + _SECONDS_TO_WORRY:
+                if time.monotonic() > notice_at:
                     say("Waiting for the end of a transaction of another producer, up to a minute")
-                    started = 0.0
+                    notice_at = math.inf
                 for record in (await client.getmany(timeout_ms=200)).get(self._partition, []):
                     lines, key = json.loads(record.key)
                     if lines == self._lines:
@@ -61,12 +62,12 @@ class Positions:
         return {key: value for key, value in found.items() if value is not None}
 
     async def partitions(self) -> list[int]:
-        """The partitions of the topic of lines. Raises KafkaError."""
+        """Read the partitions of the topic of lines. Raises KafkaError."""
         async with _consumer(self._brokers, "read_committed") as client:
             return sorted(await client._client._wait_on_metadata(self._lines))  # noqa: SLF001
 
     def outgoing(self, positions: Mapping[str, Any]) -> PartitionRecords:
-        """The records that keep positions; None forgets one."""
+        """The records that store positions by key; a value of None deletes its key."""
         return PartitionRecords(
             self._partition,
             [

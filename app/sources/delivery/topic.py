@@ -1,4 +1,4 @@
-"""The topic that lines go to: made where it is missing, measured where it is there."""
+"""The topic that lines go to: created if it is missing, and read for its limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEYS = (
 
 
 class TopicLimits(NamedTuple):
-    """What a topic takes; Kafka's defaults."""
+    """Limits of a topic; the defaults are Kafka's."""
 
     batch_bytes: int = 1_048_588
     """Most bytes of a produce batch."""
@@ -46,10 +46,10 @@ async def ensure_topic(
     config: Mapping[str, str] | None = None,
     seconds: float = _SECONDS_TO_CONNECT,
 ) -> TopicLimits:
-    """Make the topic if there is none; what it takes.
+    """Create the topic if it is missing; return its limits.
 
     Waits up to `seconds` for a broker. Raises UnavailableError if none answers, ConfigurationError
-    if the topic can't be made.
+    if the topic cannot be created.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -61,7 +61,7 @@ async def ensure_topic(
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not error.retriable:
                 raise UnavailableError(f"Kafka at {', '.join(brokers)} refuses: {error}") from None
-            # Not there yet, or about to be: servers are often started at the same time as we are.
+            # Retry: the server is often started at the same time as this producer.
             if time.monotonic() + _SECONDS_BETWEEN_TRIES > deadline:
                 raise no_broker(brokers, error) from None
         await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
@@ -71,7 +71,7 @@ async def _ensure(brokers: Sequence[str], topic: NewTopic) -> TopicLimits:
     client = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000)
     try:
         await client.start()
-        # Ask for one more than one topic by name and a broker might make it, in its own way.
+        # List all topics: a request that names a missing one may make the broker create it.
         found = {topic["topic"] for topic in await client.describe_topics()}
         if topic.name not in found:
             await make_topics(client, [topic])
@@ -84,7 +84,7 @@ async def _limits(client: AIOKafkaAdminClient, name: str) -> TopicLimits:
     resource = ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_KEYS))
     for response in await client.describe_configs([resource]):
         for code, _, _, _, entries in response.resources:
-            if not code:  # else it is not ours to ask
+            if not code:  # otherwise this producer has no right to read the configuration
                 return _read({key: value for key, value, *_ in entries})
     return TopicLimits()
 
@@ -92,7 +92,9 @@ async def _limits(client: AIOKafkaAdminClient, name: str) -> TopicLimits:
 def _read(config: Mapping[str, str]) -> TopicLimits:
     times = TimestampBounds()
     if config.get("message.timestamp.type") == "LogAppendTime":
-        times = times._replace(after_ms=times.before_ms)  # it takes any, and keeps none
+        times = times._replace(
+            after_ms=times.before_ms
+        )  # any time is accepted, and the broker's replaces it
     else:
         times = TimestampBounds(
             int(config.get("message.timestamp.before.max.ms", times.before_ms)),

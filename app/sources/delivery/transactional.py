@@ -3,240 +3,278 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import WordCountError
-from app.kafka.creation import no_broker
-from app.kafka.offsets import CommittedOffsets
-from app.kafka.producer import FencedError, PartitionRecords, Record, TransactionalProducer
+from app.kafka.producer import FencedError
 from app.sources.base import Position
-from app.sources.delivery.positions import Positions
-from app.sources.delivery.producer import LINGER_SECONDS, START_SECONDS, Delivery, DeliveryError
+from app.sources.delivery.accounting import Accounting
+from app.sources.delivery.contract import LINGER_SECONDS, DeliveryError, refused
+from app.sources.delivery.partitions import FixedPartitions, PartitionChooser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from app.sources.base import Batch
+    from app.sources.delivery.contract import Totals
+    from app.sources.delivery.intake import Intake
     from app.sources.delivery.packing import Message
 
-__all__ = ["TransactionalDelivery"]
+__all__ = ["Opened", "TransactionalDelivery", "Transactions"]
 
-_BLOCK_BYTES = 4 << 20
+DUE_BYTES = 4 << 20
 """Bytes that make a transaction due at once."""
 
-_FULL_BYTES = 16 << 20
-"""Bytes that may wait for the next transaction; then no more are taken in."""
+WAITING_BYTES = 16 << 20
+"""Bytes that may wait for the next transaction; beyond them `take` waits."""
 
-_BLOCK_SECONDS = 0.1
-_POSITIONS_SECONDS = 90.0
+_DUE_SECONDS = 0.1
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
+class Opened(NamedTuple):
+    """The state in Kafka that a delivery starts from."""
+
+    partitions: Sequence[int]
+    """Partitions of the topic, in ascending order."""
+    positions: Mapping[str, Any]
+    """Positions of all sources that send to the topic, by key."""
+    number: int
+    """Number of the last committed transaction; 0: there was none."""
+
+
+class Transactions(Protocol):
+    """The port to Kafka: commits messages and positions together, or neither of them."""
+
+    async def open(self) -> Opened:
+        """Fence earlier producers of the same name. Raises UnavailableError."""
+
+    async def commit(
+        self,
+        messages: Mapping[int, Sequence[Message]],
+        positions: Mapping[str, Any],
+        number: int,
+    ) -> None:
+        """Commit messages by partition, positions by key and the number of the transaction.
+
+        Raises FencedError if another producer of the name was opened, KafkaError, OSError or
+        WordCountError if Kafka refuses.
+        """
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
 class _Block(NamedTuple):
-    """What one transaction takes to Kafka."""
+    """The content of one transaction."""
 
     messages: list[Message]
     positions: dict[str, Any]
     newest: Position | None
     taken: int
-    """Lines taken in by then."""
+    """Lines taken in when the block was made."""
 
 
-class TransactionalDelivery(Delivery):
+class TransactionalDelivery:
     """Commits lines in transactions, each with the source's positions behind its lines.
 
-    So Kafka holds either both or none, and whoever goes on from `resumed` sends no line twice and
-    leaves none out. Lines whose batch has no position wait for one that has. A second producer of
-    the same name takes over; the first then stops, with DeliveryError.
+    Kafka holds both or neither, so a run that resumes from `resumed` sends no line twice and skips
+    none. Lines whose batch has no position wait for a batch that has one. A second producer of the
+    same name takes over; the first one then raises DeliveryError.
     """
 
     def __init__(
         self,
-        brokers: Sequence[str],
+        transactions: Transactions,
+        intake: Intake,
         topic: str,
         *,
-        group: str,
-        positions: str,
-        packed_bytes: int,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(brokers, topic, packed_bytes=packed_bytes)
-        self._group = group
-        self._positions = Positions(brokers, positions, topic)
-        self._partitions: list[int] = []
+        self._transactions = transactions
+        self._intake = intake
+        self._topic = topic
+        self._name = name
+        self._clock = clock
+        self._accounting = Accounting(clock)
+        self._next = _NextBlock()
         self._uncovered: list[Batch] = []
-        self._messages_waiting: list[Message] = []
-        self._positions_waiting: dict[str, Any] = {}
-        self._newest: Position | None = None
-        self._block_bytes = 0
-        self._block_since: float | None = None
+        self._waiting_since: float | None = None
+        self._linger_until: float | None = None
         self._due = asyncio.Event()
         self._flushed = False
+        self._changed = asyncio.Event()
+        self._failure: Exception | None = None
         self._committing: asyncio.Task[None] | None = None
+        self.resumed: Mapping[str, Any] = {}
+        """Positions that earlier runs have committed, by key, once the delivery is entered."""
 
     async def __aenter__(self) -> Self:
-        self._heed_limits()
-        read = f"{self.topic} {self.name}".encode()
-        unique = f"{self._group}-{hashlib.sha256(read).hexdigest()[:16]}"
-        self._offsets = CommittedOffsets(unique, self._brokers)
-        self._writer = TransactionalProducer(
-            unique,
-            TopicPartition(self.topic, 0),
-            unique,
-            self._brokers,
-            self._offsets,
-            batch_bytes=self._packer.limit,
-            compression="zstd",
-        )
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await self._writer.open()
-                self._partitions = await self._positions.partitions()
-            # What a killed producer of another source had begun, Kafka ends after a minute.
-            async with asyncio.timeout(_POSITIONS_SECONDS):
-                self.resumed = await self._positions.read()
-        except BaseException as error:
-            await self._writer.close()
-            await self._offsets.close()
-            if isinstance(error, KafkaError | OSError):
-                raise no_broker(self._brokers, error) from None
-            raise
-        self.connected = True
-        self._committing = asyncio.create_task(self._commit_blocks())
+        opened = await self._transactions.open()
+        self.resumed = opened.positions
+        self._committing = asyncio.create_task(self._commit_blocks(opened))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._committing is not None:
             self._committing.cancel()
             await asyncio.wait({self._committing})
-        await self._writer.close()
-        await self._offsets.close()
+        await self._transactions.close()
+
+    @property
+    def totals(self) -> Totals:
+        """Totals so far."""
+        return self._accounting.totals(self._intake)
+
+    @property
+    def position(self) -> object:
+        """The newest resume position that is committed."""
+        return self._accounting.position
+
+    @property
+    def moved(self) -> asyncio.Event:
+        """Set whenever `position` becomes a newer one."""
+        return self._accounting.moved
 
     @property
     def linger_until(self) -> float | None:
         """When `flush` is due, by time.monotonic(); None: nothing waits for it."""
         if not self._flushed:
             return self._linger_until
-        # A source that is silent must not keep us from hearing that a transaction has failed.
-        pending = self._block_since is not None
-        return time.monotonic() + _SECONDS_BETWEEN_LOOKS if pending else None
+        # `flush` also raises the error of a failed transaction: while one is pending it must be
+        # called even if the source yields nothing.
+        pending = self._waiting_since is not None
+        return self._clock() + _SECONDS_BETWEEN_LOOKS if pending else None
 
     @property
-    def stalled(self) -> float:
-        """Seconds for which lines have waited without any being acknowledged."""
-        if self._block_since is None:
-            return 0.0
-        return time.monotonic() - max(self._block_since, self._last_acknowledged)
+    def stalled_seconds(self) -> float:
+        """Seconds for which lines have waited without any acknowledgement."""
+        return self._accounting.stalled_seconds(self._waiting_since)
 
     async def take(self, batch: Batch) -> None:
-        """Take lines in; waits while too much waits for Kafka. Raises DeliveryError."""
+        """Take lines in; waits while too many bytes wait for Kafka. Raises DeliveryError."""
         self._uncovered.append(batch)
         if not isinstance(batch.position, Position):
             return
-        while self._block_bytes > _FULL_BYTES:
-            await self._acknowledgement()
+        while self._next.size > WAITING_BYTES:
+            await self._change()
         self._check()
         for covered in self._uncovered:
-            self._taken += covered.lines
-            self._add(self._packer.add(self._clamp(covered), time.time_ns() // 1_000_000))
+            self._accounting.taken += covered.lines
+            self._next.add(self._intake.add(covered))
         self._uncovered = []
-        if batch.position.value is not None:
-            self._newest = batch.position
-        self._positions_waiting[batch.position.key] = batch.position.value
-        now = time.monotonic()
-        self._block_since = self._block_since or now
+        self._next.cover(batch.position)
+        now = self._clock()
+        if self._waiting_since is None:
+            self._waiting_since = now
         self._linger_until = now + LINGER_SECONDS
         self._flushed = False
-        if self._block_bytes > _BLOCK_BYTES or now > self._block_since + _BLOCK_SECONDS:
+        if self._next.size > DUE_BYTES or now > self._waiting_since + _DUE_SECONDS:
             self._due.set()
 
     async def flush(self) -> None:
-        """Let the lines that wait go. Raises DeliveryError."""
+        """Make the next transaction due. Raises DeliveryError."""
         self._check()
         self._flushed = True
         self._due.set()
 
     async def drain(self) -> None:
-        """Send what is left and wait until Kafka has acknowledged all of it.
+        """Send all lines and wait until Kafka has acknowledged them. Raises DeliveryError.
 
-        Lines without a position behind them are let go: the next run reads them again.
+        Lines without a position behind them are dropped: the next run reads them again.
         """
         self._uncovered = []
-        while self._block_since is not None:
+        while self._waiting_since is not None:
             await self.flush()
-            await self._acknowledgement()
+            await self._change()
 
-    def _add(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            if not message.empty:
-                self._messages_waiting.append(message)
-                self._block_bytes += len(message.value)
-
-    async def _commit_blocks(self) -> None:
-        number = max(self._writer.position.offset, 0)
+    async def _commit_blocks(self, opened: Opened) -> None:
+        chooser = PartitionChooser(FixedPartitions(opened.partitions), self._clock)
+        number = opened.number
         try:
             while True:
                 await self._due.wait()
                 self._due.clear()
-                if not self._positions_waiting:
+                if not self._next.positions:
                     continue
                 number += 1
-                block = self._block()
-                await self._writer.commit(self._outgoing(block), number)
+                block = self._take_block()
+                by_partition: dict[int, list[Message]] = defaultdict(list)
+                for message in block.messages:
+                    by_partition[chooser.choose(message)].append(message)
+                await self._transactions.commit(by_partition, block.positions, number)
                 self._committed(block)
         except FencedError:
             self._failure = DeliveryError(
-                f"another producer has taken over {self.name} for topic {self.topic}; "
+                f"another producer has taken over {self._name} for topic {self._topic}; "
                 "this one ends: what it had not delivered, that one reads"
             )
-        except (KafkaError, OSError, WordCountError) as error:
+        except Exception as error:
             self._failure = error
         finally:
-            self._room.set()
+            self._changed.set()
 
-    def _block(self) -> _Block:
-        self._add(self._packer.flush())
-        block = _Block(self._messages_waiting, self._positions_waiting, self._newest, self._taken)
-        self._messages_waiting, self._positions_waiting = [], {}
-        self._block_bytes = 0
-        self._room.set()
+    def _take_block(self) -> _Block:
+        self._next.add(self._intake.flush())
+        block = self._next.block(self._accounting.taken)
+        self._changed.set()
         return block
 
-    def _outgoing(self, block: _Block) -> list[PartitionRecords]:
-        by_partition: dict[int, list[Record]] = defaultdict(list)
-        for message in block.messages:
-            partition = self._partition_of(message)
-            by_partition[partition].append(
-                Record(None, message.value, message.timestamp_ms, message.headers)
-            )
-        lines = [
-            PartitionRecords(TopicPartition(self.topic, partition), records)
-            for partition, records in by_partition.items()
-        ]
-        return [*lines, self._positions.outgoing(block.positions)]
-
     def _committed(self, block: _Block) -> None:
-        self._acknowledged = block.taken
-        self._messages += len(block.messages)
-        self._bytes += sum(len(message.value) for message in block.messages)
-        self.position = block.newest
-        self._last_acknowledged = time.monotonic()
-        if not self._positions_waiting:
-            self._block_since = None
-        self._room.set()
+        self._accounting.acknowledge(
+            lines=block.taken - self._accounting.acknowledged,
+            messages=len(block.messages),
+            size=sum(len(message.value) for message in block.messages),
+        )
+        self._accounting.move(block.newest)
+        if not self._next.positions:
+            self._waiting_since = None
+        self._changed.set()
+
+    async def _change(self) -> None:
+        """Wait until a transaction begins or ends. Raises DeliveryError."""
+        self._check()
+        self._changed.clear()
+        await self._changed.wait()
+        self._check()
 
     def _check(self) -> None:
-        if isinstance(self._failure, WordCountError):
+        if isinstance(self._failure, KafkaError | OSError):
+            raise refused(self._topic, self._failure, self.totals.waiting) from None
+        if self._failure is not None:
             raise self._failure
-        super()._check()
 
-    def _known_partitions(self) -> list[int]:
-        return self._partitions
 
-    def _all_partitions(self) -> list[int]:
-        return self._partitions
+class _NextBlock:
+    """The messages and positions that wait for the next transaction."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self.positions: dict[str, Any] = {}
+        """Positions by key; empty: there is nothing to commit."""
+        self._newest: Position | None = None
+        self.size = 0
+        """Bytes of the messages."""
+
+    def add(self, messages: Iterable[Message]) -> None:
+        """Add messages."""
+        for message in messages:
+            if not message.empty:
+                self._messages.append(message)
+                self.size += len(message.value)
+
+    def cover(self, position: Position) -> None:
+        """Note the position behind all lines so far; a value of None deletes its key."""
+        if position.value is not None:
+            self._newest = position
+        self.positions[position.key] = position.value
+
+    def block(self, taken: int) -> _Block:
+        """Hand everything over and start again with nothing."""
+        block = _Block(self._messages, self.positions, self._newest, taken)
+        self._messages, self.positions, self.size = [], {}, 0
+        return block

@@ -1,11 +1,11 @@
-// The top words as bars that move. A list of buttons: what it shows, it also says as text.
+// The top words as bars that move: a list of buttons, with each word and count as text too.
 
 import { number, shown } from "./format.js";
 
 const MOVE_MS = 450;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** `onChoose(word)` is called for the bar that was chosen; `word.length`: where it was cut. */
+/** `onChoose(word, length)` is called for the chosen bar; `length` is undefined unless the word is cut. */
 export class Bars {
   #list;
   #rows = new Map();
@@ -43,13 +43,13 @@ export class Bars {
     this.#animate(before);
   }
 
-  /** Mark the word whose history is shown; null: none. */
+  /** Mark the word whose history is shown; null marks none. */
   choose(word) {
     this.#chosen = word;
     for (const row of this.#rows.values()) this.#mark(row);
   }
 
-  /** The button of a word; undefined where it is not among the top words. */
+  /** The button of a word; undefined if the word is not among the top words. */
   button(word) {
     return [...this.#rows.values()].find((row) => row.word === word)?.button;
   }
@@ -88,7 +88,7 @@ export class Bars {
   }
 
   #place(item, next) {
-    // What is moved keeps its transitions; what is put in anew does not.
+    // moveBefore keeps the transitions of an element; insertBefore restarts them.
     if (item.isConnected && this.#list.moveBefore) this.#list.moveBefore(item, next);
     else this.#list.insertBefore(item, next);
   }

@@ -1,4 +1,4 @@
-// Line and column charts, drawn by uPlot, in the page's colours.
+// Line and column charts, drawn by uPlot in the page's colours.
 
 import { mark, tick } from "./format.js";
 
@@ -6,7 +6,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const FONT = '12px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const charts = new Set();
 
-/** Draw everything anew, after the theme has changed. */
+/** Redraw all charts, after the theme has changed. */
 export function redraw() {
   for (const chart of charts) chart.redraw(false);
 }
@@ -50,7 +50,7 @@ function make(host, options, height) {
     host,
   );
   charts.add(plot);
-  // Everything drawn is said in words by the host's label and the table beside it.
+  // Screen readers get the host's label and the table beside the chart instead.
   plot.root.setAttribute("aria-hidden", "true");
   new ResizeObserver(() => {
     if (host.clientWidth) plot.setSize({ width: host.clientWidth, height });
@@ -60,7 +60,7 @@ function make(host, options, height) {
 
 const fromZero = (_, __, most) => [0, Math.max(1, most * 1.1)];
 
-/** Lines over time; `onPoint(seconds, value)` tells what the pointer is at, null: nothing. */
+/** A line over time; `onPoint(seconds, value)` gets the point at the pointer, or nulls. */
 export function lineChart(host, group, onPoint) {
   return make(
     host,
@@ -90,7 +90,7 @@ export function lineChart(host, group, onPoint) {
   );
 }
 
-/** Columns over time, one each `hop` seconds. */
+/** Columns over time, one every `hop` seconds. */
 export function columnChart(host, hop) {
   return make(
     host,

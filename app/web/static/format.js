@@ -1,4 +1,4 @@
-// Numbers, times and words as people read them.
+// Formats numbers, times and words for people.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -6,16 +6,16 @@ const exact = new Intl.NumberFormat("en");
 
 export const number = (value) => exact.format(value);
 
-/** A number that fits a tile. */
+/** A number, short enough for a tile. */
 export const short = (value) => (value < 1e6 ? whole.format(value) : compact.format(value));
 
 /** A number of a chart's axis. */
 export const tick = (value) => (value < 1000 ? exact.format(value) : compact.format(value));
 
-/** A rate: one decimal where it is small. */
+/** A rate; a small one has one decimal. */
 export const rate = (value) => (value > 0 && value < 10 ? value.toFixed(1) : short(value));
 
-/** Seconds as people say them. */
+/** A duration in the unit that fits. */
 export function duration(seconds) {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
@@ -33,11 +33,11 @@ const clocks = [
 ];
 const years = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
-/** Time of day; with seconds only where there are any. */
+/** Time of day; it has seconds only if there are any. */
 export const clock = (ms) => clocks[ms % 60000 ? 1 : 0].format(ms);
 export const clockWithSeconds = (ms) => clocks[1].format(ms);
 
-/** A time on a chart's axis; where a day begins, its date. */
+/** A time on a chart's axis; the date where a day begins. */
 export function mark(ms) {
   const at = new Date(ms);
   return at.getHours() || at.getMinutes() || at.getSeconds() ? clock(ms) : day.format(at);
@@ -46,7 +46,7 @@ export function mark(ms) {
 const offset = (ms) => new Date(ms).getTimezoneOffset() * 60000;
 const zones = new Intl.DateTimeFormat(undefined, { timeZoneName: "shortOffset" });
 
-/** Time of day; with the zone's offset where clocks that are set back show it twice. */
+/** Time of day; it has the zone's offset if clocks show it twice, as when summer time ends. */
 function unique(ms) {
   const twice = [-DAY_MS, DAY_MS].some((away) => {
     const twin = ms - offset(ms) + offset(ms + away);
@@ -57,10 +57,10 @@ function unique(ms) {
   return `${clock(ms)} ${zone.value}`;
 }
 
-/** A window, like "16:40–16:41", with its day unless that is today, and another day that it ends. */
+/** A window, like "16:40–16:41"; other days than today have their date, on both sides if they differ. */
 export function span(start, end) {
   if (end === null) return "since the beginning";
-  // Past what a Date can hold: the raw number says more than "Invalid Date".
+  // Beyond the range of Date the raw number is more useful than "Invalid Date".
   if (!(Math.abs(start) < 8.64e15 && Math.abs(end) < 8.64e15)) return `${start} ms`;
   const [from, to, today] = [new Date(start), new Date(end), new Date()];
   const isSameDay = (one, other) => one.toDateString() === other.toDateString();
@@ -69,23 +69,23 @@ export function span(start, end) {
   return isSameDay(from, to) ? `${begin}–${unique(end)}` : `${begin} – ${date(to)}, ${unique(end)}`;
 }
 
-// What would turn text around, hide it or break a line is shown by its code; joiners and marks of
-// scripts are parts of words.
+// Characters that reverse text, hide it or break a line are shown by their codes. Joiners and
+// combining marks are parts of words, so they stay.
 const invisible =
   /[\u0000-\u001F\u007F-\u00A0\u00AD\u061C\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
 const code = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
 
-/** Of a longer word the worker sends so many characters: code points, not JavaScript's units. */
-const MOST = 200;
+/** The worker cuts longer words to so many characters: code points, not UTF-16 units. */
+const MAX_CHARACTERS = 200;
 
-/** How many characters a word has. */
+/** Number of characters of a word. */
 export const size = (word) => [...word].length;
 
-/** A word as it is sent: [its beginning, its whole length if that was cut]. */
-export const cut = (word) => (size(word) > MOST ? [[...word].slice(0, MOST).join(""), size(word)] : [word]);
+/** A word as the worker sends it: [its beginning, its whole length if it is cut]. */
+export const cut = (word) => (size(word) > MAX_CHARACTERS ? [[...word].slice(0, MAX_CHARACTERS).join(""), size(word)] : [word]);
 
-/** A word as text that is safe to look at. `length`: its whole length, where it was cut. */
-export function shown(word, length = size(word), most = MOST) {
+/** A word as harmless text; `length` is its whole length if it is cut. */
+export function shown(word, length = size(word), most = MAX_CHARACTERS) {
   const text = [...word].slice(0, most).join("").replaceAll(invisible, code);
   return length > Math.min(most, size(word)) ? `${text}… (${number(length)} characters)` : text;
 }

@@ -1,4 +1,4 @@
-// What is wrong, in a sentence each; and the workers, one by one.
+// The troubles of the workers, one sentence each; the totals; the list of workers.
 
 import { duration, number } from "./format.js";
 
@@ -12,8 +12,8 @@ const STATES = {
 };
 
 /**
- * Troubles, the gravest first: {grave, title, text}. Their text has no numbers that change each
- * second, or a screen reader would read them each second.
+ * Troubles, the gravest first: {grave, title, text}. Their texts have no numbers that change each
+ * second, or a screen reader would read the banner each second.
  */
 export function troubles(state) {
   const { workers, silent } = state.status;
@@ -26,7 +26,7 @@ export function troubles(state) {
     found.push({
       grave: true,
       title: "Kafka is away.",
-      text: "Nothing is lost. Counting goes on by itself once Kafka is back.",
+      text: "Nothing is lost. Counting resumes once Kafka is back.",
     });
   }
   const untaken = ({ reasons }) => reasons.some((text) => text.startsWith("Cassandra"));
@@ -34,21 +34,21 @@ export function troubles(state) {
     found.push({
       grave: true,
       title: "Cassandra is away.",
-      text: "Counting goes on; changed counts wait here and are written once Cassandra is back.",
+      text: "Counting continues. Changed counts wait here and are written once Cassandra is back.",
     });
   }
   for (const { url, reason } of silent) {
     found.push({
       grave: false,
       title: `${host(url)} does not answer.`,
-      text: `${reason}. If it stays away, others take over its partitions.`,
+      text: `${reason}. If it stays silent, other workers take over its partitions.`,
     });
   }
   for (const worker of workers.filter((each) => each.state in STATES)) {
     found.push({
       grave: false,
       title: `${host(worker.url)} ${STATES[worker.state]}.`,
-      text: "Counts are shown again when that is done; nothing is lost.",
+      text: "Nothing is lost. The counts appear again once that is done.",
     });
   }
   if (!found.length && state.reason) {
@@ -57,7 +57,7 @@ export function troubles(state) {
   return found;
 }
 
-/** In a word or two, for the pill at the top: [kind, text]. */
+/** The pill at the top: [kind, a word or two]. */
 export function summary(state, found) {
   if (found.some(({ grave }) => grave)) return ["bad", found[0].title.replace(/\.$/u, "")];
   if (!found.length) return ["good", "Live"];
@@ -66,7 +66,7 @@ export function summary(state, found) {
   return ["waiting", word[0].toUpperCase() + word.slice(1)];
 }
 
-/** Sums over all workers; null where that is not known. */
+/** Sums over all workers; null if unknown. */
 export function totals(state) {
   const { workers, silent } = state.status;
   const parts = workers.flatMap(({ partitions }) => partitions);
@@ -137,7 +137,7 @@ function fill(made, kind, state, pairs) {
   });
 }
 
-/** Show all workers in a list; those that stay keep their elements. */
+/** Show all workers in a list; a worker that stays keeps its element. */
 export function showWorkers(list, state) {
   const known = new Map([...list.children].map((made) => [made.dataset.url, made]));
   const made = [...state.status.workers, ...state.status.silent].map((worker) => {

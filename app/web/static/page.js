@@ -1,4 +1,4 @@
-// The live page: what the worker tells each second, put in its places.
+// The live page: shows the worker's events in their places.
 
 import { Bars } from "./bars.js";
 import { redraw } from "./charts.js";
@@ -10,8 +10,8 @@ import { RateCharts } from "./rates.js";
 import { ask, listen } from "./stream.js";
 import { WordHistory } from "./word.js";
 
-const REST_MS = 150; // how long the slider rests before a window is asked for
-const BEHIND_SECONDS = 10; // changes that Cassandra lacks for so long are worth a look
+const REST_MS = 150; // how long the slider rests before a window is fetched
+const BEHIND_SECONDS = 10; // changes that Cassandra lacks for longer are marked
 const id = (name) => document.getElementById(name);
 
 let settings = {};
@@ -23,7 +23,7 @@ const picker = new Picker(pickWindow);
 const wordHistory = new WordHistory(() => picker.newest, onWord);
 const bars = new Bars(id("bars"), chooseWord);
 
-// What the worker tells
+// Events of the worker
 
 const handlers = {
   hello(data) {
@@ -53,7 +53,7 @@ listen("/api/events", {
   denied: askForToken,
 });
 
-// Putting it in its places
+// Showing the state
 
 function put(name, text) {
   const element = id(name);
@@ -81,7 +81,7 @@ function showPill(kind, text) {
 function showBanner(found) {
   const banner = id("banner");
   const key = JSON.stringify(found);
-  if (banner.dataset.key === key) return; // said already
+  if (banner.dataset.key === key) return; // shown already
   banner.dataset.key = key;
   banner.replaceChildren(
     ...found.map(({ grave, title, text }) => {
@@ -119,11 +119,11 @@ function showTiles() {
 
 function showNewest() {
   if (state.top === null) {
-    // What was known stays, without its colour; before anything is known, its place is kept.
+    // Earlier counts stay, without their colour; before the first ones, placeholders are shown.
     id("bars").classList.add("old");
     const nothing = id("bars").childElementCount === 0 && id("empty").hidden;
     id("none").hidden = id("bones").hidden = !nothing;
-    if (nothing) put("none", "The counts are shown as soon as the workers can tell them.");
+    if (nothing) put("none", "The counts appear as soon as the workers can answer.");
     return;
   }
   const { window, words, distinct } = state;
@@ -158,7 +158,7 @@ function pickWindow(start) {
   remember();
 }
 
-/** Show what is told of the window picked; whether that may still change. */
+/** Show the picked window; returns whether it may still change. */
 function showPast({ window, words }) {
   const sums = picker.totals(picker.picked);
   const all = sums ? ` · ${number(sums[1])} words, ${number(sums[2])} distinct` : "";
@@ -168,7 +168,7 @@ function showPast({ window, words }) {
   id("bars").hidden = !words.length;
   id("bars").classList.remove("old");
   id("none").hidden = words.length > 0;
-  put("none", "No words in this window: nothing came, or it is past what is kept.");
+  put("none", "No words in this window: it had no lines, or it is older than the retention.");
   bars.show(
     words.map(({ word, count }) => {
       const [beginning, length] = cut(word);
@@ -178,7 +178,7 @@ function showPast({ window, words }) {
   return !window.final;
 }
 
-/** Say why there is none; whether there may be later. */
+/** Show why the picked window has no answer; returns whether to retry. */
 function showNoPast({ status, message }) {
   if (status !== 400) return true;
   id("bars").hidden = true;
@@ -191,12 +191,12 @@ function showNoPast({ status, message }) {
 
 async function chooseWord(word, length) {
   if (length === undefined) return wordHistory.open(word);
-  // The page was sent its beginning only.
+  // The page has only the beginning of this word: fetch the whole one.
   const opener = document.activeElement;
   const before = wordHistory.word;
   const query = { n: 20, ...(picker.picked === null ? {} : { window: picker.picked }) };
   const answer = await ask("/api/top", query).catch(() => ({ words: [] }));
-  if (wordHistory.word !== before) return; // another one has been opened meanwhile
+  if (wordHistory.word !== before) return; // another word has been opened meanwhile
   const whole = answer.words.find((each) => size(each.word) === length && each.word.startsWith(word));
   if (whole) wordHistory.open(whole.word, opener);
 }
@@ -212,15 +212,15 @@ id("search").addEventListener("submit", (event) => {
   if (text) wordHistory.open(text, id("query"));
 });
 
-// The address says what is shown, so that it can be sent to others
+// The address names the picked window and the open word, so that links lead to them
 
 let following = false;
 function remember() {
-  if (following) return; // only the whole of it is written
-  const said = new URLSearchParams();
-  if (picker.picked !== null) said.set("window", picker.picked);
-  if (wordHistory.word !== null && wordHistory.word.length <= 500) said.set("word", wordHistory.word);
-  const address = said.size ? `#${said}` : location.pathname + location.search;
+  if (following) return; // written once both parts are set
+  const parameters = new URLSearchParams();
+  if (picker.picked !== null) parameters.set("window", picker.picked);
+  if (wordHistory.word !== null && wordHistory.word.length <= 500) parameters.set("word", wordHistory.word);
+  const address = parameters.size ? `#${parameters}` : location.pathname + location.search;
   history.replaceState(null, "", address);
 }
 
@@ -229,35 +229,35 @@ function openFromAddress() {
   if (opened) return;
   opened = true;
   followAddress();
-  // An address that is put into the open page does not load it anew.
+  // A new address in the open page changes only the hash: the browser does not reload the page.
   addEventListener("hashchange", followAddress);
 }
 
 function followAddress() {
-  const said = new URLSearchParams(location.hash.slice(1));
-  const [start, word] = [Number(said.get("window")), said.get("word")];
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const [start, word] = [Number(parameters.get("window")), parameters.get("word")];
   following = true;
-  picker.pick(said.has("window") && Number.isSafeInteger(start) ? start : null);
+  picker.pick(parameters.has("window") && Number.isSafeInteger(start) ? start : null);
   if (word) wordHistory.open(word, id("query"));
   else if (wordHistory.word !== null) wordHistory.close();
   following = false;
   remember();
 }
 
-// Trouble with the worker itself
+// A worker that is lost or requires a token
 
 function showLost() {
   document.body.classList.add("stale");
   showPill("bad", "Connection lost");
   const text = state
-    ? `What is shown is of ${new Date(state.at).toLocaleTimeString()}. Trying again by itself.`
-    : "Trying again by itself.";
+    ? `The page shows the state of ${new Date(state.at).toLocaleTimeString()} and reconnects by itself.`
+    : "The page reconnects by itself.";
   showBanner([{ grave: true, title: "The worker does not answer.", text }]);
 }
 
 function askForToken() {
   showPill("bad", "Token needed");
-  // Whoever came by /?token=… was led here; not let in at once, it was a wrong one.
+  // /?token=… redirects to this page: a page that was redirected and is denied had a wrong token.
   const { redirectCount } = performance.getEntriesByType("navigation")[0];
   id("token-wrong").hidden = opened || !redirectCount;
   id("token").showModal();
@@ -288,4 +288,4 @@ globalThis.theme.onChange((chosen) => {
 });
 id("theme").addEventListener("click", globalThis.theme.next);
 
-put("zone", `Times are those of your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);
+put("zone", `Times are in your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);

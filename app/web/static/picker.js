@@ -1,14 +1,14 @@
-// The window picker: a slider over all windows in the table, above a picture of their words.
+// The window picker: a slider over all windows in the table, above a strip of their word totals.
 
 import { number, span } from "./format.js";
 
 const id = (name) => document.getElementById(name);
 
-/** `onPick(start)` is called with the start (ms) of the window picked; null: the newest, live. */
+/** `onPick(start)` gets the start (ms) of the picked window; null is the newest one, live. */
 export class Picker {
   #windows = []; // [start, words, distinct], oldest first
   #picked = null;
-  #live = null; // start of the window that the state tells of; later ones are of clocks ahead
+  #live = null; // start of the newest window; later ones are from clocks that are ahead
   #settings = { window_ms: null, hop_ms: null };
   #onPick;
 
@@ -31,13 +31,13 @@ export class Picker {
     id("go").step = settings.hop_ms % 60000 ? 1 : 60;
   }
 
-  /** Take in all windows, newest first. */
+  /** Set all windows, newest first. */
   show(windows) {
     this.#windows = windows.toReversed();
     this.#refresh();
   }
 
-  /** Take in which window is the newest, and its totals. */
+  /** Set the newest window and its totals. */
   update(start, words, distinct) {
     const known = this.totals(start);
     if (start === this.#live && known?.[1] === words && known?.[2] === distinct) return;
@@ -46,12 +46,12 @@ export class Picker {
     this.#refresh();
   }
 
-  /** Words and distinct words of a window; undefined where they are not known. */
+  /** [start, words, distinct words] of a window; undefined if it is not in the table. */
   totals(start) {
     return this.#windows.find((window) => window[0] === start);
   }
 
-  /** Start of the newest window; undefined before there is any. */
+  /** Start of the newest window; undefined if there is none. */
   get newest() {
     return this.#live ?? this.#windows.at(-1)?.[0];
   }
@@ -75,7 +75,7 @@ export class Picker {
     const style = getComputedStyle(document.documentElement);
     const count = this.#windows.length;
     const most = Math.max(1, ...this.#windows.map(([, words]) => words));
-    // The slider's thumb is 16 px wide and stays within: so must the middles of the columns.
+    // The slider's thumb is 16 px wide and stays inside, so the first and last column begin 8 px inside.
     const step = count > 1 ? (width - 16) / (count - 1) : 0;
     const column = Math.max(1, Math.min(12, step * 0.7));
     this.#windows.forEach(([start, words], at) => {
@@ -86,7 +86,7 @@ export class Picker {
     });
   }
 
-  /** Start of the window shown, which need not be in the table. */
+  /** Start of the shown window; it may be missing in the table. */
   get #shown() {
     return this.#picked ?? this.newest;
   }

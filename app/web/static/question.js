@@ -1,35 +1,35 @@
-// A question that is asked again and again, since its answer changes; one at a time.
+// A question to the worker that is repeated, since its answer changes; one at a time.
 
 import { ask } from "./stream.js";
 
-const AGAIN_MS = 2000;
+const REPEAT_MS = 2000;
 
 export class Question {
   #timer = 0;
-  #given = new AbortController();
+  #controller = new AbortController();
 
   /**
-   * Ask `path` after `wait` ms, and give up what was asked before. `answered(answer)` and
-   * `failed(error)` say whether it is to be asked again. A page that nobody sees asks nothing.
+   * Ask `path` after `wait` ms, and cancel the question before it. `answered(answer)` and
+   * `failed(error)` return whether to repeat the question. A hidden page sends no request.
    */
   put(path, query, { answered, failed, wait = 0 }) {
     this.drop();
-    const { signal } = (this.#given = new AbortController());
+    const { signal } = (this.#controller = new AbortController());
     const turn = async () => {
-      const again =
+      const repeat =
         document.hidden ||
         (await ask(path, query, signal).then(
           (answer) => !signal.aborted && answered(answer),
           (error) => !signal.aborted && failed(error),
         ));
-      if (again && !signal.aborted) this.#timer = setTimeout(turn, AGAIN_MS);
+      if (repeat && !signal.aborted) this.#timer = setTimeout(turn, REPEAT_MS);
     };
     this.#timer = setTimeout(turn, wait);
   }
 
-  /** Ask no more; an answer under way is not told. */
+  /** Stop asking; an answer in flight is ignored. */
   drop() {
     clearTimeout(this.#timer);
-    this.#given.abort();
+    this.#controller.abort();
   }
 }

@@ -1,9 +1,9 @@
-// Lines and words a second over the last minutes.
+// Charts of the lines and words per second over the last minutes.
 
 import { lineChart } from "./charts.js";
 import { clock, clockWithSeconds, number, rate } from "./format.js";
 
-const NOW_SECONDS = 5; // what is called "now" is the mean of so many
+const NOW_SECONDS = 5; // the present rate is the mean of so many seconds
 const id = (name) => document.getElementById(name);
 const mean = (values) => values.reduce((all, value) => all + value, 0) / (values.length || 1);
 
@@ -11,7 +11,7 @@ export class RateCharts {
   #points = new Map(); // second → [lines, words]
   #kept = 600;
   #charts = null;
-  #said = 0;
+  #describedAt = 0;
 
   configure({ kept_seconds: kept }) {
     this.#kept = kept;
@@ -23,19 +23,19 @@ export class RateCharts {
     );
   }
 
-  /** Take in [second, lines, words]; a second that is told again is told better. */
+  /** Add [second, lines, words]; a second that is sent again replaces the earlier, incomplete one. */
   add(rates) {
     for (const [second, lines, words] of rates) this.#points.set(second, [lines, words]);
   }
 
-  /** Lines and words a second just now; null before anything is known. */
+  /** The present lines and words per second; null before the first rates. */
   now() {
     const newest = this.#seconds().slice(-NOW_SECONDS);
     if (!newest.length) return null;
     return [0, 1].map((at) => mean(newest.map((second) => this.#points.get(second)[at])));
   }
 
-  /** The highest of the last minutes. */
+  /** The peaks of the last minutes. */
   most() {
     return [0, 1].map((at) => Math.max(0, ...this.#smooth(this.#seconds(), at)));
   }
@@ -48,26 +48,26 @@ export class RateCharts {
       if (second <= last - this.#kept) this.#points.delete(second);
     }
     const shown = this.#seconds();
-    // As wide as all that is kept, from the start: a line that grows, not one that shrinks.
+    // As wide as the kept seconds from the start: a line that grows is clearer than one that shrinks.
     const times = [last - this.#kept, ...shown];
     this.#charts.forEach((chart, at) => {
       chart.setData([times, [null, ...this.#smooth(shown, at)]]);
     });
-    if (last - this.#said >= 10) this.#say(shown);
+    if (last - this.#describedAt >= 10) this.#describe(shown);
   }
 
   #seconds() {
     return [...this.#points.keys()].toSorted((a, b) => a - b);
   }
 
-  /** Work is committed in blocks: over three seconds it says more than over one. */
+  /** Means over three seconds: work is committed in blocks, so single seconds are uneven. */
   #smooth(seconds, at) {
     const values = seconds.map((second) => this.#points.get(second)[at]);
     return values.map((_, place) => mean(values.slice(Math.max(0, place - 2), place + 1)));
   }
 
-  #say(seconds) {
-    this.#said = seconds.at(-1);
+  #describe(seconds) {
+    this.#describedAt = seconds.at(-1);
     ["lines", "words"].forEach((name, at) => {
       const values = this.#smooth(seconds, at);
       const text = `${name[0].toUpperCase()}${name.slice(1)} a second over the last minutes: now ${rate(values.at(-1))}, lowest ${rate(Math.min(...values))}, highest ${rate(Math.max(...values))}.`;

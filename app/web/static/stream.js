@@ -1,16 +1,16 @@
-// Server-sent events, read by fetch: unlike EventSource it tells a missing token from a lost worker.
+// Server-sent events, read with fetch: EventSource cannot distinguish a missing token from a lost worker.
 
-const SILENT_MS = 10000; // the worker sends something each second
-const HIDDEN_MS = 60000; // a page that nobody sees need not be kept up to date
-const LONGEST_PAUSE_MS = 10000;
+const SILENT_MS = 10000; // the worker sends a frame each second
+const HIDDEN_MS = 60000; // a hidden page needs no events
+const MAX_PAUSE_MS = 10000;
 
 /**
- * Listens for ever. `on.event(name, data)`, `on.lost()` each time the connection fails, and
- * `on.denied()` once the worker wants a token; nothing more is asked then.
+ * Listens for ever. Calls `on.event(name, data)` for each event and `on.lost()` each time the
+ * connection fails. Calls `on.denied()` if the worker requires a token, and stops.
  */
 export function listen(path, on) {
   let last = "";
-  let tries = 0;
+  let attempts = 0;
   let cancel = new AbortController();
   let hiding = 0;
 
@@ -53,7 +53,7 @@ export function listen(path, on) {
     );
     if (fields.id) last = fields.id;
     if (!fields.data) return;
-    tries = 0;
+    attempts = 0;
     on.event(fields.event, JSON.parse(fields.data));
   }
 
@@ -71,8 +71,8 @@ export function listen(path, on) {
       } catch {
         if (!document.hidden) on.lost();
       }
-      // A thousand pages must not all come back at the same moment.
-      const longest = Math.min(LONGEST_PAUSE_MS, 1000 * 2 ** tries++);
+      // Exponential back-off with jitter: a thousand pages must not reconnect at the same moment.
+      const longest = Math.min(MAX_PAUSE_MS, 1000 * 2 ** attempts++);
       await new Promise((resolve) => setTimeout(resolve, longest * (0.5 + Math.random() / 2)));
     }
   }
@@ -84,7 +84,7 @@ export function listen(path, on) {
   run();
 }
 
-/** The JSON of an answer; throws an Error that says why there is none, with its `status`. */
+/** The JSON of an answer; throws an Error with the worker's reason and the `status`. */
 export async function ask(path, query = {}, signal) {
   const response = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal });
   const answer = await response.json().catch(() => ({}));

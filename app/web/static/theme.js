@@ -1,21 +1,21 @@
-// Light or dark, before anything is drawn: as chosen here, or as the system has it.
+// Light or dark, set before anything is drawn: the user's choice, or the system's.
 globalThis.theme = (() => {
   const CHOICES = ["auto", "light", "dark"];
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
   let chosen = "auto";
-  let heard = () => {};
+  let notify = () => {};
   try {
     const stored = localStorage.getItem("theme");
     if (CHOICES.includes(stored)) chosen = stored;
   } catch {
-    // Storage may be forbidden: then it is as the system has it.
+    // Storage may be forbidden; then the system decides.
   }
 
   function apply() {
     const dark = chosen === "auto" ? system.matches : chosen === "dark";
     root.dataset.theme = dark ? "dark" : "light";
-    heard(chosen);
+    notify(chosen);
   }
 
   function next() {
@@ -23,14 +23,14 @@ globalThis.theme = (() => {
     try {
       localStorage.setItem("theme", chosen);
     } catch {
-      // Then it holds for this visit.
+      // Storage may be forbidden; then the choice lasts for this visit.
     }
     apply();
   }
 
   function onChange(listener) {
-    heard = listener;
-    heard(chosen);
+    notify = listener;
+    notify(chosen);
   }
 
   system.addEventListener("change", apply);

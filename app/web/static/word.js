@@ -1,15 +1,15 @@
-// The history of one word: how often it occurs in each window.
+// The history of one word: its count in each window.
 
 import { columnChart } from "./charts.js";
 import { number, shown, size, span } from "./format.js";
 import { Question } from "./question.js";
 
 const ROWS = 8;
-const LEAST_COLUMNS = 12;
-const MOST_COLUMNS = 1500;
+const MIN_COLUMNS = 12;
+const MAX_COLUMNS = 1500;
 const id = (name) => document.getElementById(name);
 
-/** `newest()` gives the start of the newest window; `onChange(word)` is told what is open. */
+/** `newest()` returns the start of the newest window; `onChange(word)` gets the open word or null. */
 export class WordHistory {
   #word = null;
   #chart = null;
@@ -18,7 +18,7 @@ export class WordHistory {
   #settings = { window_ms: null, hop_ms: null };
   #question = new Question();
   #opener = null;
-  #told = false;
+  #answered = false;
 
   constructor(newest, onChange) {
     this.#newest = newest;
@@ -42,13 +42,13 @@ export class WordHistory {
     if (this.#word === null) this.#opener = opener;
     id("word").hidden = false;
     this.#name(word);
-    this.#say("Looking it up");
-    this.#told = false;
+    this.#describe("Looking up the word");
+    this.#answered = false;
     id("word-table").hidden = id("word-plot").hidden = true;
     id("word-title").focus({ preventScroll: true });
     id("word").scrollIntoView({ block: "nearest" });
     this.#question.put("/api/words", { word }, {
-      answered: (answer) => this.#tell(answer),
+      answered: (answer) => this.#answer(answer),
       failed: (error) => this.#fail(error),
     });
   }
@@ -69,21 +69,21 @@ export class WordHistory {
     this.#onChange(word);
   }
 
-  #tell({ word, windows }) {
-    if (word !== this.#word) this.#name(word); // it was case-folded
+  #answer({ word, windows }) {
+    if (word !== this.#word) this.#name(word); // the worker has case-folded it
     this.#show(windows.map(({ start, end, count }) => [Date.parse(start), end && Date.parse(end), count]));
-    return (this.#told = true);
+    return (this.#answered = true);
   }
 
-  /** Say why there is no answer; whether there may be one later. */
+  /** Show why there is no answer; returns whether to retry. */
   #fail({ status, message }) {
-    // What is shown stays: the answer is there again once the workers have settled.
-    if (status === 400) this.#say(`It can't be looked up: ${message}.`);
-    else if (!this.#told) this.#say(`No answer now: ${message}. Trying again.`);
+    // An earlier answer stays on the page: the workers answer again once they have settled.
+    if (status === 400) this.#describe(`The word can't be looked up: ${message}.`);
+    else if (!this.#answered) this.#describe(`No answer at the moment: ${message}. The page retries.`);
     return status !== 400;
   }
 
-  #say(text) {
+  #describe(text) {
     if (id("word-summary").textContent !== text) id("word-summary").textContent = text;
   }
 
@@ -92,17 +92,17 @@ export class WordHistory {
     const endless = this.#settings.window_ms === null;
     id("word-plot").hidden = id("word-table").hidden = !found.length || endless;
     if (!found.length) {
-      const written = "Words count as they are written: “The” is not “the”.";
+      const written = "Words are counted as written: “The” is not “the”.";
       const hint = this.#settings.words === "whitespace" ? ` ${written}` : "";
-      this.#say(`It has not occurred in any window that is kept.${hint}`);
+      this.#describe(`The word does not occur in any stored window.${hint}`);
       return;
     }
     if (endless) {
-      this.#say(`${number(total)} times so far.`);
+      this.#describe(`${number(total)} times so far.`);
       return;
     }
     const most = found.reduce((best, window) => (window[2] > best[2] ? window : best));
-    this.#say(
+    this.#describe(
       found.length === 1
         ? `In one window: ${number(total)} times.`
         : `In ${number(found.length)} windows, most often ${span(most[0], most[1])}: ${number(most[2])} times.`,
@@ -114,11 +114,11 @@ export class WordHistory {
   #draw(found) {
     const { hop_ms: hop } = this.#settings;
     const counts = new Map(found.map(([start, , count]) => [start, count]));
-    // A window of a clock that is ahead would press all others together.
+    // A window from a clock that is ahead would compress all other columns, so it is left out.
     const to = this.#newest() ?? found[0][0];
-    const since = Math.min(...counts.keys(), to - (LEAST_COLUMNS - 1) * hop);
-    const columns = Math.min(MOST_COLUMNS, Math.floor((to - since) / hop) + 1);
-    // Windows in which it does not occur are not told: they are zeros.
+    const since = Math.min(...counts.keys(), to - (MIN_COLUMNS - 1) * hop);
+    const columns = Math.min(MAX_COLUMNS, Math.floor((to - since) / hop) + 1);
+    // The answer lacks the windows in which the word does not occur: they are zeros.
     const times = Array.from({ length: columns }, (_, at) => to - (columns - 1 - at) * hop);
     this.#chart ??= columnChart(id("word-plot"), this.#settings.hop_ms / 1000);
     this.#chart.setData([times.map((ms) => ms / 1000), times.map((ms) => counts.get(ms) ?? 0)]);

@@ -43,7 +43,7 @@ def test_frequent_words_do_not_hurry_the_checkpoint() -> None:
 
 
 def test_many_different_words_bring_the_checkpoint_forward() -> None:
-    """What waits stays bounded where adding up does not help."""
+    """The counts that wait stay bounded where adding up does not help."""
     pending = Pending(60_000, 100)
     for number in range(3):
         pending.add([block({f"w{number}-{word}": 1 for word in range(40)})])

@@ -1,4 +1,4 @@
-"""All rows once more, in steps, whatever happens meanwhile."""
+"""All rows are saved again, in steps, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Table:
 
 
 class Sink:
-    """Takes what it is not told to leave."""
+    """Takes all rows but those that a test sets it to leave."""
 
     def __init__(self) -> None:
         self.written: list[Any] = []
@@ -93,7 +93,7 @@ def all_of(table: Table) -> set[tuple[str, int, int, int]]:
 
 
 async def test_every_row_is_saved_once_in_steps() -> None:
-    """With the version it has, window by window; a second time only what was not owned before."""
+    """Each row keeps its version; a second run saves only partitions that were not owned before."""
     table, sink = Table(), Sink()
     resaver = Resaver(table, sink)  # type: ignore[arg-type]
     await resaver.save_owned()
@@ -104,7 +104,7 @@ async def test_every_row_is_saved_once_in_steps() -> None:
     assert len(sink.written) == 100
 
 
-async def test_rows_that_cassandra_does_not_take_are_tried_until_it_does() -> None:
+async def test_rows_that_cassandra_does_not_take_are_retried_until_it_does() -> None:
     """Nothing is skipped in an outage."""
     table, sink = Table(), Sink()
     sink.left = [3, 10, 10]
@@ -113,7 +113,7 @@ async def test_rows_that_cassandra_does_not_take_are_tried_until_it_does() -> No
 
 
 async def test_a_row_that_fits_no_column_does_not_keep_the_others_out() -> None:
-    """It is left out, as in a flush."""
+    """That row is skipped, as in a flush."""
     table, sink = Table(), Sink()
     sink.refused = "w03-1"
     await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ async def test_a_partition_that_goes_in_the_middle_of_a_step_is_left_to_its_next
 
 
 async def test_the_top_words_of_each_window_come_along() -> None:
-    """After the rows of the window."""
+    """The top words of a window follow its rows."""
     table, sink = Table(), Sink()
     await Resaver(table, sink, 5).save_owned()  # type: ignore[arg-type]
     tops = [row.word for row in sink.written if row.word.startswith("top")]
@@ -149,7 +149,7 @@ async def test_the_top_words_of_each_window_come_along() -> None:
 
 
 async def test_a_partition_that_goes_is_left_to_its_new_owner() -> None:
-    """And saved in full if it comes back."""
+    """If the partition comes back, it is saved in full."""
     table, sink = Table(), Sink()
     resaver = Resaver(table, sink)  # type: ignore[arg-type]
     owned, table.owned = table.owned, {}

@@ -1,4 +1,4 @@
-"""The agent `split`: what it commits with the offset, and what it goes on with."""
+"""The agent `split`: the watermark that it commits with the offset, and the partial counts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MINUTE = 60_000
 LINES = TopicPartition("lines", 0)
 
 
-class PartitionTask:
-    """A task that hands over blocks one by one, and keeps what is committed."""
+class FakeTask:
+    """A task that returns blocks one by one, and keeps the topics and metadata of commits."""
 
     def __init__(self, blocks: list[Block], metadata: str) -> None:
         self.blocks = blocks
@@ -42,9 +42,9 @@ class PartitionTask:
     async def gather(self, seconds: float) -> None:
         """Wait for nothing: all blocks are there."""
 
-    async def commit(self, outgoing: list[PartitionRecords], offset: int, metadata: str) -> None:
-        """Keep what is written."""
-        self.topics += [target.partition.topic for target in outgoing]
+    async def commit(self, records: list[PartitionRecords], offset: int, metadata: str) -> None:
+        """Keep the topics of the records, and the metadata."""
+        self.topics += [target.partition.topic for target in records]
         self.marks.append(metadata)
 
 
@@ -56,7 +56,7 @@ def block(offset: int, timestamp: int) -> Block:
     return Block.of(LINES, [Batch(offset, offset + 1, Records.of([record]))], 1, offset + 1)
 
 
-async def split(task: PartitionTask) -> PartitionTask:
+async def split(task: FakeTask) -> FakeTask:
     """Run the agent's work over a task."""
     settings = Settings.read({})
     windows = Windows(MINUTE, None, MINUTE, 24 * 60 * MINUTE)
@@ -66,24 +66,22 @@ async def split(task: PartitionTask) -> PartitionTask:
 
 
 @pytest.mark.parametrize(("metadata", "topic"), [("", "partials"), (str(9 * MINUTE), "late")])
-async def test_the_committed_watermark_judges_the_first_line_after_a_restart(
+async def test_the_committed_watermark_decides_whether_the_first_line_after_a_restart_is_late(
     metadata: str, topic: str
 ) -> None:
     """A line that was late before a restart is late after it, though no other came before it."""
-    task = await split(PartitionTask([block(7, 5 * MINUTE)], metadata))
+    task = await split(FakeTask([block(7, 5 * MINUTE)], metadata))
     assert task.topics == [f"wordcount-{topic}"]
 
 
 async def test_the_watermark_is_committed_with_the_offset() -> None:
     """It is the newest timestamp so far, and a line out of order does not move it back."""
-    task = await split(
-        PartitionTask([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], "")
-    )
+    task = await split(FakeTask([block(0, 5 * MINUTE), block(1, 9 * MINUTE), block(2, MINUTE)], ""))
     assert task.marks == [str(5 * MINUTE), str(9 * MINUTE), str(9 * MINUTE)]
 
 
 def test_windows_are_packed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that is in many windows is not packed for all of them at once; none is left out."""
+    """Counts of many windows are packed some windows at a time, and no window is missing."""
     hops = Windows(3 * MINUTE, MINUTE, MINUTE, 24 * 60 * MINUTE)
     lines = [block(number, number * MINUTE) for number in range(20)]
     packed: list[int] = []
@@ -97,9 +95,9 @@ def test_windows_are_packed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     done = splitting.split_blocks(lines, NO_WATERMARK, hops, Settings.read({}))
     counted = Counter(
         (start, word)
-        for target in done.outgoing
-        for record in target.records
-        for start, words, counts in unpack(record.value or b"").windows
+        for messages in done.partials
+        for message in messages
+        for start, words, counts in unpack(message).windows
         for word, count in zip(words.to_pylist(), counts.to_pylist(), strict=True)
         for _ in range(count)
     )

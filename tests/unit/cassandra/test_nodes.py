@@ -10,16 +10,16 @@ import pytest
 from cassandra.policies import HostDistance
 from prometheus_client import CollectorRegistry
 
+from app.cassandra.metrics import CassandraMetrics, show_nodes
 from app.cassandra.nodes import Nodes
-from app.metrics import CassandraMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.cassandra.session import CassandraSession
 
-GONE = "Cassandra's node 10.0.0.{}:9042 is gone; the driver tries to reconnect"
-BACK = "Cassandra's node 10.0.0.{}:9042 is back"
+GONE = "Cassandra node 10.0.0.{}:9042 is down; the driver reconnects when it is back"
+BACK = "Cassandra node 10.0.0.{}:9042 is back"
 
 
 class Host:
@@ -186,7 +186,7 @@ def test_metrics_show_requests_and_nodes_as_they_are() -> None:
     registry = CollectorRegistry()
     metrics = CassandraMetrics(registry)
     nodes: Any = SimpleNamespace(count=lambda: (2, 1), reconnections=4)
-    metrics.watch(nodes)
+    show_nodes(registry, nodes)
     metrics.acknowledged(50, 4_000, 0.02)
     metrics.failed("WriteTimeout", 2.0)
     metrics.retried()

@@ -7,7 +7,7 @@ from cassandra.query import UNSET_VALUE
 
 from app.cassandra.columns import CodecError
 from app.cassandra.rows import Row, RowEncoder
-from app.cassandra.schema import Column, TableShape
+from app.cassandra.schema import TableColumn, TableShape
 from app.settings import Settings
 
 TYPES = {"word": "text", "count": "int"}
@@ -18,7 +18,7 @@ ROW = Row("tea", 60_000, 120_000, 7, 1_000_000)
 def encoder(key: tuple[str, ...] = ("word",), **options: str) -> RowEncoder:
     settings = Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
     written = tuple(
-        (field, Column(name, TYPES.get(field, "timestamp"), KEYS.get(field, "regular"), 0))
+        (field, TableColumn(name, TYPES.get(field, "timestamp"), KEYS.get(field, "regular"), 0))
         for field, name in settings.columns
     )
     return RowEncoder(
@@ -104,9 +104,9 @@ def test_a_key_without_a_value_is_refused() -> None:
             "k",
             "t",
             (
-                ("word", Column("word", "text", "partition_key", 0)),
-                ("window_end", Column("till", "timestamp", "clustering", 0)),
-                ("count", Column("count", "int", "regular", -1)),
+                ("word", TableColumn("word", "text", "partition_key", 0)),
+                ("window_end", TableColumn("till", "timestamp", "clustering", 0)),
+                ("count", TableColumn("count", "int", "regular", -1)),
             ),
             ("word",),
             ("till",),

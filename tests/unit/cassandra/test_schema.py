@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from app.cassandra.schema import Column, TableShape, fit, statements
+from app.cassandra.schema import TableColumn, TableShape, fit, statements
 from app.errors import ConfigurationError
 from app.settings import Settings
 
-WORD = Column("word", "text", "partition_key", 0)
-START = Column("window_start", "timestamp", "clustering", 0)
-COUNT = Column("count", "bigint", "regular", -1)
+WORD = TableColumn("word", "text", "partition_key", 0)
+START = TableColumn("window_start", "timestamp", "clustering", 0)
+COUNT = TableColumn("count", "bigint", "regular", -1)
 
 
 def settings(**options: str) -> Settings:
     return Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
 
 
-def misfit(columns: list[Column], **options: str) -> str:
+def misfit(columns: list[TableColumn], **options: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
         fit(settings(**options), columns)
     message = str(caught.value)
@@ -67,7 +67,7 @@ def test_the_end_of_a_window_may_be_the_key() -> None:
 
 def test_a_table_that_fits_is_described() -> None:
     """Fields come in the order of the settings, keys in the order of the table."""
-    shape = fit(settings(), [COUNT, START, WORD, Column("extra", "blob", "regular", -1)])
+    shape = fit(settings(), [COUNT, START, WORD, TableColumn("extra", "blob", "regular", -1)])
     assert shape == TableShape(
         "streaming_test",
         "words",
@@ -87,25 +87,25 @@ def test_a_missing_column_is_named() -> None:
 
 def test_a_counter_is_refused_with_the_reason() -> None:
     """Absolute counts can't be written to counters."""
-    message = misfit([WORD, START, Column("count", "counter", "regular", -1)])
+    message = misfit([WORD, START, TableColumn("count", "counter", "regular", -1)])
     assert "column count is a counter, to which absolute counts can't be written" in message
 
 
 def test_an_ascii_word_is_refused_with_the_reason() -> None:
     """Some day a word beyond ASCII comes."""
-    message = misfit([Column("word", "ascii", "partition_key", 0), START, COUNT])
+    message = misfit([TableColumn("word", "ascii", "partition_key", 0), START, COUNT])
     assert "column word is ascii, which can't hold every word" in message
 
 
 def test_a_type_that_can_not_hold_the_field_is_named_with_those_that_can() -> None:
     """The remedy is in the line."""
-    message = misfit([WORD, START, Column("count", "double", "regular", -1)])
+    message = misfit([WORD, START, TableColumn("count", "double", "regular", -1)])
     assert "column count is double, which can't hold count (make it tinyint or" in message
 
 
 def test_a_key_column_that_is_not_written_is_named() -> None:
     """Cassandra would refuse every row."""
-    message = misfit([WORD, START, COUNT, Column("bucket", "int", "partition_key", 1)])
+    message = misfit([WORD, START, COUNT, TableColumn("bucket", "int", "partition_key", 1)])
     assert "column bucket is in the primary key and is not written" in message
 
 
@@ -113,8 +113,8 @@ def test_the_word_must_be_in_the_key() -> None:
     """Otherwise words overwrite each other."""
     message = misfit(
         [
-            Column("word", "text", "regular", -1),
-            Column("window_start", "timestamp", "partition_key", 0),
+            TableColumn("word", "text", "regular", -1),
+            TableColumn("window_start", "timestamp", "partition_key", 0),
             COUNT,
         ]
     )
@@ -123,14 +123,14 @@ def test_the_word_must_be_in_the_key() -> None:
 
 def test_a_window_must_be_in_the_key() -> None:
     """Otherwise windows overwrite each other; running totals need none."""
-    columns = [WORD, Column("window_start", "timestamp", "regular", -1), COUNT]
+    columns = [WORD, TableColumn("window_start", "timestamp", "regular", -1), COUNT]
     assert "neither window_start nor window_end is in the primary key" in misfit(columns)
     fit(settings(WINDOW="none"), columns)
 
 
 def test_a_date_can_not_tell_minutes_apart() -> None:
     """A date in the key fits windows of whole days only."""
-    columns = [WORD, Column("window_start", "date", "clustering", 0), COUNT]
+    columns = [WORD, TableColumn("window_start", "date", "clustering", 0), COUNT]
     assert "is a date in the primary key" in misfit(columns)
     fit(settings(WINDOW="24h", RETENTION="7d"), columns)
 
@@ -142,22 +142,24 @@ def test_what_changes_must_not_be_in_the_key(field: str) -> None:
         WORD,
         START,
         COUNT,
-        Column("updated_at", "timestamp", "regular", -1),
+        TableColumn("updated_at", "timestamp", "regular", -1),
     ]
-    columns = [Column(c.name, c.type, "clustering", 1) if c.name == field else c for c in columns]
+    columns = [
+        TableColumn(c.name, c.type, "clustering", 1) if c.name == field else c for c in columns
+    ]
     message = misfit(columns, COLUMNS="word,window_start,count,updated_at")
     assert f"so every new {field} would add a row" in message
 
 
 def test_static_columns_are_refused() -> None:
     """All windows of a word would share one count."""
-    message = misfit([WORD, START, Column("count", "bigint", "static", -1)])
+    message = misfit([WORD, START, TableColumn("count", "bigint", "static", -1)])
     assert "column count is static" in message
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     """One line, all misfits."""
-    message = misfit([WORD, Column("count", "counter", "regular", -1)])
+    message = misfit([WORD, TableColumn("count", "counter", "regular", -1)])
     assert "there is no column window_start" in message
     assert "counter" in message
 

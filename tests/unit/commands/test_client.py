@@ -1,4 +1,4 @@
-"""The command line asks a worker."""
+"""Queries of the command line to a worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """A web server in a thread, whose answers are given one after another."""
+    """A web server in a thread that sends the given answers one after another."""
 
     def __init__(self) -> None:
         self.answers: list[web.Response] = []
@@ -63,41 +63,41 @@ def server() -> Iterator[Server]:
     running.stop()
 
 
-def said(value: Any, status: int = 200, **headers: str) -> web.Response:
+def answered(value: Any, status: int = 200, **headers: str) -> web.Response:
     return web.json_response(value, status=status, headers=headers)
 
 
-def test_the_answer_is_what_the_worker_says(server: Server) -> None:
-    """A question goes to the worker named, with its query, and its JSON comes back."""
-    server.answers = [said({"word": "a/b"})]
+def test_the_answer_is_the_worker_s_json(server: Server) -> None:
+    """The query reaches the worker at --url, and its JSON is returned."""
+    server.answers = [answered({"word": "a/b"})]
     assert ask(server.url, "api/words", {"word": "a/b"}) == {"word": "a/b"}
     assert server.asked == ["/api/words?word=a/b"]
 
 
-def test_an_address_without_a_scheme_will_do(server: Server) -> None:
+def test_an_address_without_a_scheme_is_http(server: Server) -> None:
     """`--url host:port` means http."""
-    server.answers = [said({})]
+    server.answers = [answered({})]
     assert ask(server.url.removeprefix("http://"), "api/status", {}) == {}
 
 
-def test_during_a_rebalance_it_asks_again(server: Server) -> None:
-    """503 is not the end: the workers are asked until they answer."""
+def test_during_a_rebalance_the_query_is_retried(server: Server) -> None:
+    """After a 503 the query is sent again until the worker answers."""
     busy = {"error": "a rebalance is under way"}
-    server.answers = [said(busy, 503, **{"Retry-After": "0"}), said({"ok": 1})]
+    server.answers = [answered(busy, 503, **{"Retry-After": "0"}), answered({"ok": 1})]
     assert ask(server.url, "api/top", {}) == {"ok": 1}
 
 
-def test_a_rebalance_that_lasts_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a while it gives up, with the worker's reason."""
-    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.5)
-    server.answers = [said({"error": "a rebalance is under way"}, 503, **{"Retry-After": "1"})]
+def test_a_long_rebalance_is_reported(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a time limit the error has the worker's reason."""
+    monkeypatch.setattr(client, "RETRY_SECONDS", 0.5)
+    server.answers = [answered({"error": "a rebalance is under way"}, 503, **{"Retry-After": "1"})]
     with pytest.raises(UnavailableError, match="can't answer now: a rebalance is under way"):
         ask(server.url, "api/top", {})
 
 
-def test_a_bad_question_is_the_user_s_mistake(server: Server) -> None:
+def test_a_bad_request_is_the_user_s_mistake(server: Server) -> None:
     """400 is a ConfigurationError, whose exit status is 2."""
-    server.answers = [said({"error": "n=0: must be 1 to 1000"}, 400)]
+    server.answers = [answered({"error": "n=0: must be 1 to 1000"}, 400)]
     with pytest.raises(ConfigurationError, match="n=0: must be 1 to 1000"):
         ask(server.url, "api/top", {})
 
@@ -107,35 +107,35 @@ def test_a_bad_question_is_the_user_s_mistake(server: Server) -> None:
     [
         (web.Response(text="hello"), "is not a worker"),
         (web.Response(text="{", content_type="application/json"), "is not a worker"),
-        (said([1, 2]), "can't answer now: 200"),
-        (said({"error": "it has failed"}, 500), "can't answer now: it has failed"),
+        (answered([1, 2]), "can't answer now: 200"),
+        (answered({"error": "it has failed"}, 500), "can't answer now: it has failed"),
     ],
 )
-def test_other_servers_are_told_from_workers(
+def test_other_servers_are_distinguished_from_workers(
     server: Server, response: web.Response, message: str
 ) -> None:
-    """What answers otherwise is named in one line."""
+    """Any other answer is reported in one line."""
     server.answers = [response]
     with pytest.raises(UnavailableError, match=message) as raised:
         ask(server.url, "api/top", {})
     assert "\n" not in str(raised.value)
 
 
-def test_nobody_there_is_told_with_the_remedy() -> None:
-    """Where nothing listens, the message says how to start a worker."""
+def test_a_missing_worker_is_reported_with_the_remedy() -> None:
+    """The message names the command that starts a worker."""
     with pytest.raises(UnavailableError, match=r"no worker answers at http://127\.0\.0\.1:9"):
         ask("http://127.0.0.1:9", "api/top", {})
 
 
 @pytest.mark.parametrize(("name", "text"), [("word", "caf\udce9"), ("window", "60000\udce9")])
 def test_an_argument_that_is_not_utf8_is_refused(name: str, text: str) -> None:
-    """It is not asked for without those bytes: that would be another word, or another window."""
+    """Without those bytes the query would be for another word, or another window."""
     with pytest.raises(ConfigurationError, match=rf"{name} '.*\\udce9' is not UTF-8"):
         ask("http://127.0.0.1:9", "api/words", {name: text})
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:port", "", "http://[::1"])
-def test_addresses_that_are_none_are_refused(url: str) -> None:
-    """A wrong --url is named before anything is asked."""
+def test_invalid_addresses_are_refused(url: str) -> None:
+    """The error names a wrong --url before any request is sent."""
     with pytest.raises(ConfigurationError, match="--url"):
         ask(url, "api/top", {})

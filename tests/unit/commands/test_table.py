@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from app.commands.table import Column, say, show
+from app.commands.table import Column, print_line, show
 
 if TYPE_CHECKING:
     import pytest
@@ -43,11 +43,11 @@ def test_a_line_is_coloured_on_a_terminal_only(
 ) -> None:
     """Not in a pipe, and not where NO_COLOR is set."""
     monkeypatch.delenv("NO_COLOR", raising=False)
-    say("all is well", "green")
+    print_line("all is well", "green")
     assert capsys.readouterr().out == "all is well\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    say("all is well", "green")
+    print_line("all is well", "green")
     assert capsys.readouterr().out == "\x1b[32mall is well\x1b[0m\n"
     monkeypatch.setenv("NO_COLOR", "1")
-    say("all is well", "green")
+    print_line("all is well", "green")
     assert capsys.readouterr().out == "all is well\n"

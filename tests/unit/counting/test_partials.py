@@ -1,4 +1,4 @@
-"""Partial counts: what is packed for the owners is what they unpack."""
+"""Partial counts: owners unpack the counts that were packed for them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def flat(given: Mapping[int, Mapping[str, int]]) -> Counts:
 def test_every_count_arrives_once_at_the_owner_of_its_word(
     given_counts: dict[int, dict[str, int]], partitions: int, source: int, watermark: int
 ) -> None:
-    """Packing and unpacking keeps every count, and deals each word to its partition."""
+    """Packing and unpacking keeps every count, and sends each word to its partition."""
     packed = pack(windows(given_counts), partitions, source, watermark)
     assert len(packed) == partitions
     assert flat(given_counts) == unpacked([message for own in packed for message in own])
@@ -118,7 +118,7 @@ def test_many_windows_fit_kafka_s_limit() -> None:
 
 
 def test_one_huge_word_is_a_message_of_its_own() -> None:
-    """A word that is longer than a message is not lost and drags no other word along."""
+    """A word that is longer than a message is not lost, and no other word shares its message."""
     huge = "x" * (3 * MESSAGE_BYTES)
     given_counts = {0: {"a": 1, huge: 2, "b": 3}}
     (messages,) = pack(windows(given_counts), 1, 0, 0)

@@ -1,4 +1,4 @@
-"""Which partition owns a word."""
+"""The partition that owns a word."""
 
 from __future__ import annotations
 
@@ -109,6 +109,6 @@ def test_words_spread_evenly(words: list[str], partitions: int) -> None:
 
 
 def test_a_lone_surrogate_is_no_word() -> None:
-    """What cannot be UTF-8 has no partition."""
+    """Text that can't be UTF-8 has no partition."""
     with pytest.raises(UnicodeEncodeError):
         partition_of_word("\ud800", 4)

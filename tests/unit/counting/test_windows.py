@@ -29,7 +29,7 @@ hopping = st.integers(1, 60).flatmap(
 )
 
 
-def judged_one_by_one(
+def assigned_one_by_one(
     windows: Windows, timestamps: list[int], watermark: int, now: int
 ) -> tuple[dict[int, list[int]], list[int], int]:
     counting: dict[int, list[int]] = {}
@@ -62,7 +62,7 @@ def array(timestamps: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 class TestStarts:
-    """Which windows hold a timestamp."""
+    """The windows that hold a timestamp."""
 
     @pytest.mark.parametrize(
         ("timestamp", "start"),
@@ -88,7 +88,7 @@ class TestStarts:
     def test_starts_are_those_whose_windows_hold_the_timestamp(
         self, windows: Windows, timestamp: int
     ) -> None:
-        """Of all multiples of the step just those are given whose window holds the timestamp."""
+        """The starts are just the multiples of the step whose window holds the timestamp."""
         assert windows.starts_of(timestamp) == [
             start
             for start in range(-600 * windows.hop_ms, 600 * windows.hop_ms, windows.hop_ms)
@@ -109,7 +109,7 @@ class TestStarts:
 
 
 class TestEnds:
-    """When a window is final, and when it is expired."""
+    """The time at which a window is final, and expired."""
 
     def test_a_window_is_final_once_the_grace_has_passed(self) -> None:
         """The watermark makes a window final when it reaches end and grace, not before."""
@@ -132,16 +132,16 @@ class TestEnds:
         assert windows.expired_before(1 << 62) <= 0
 
 
-class TestJudge:
+class TestAssign:
     """Blocks of lines into windows and late ones."""
 
     @given(hopping, st.lists(small, max_size=30), st.one_of(st.just(NO_WATERMARK), small))
-    def test_a_block_is_judged_as_its_lines_one_by_one(
+    def test_a_block_is_assigned_as_its_lines_one_by_one(
         self, windows: Windows, timestamps: list[int], watermark: int
     ) -> None:
         """Windows, late lines and watermark are those that each line in turn gives."""
         assignment = windows.assign(array(timestamps), watermark, NOW)
-        expected = judged_one_by_one(windows, timestamps, watermark, NOW)
+        expected = assigned_one_by_one(windows, timestamps, watermark, NOW)
         assert plain(assignment, len(timestamps)) == expected
 
     @given(
@@ -154,7 +154,7 @@ class TestJudge:
     ) -> None:
         """A line too far ahead of the clock counts in its window and makes no other line late."""
         assignment = windows.assign(array(timestamps), NO_WATERMARK, now)
-        expected = judged_one_by_one(windows, timestamps, NO_WATERMARK, now)
+        expected = assigned_one_by_one(windows, timestamps, NO_WATERMARK, now)
         assert plain(assignment, len(timestamps)) == expected
         assert assignment.watermark <= now + windows.future_ms
 
@@ -178,7 +178,7 @@ class TestJudge:
         assert (counting, late, watermark) == plain(whole, len(timestamps))
 
     def test_the_usual_block_needs_no_places(self) -> None:
-        """Where all lines count in the same windows, the answer is: all."""
+        """Where all lines count in the same windows, the assignment is None, for all."""
         windows = Windows(MINUTE, 30_000, 0, 0)
         assignment = windows.assign(array([90_000, 90_001]), NO_WATERMARK, NOW)
         assert assignment.windows == [(60_000, None), (90_000, None)]

@@ -47,10 +47,10 @@ def test_two_servers_do_not_share_a_directory(tmp_path: Path) -> None:
     second.discard()
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     """The error names the directory and is the user's to mend."""
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="can't be made"):
+    with pytest.raises(ConfigurationError, match="can't be created"):
         DataDirectory(tmp_path / "file" / "data", "Kafka").acquire()
 
 

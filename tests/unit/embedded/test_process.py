@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from app.embedded.process import Process, release, start_watcher, tell
+from app.embedded.process import Process, release, send_pid, start_watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,9 +89,9 @@ def test_a_child_dies_with_its_parent(
 
 WATCH_AND_HANG = """
 import sys, time
-from app.embedded.process import start_watcher, tell
+from app.embedded.process import start_watcher, send_pid
 watcher = start_watcher()
-tell(watcher, int(sys.argv[1]))
+send_pid(watcher, int(sys.argv[1]))
 print("told", flush=True)
 time.sleep(600)
 """
@@ -113,7 +113,7 @@ def test_the_watcher_kills_after_the_parents_death(
 def test_a_released_watcher_kills_nobody(process: Process) -> None:
     """A child that ended in order leaves its watcher nothing to do."""
     watcher = start_watcher()
-    tell(watcher, process.pid)
+    send_pid(watcher, process.pid)
     release(watcher)
     assert watcher.returncode == 0
     assert process.running

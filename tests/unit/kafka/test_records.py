@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """What aiokafka makes of a record."""
+    """A record as aiokafka returns it."""
 
     offset: int
     timestamp: int

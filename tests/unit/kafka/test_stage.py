@@ -16,8 +16,8 @@ from app.kafka.offset_loss import (
     OffsetLossError,
     OffsetRange,
     refuse_lost_rows,
-    refuse_new_topic,
     refuse_offset_loss,
+    refuse_recreated_topic,
 )
 from app.kafka.records import Records
 from app.kafka.stage import PartitionTask
@@ -75,11 +75,11 @@ def test_offsets_come_once_and_in_order_whatever_is_fetched(
 
 
 def test_a_block_of_a_shorter_topic_is_not_taken_for_one_that_was_done() -> None:
-    """Where the topic ends before what was read, it is not the topic that was read."""
+    """A topic that ends before the offset that was read is another topic."""
     assert asyncio.run(read([block(0, 3, topic_end=3)], 8)) == ([], [False])
     with pytest.raises(OffsetLossError, match="ends at offset 3, but was read up to 8"):
-        refuse_new_topic(SOURCE, 8, 3)
-    refuse_new_topic(SOURCE, 8, 8)
+        refuse_recreated_topic(SOURCE, 8, 3)
+    refuse_recreated_topic(SOURCE, 8, 8)
 
 
 def test_partial_counts_that_are_gone_name_their_offsets() -> None:
@@ -99,7 +99,7 @@ def test_partial_counts_that_are_gone_name_their_offsets() -> None:
         (None, OffsetRange(3, 9), 5, True),
         (1, OffsetRange(3, 9), 5, True),
         (2, OffsetRange(3, 9), 5, False),
-        (None, OffsetRange(0, 0), 5, True),  # made anew
+        (None, OffsetRange(0, 0), 5, True),  # recreated
         (8, OffsetRange(9, 9), 5, False),
         (None, OffsetRange(9, 9), 5, True),
     ],

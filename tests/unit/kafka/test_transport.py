@@ -1,4 +1,4 @@
-"""Faust's consumer of blocks: it keeps nothing that only a commit of Faust's would let go."""
+"""The consumer of blocks: it keeps nothing that only a commit of Faust's would release."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ LINES = TP("lines", 0)
 
 @pytest.fixture
 def consumer() -> BlockConsumer:
-    """A consumer without a broker: only what it keeps of messages."""
+    """A consumer without a broker, with only the state that it keeps of messages."""
     made = object.__new__(BlockConsumer)
     made._gap, made._committed_offset = defaultdict(IntervalTree), defaultdict(lambda: None)
     return made
 
 
 async def test_no_agent_acks_its_blocks() -> None:
-    """Faust keeps what is acked until it commits: of millions of blocks, in months."""
-    agents = create_app({}).agents.values()
-    assert {agent.name.rpartition(".")[2] for agent in agents} == {"split", "count"}
-    assert not any(agent.channel.acks for agent in agents)
+    """Faust would keep acked blocks until its own commit, which never comes."""
+    topics = [agent.channel for agent in create_app({}).agents.values()][:2]
+    assert [topic.get_topic_name() for topic in topics] == ["lines", "wordcount-partials"]
+    assert not any(topic.acks for topic in topics)
 
 
-async def test_a_block_that_was_taken_is_held_by_nobody_else() -> None:
-    """Faust holds a stream's last message: its records would take memory until the next comes."""
+async def test_faust_holds_no_records_of_a_taken_block() -> None:
+    """Faust holds the last message of a stream; its records are released with the taken block."""
     record = SimpleNamespace(offset=4, timestamp=0, key=None, value=b"word", headers=())
     message = Block.of(LINES, [Batch(4, 5, Records.of([record]))], 1, 5)
     quota = ByteQuota(1)
@@ -49,36 +49,36 @@ async def test_a_block_that_was_taken_is_held_by_nobody_else() -> None:
 
 
 async def test_offsets_within_a_block_are_no_gap(consumer: BlockConsumer) -> None:
-    """Faust sees one offset of a block and would remember the others as missing."""
+    """Faust sees one offset of a block, and does not note the others as missing."""
     await consumer._add_gap(LINES, 0, 9)
     assert not consumer._gap
 
 
-async def test_a_block_that_faust_has_no_place_for_is_read_again(
+async def test_a_block_that_faust_has_no_place_for_is_fetched_again(
     consumer: BlockConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that comes between two assignments does not end the worker, and is not lost."""
+    """A block that comes between two assignments raises no error, and is not lost."""
     given_back = []
 
-    async def conduct(message: Any) -> None:
+    async def deliver(message: Any) -> None:
         raise KeyError(message.tp)
 
     async def give_back(*block: Any) -> None:
         given_back.append(block)
 
-    consumer._conduct = conduct
+    consumer._deliver = deliver
     monkeypatch.setattr(consumer, "_give_back", give_back)
     message: Any = consumer._as_message(
         LINES, Block(LINES.topic, 0, 4, 10, Records.of(()), 1, 10, 0)
     )
-    await consumer._hand_on(message)
+    await consumer._deliver_or_give_back(message)
     assert given_back == [(LINES, 4, 10)]
 
 
-async def test_a_seek_that_a_rebalance_has_overtaken_ends_nothing(
+async def test_a_seek_skips_partitions_that_a_rebalance_has_taken(
     consumer: BlockConsumer,
 ) -> None:
-    """What the new assignment has no offset for yet, or has not at all, is left to its recovery."""
+    """Partitions without an offset or outside the assignment are left to the next recovery."""
     sought: list[Any] = []
 
     async def seek_wait(partitions: Any) -> None:

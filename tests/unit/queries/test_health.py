@@ -37,14 +37,14 @@ class Bench:
         self.membership.answered()
         stall_detector = StallDetector([self.stage], lambda: self.now)
         self.health = Health(self.worker, self.membership, stall_detector)
-        self.health.look()
+        self.health.observe()
 
     def later(self, seconds: float, *, broker: bool = True, lag: int | None = 0) -> None:
         """Observe again after `seconds`, in which the broker answered or not."""
         self.now += seconds
         if broker:
             self.membership.answered()
-        self.health.look([Lag("partials", 0, lag)])
+        self.health.observe([Lag("partials", 0, lag)])
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ async def test_a_worker_that_answers_too_late_does_not_answer(
         (lambda _: web.json_response([1], status=500), "is not a worker"),
         (lambda _: web.HTTPFound("http://elsewhere.example/"), "does not answer"),
     ],
+    ids=["unavailable", "not JSON", "not an object", "redirect"],
 )
 async def test_any_other_response_is_an_error(
     peers: Peers, other: Other, answer: Any, reason: str

@@ -28,7 +28,7 @@ class Bench:
         self.task = self.new_task()
         self.stage: Any = SimpleNamespace(name="split", topic="lines", tasks={3: self.task})
         self.detector = StallDetector([self.stage], self.clock)
-        self.detector.look()
+        self.detector.observe()
 
     def new_task(self, committed: int = 0, next_offset: int = 0) -> Any:
         """A task of partition 3."""
@@ -37,7 +37,7 @@ class Bench:
     def later(self, seconds: float, *, excused: bool = False, behind: bool = False) -> None:
         """Observe again after `seconds`."""
         self.clock.now += seconds
-        self.detector.look([("lines", 3)] if behind else [], excused=excused)
+        self.detector.observe([("lines", 3)] if behind else [], excused=excused)
 
     @property
     def idle(self) -> float:

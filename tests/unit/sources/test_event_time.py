@@ -1,4 +1,4 @@
-"""Only event times that can be meant are taken over."""
+"""Implausible event times, and those that a topic refuses, give way to the clock."""
 
 import time
 
@@ -10,7 +10,7 @@ from app.times import iso
 
 
 def test_a_time_may_be_a_little_ahead_but_not_so_much_that_kafka_refuses_it() -> None:
-    """Ten minutes: clocks differ. Kafka's own limit is an hour."""
+    """Ten minutes are allowed, since clocks differ; Kafka's own limit is an hour."""
     now_ms = time.time_ns() // 1_000_000
     assert sane(now_ms + 500_000) == now_ms + 500_000
     assert sane(now_ms + 700_000) is None
@@ -18,7 +18,7 @@ def test_a_time_may_be_a_little_ahead_but_not_so_much_that_kafka_refuses_it() ->
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 0, 1_750_000_000, 10**18])
 def test_seconds_and_nonsense_are_no_times(timestamp_ms: int) -> None:
-    """They are left to the reader's clock."""
+    """Their lines get the time of reading."""
     assert sane(timestamp_ms) is None
 
 
@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 
 
 def test_times_that_the_topic_takes_stay_as_they_are() -> None:
-    """Those of the past, of now and of the next minutes; no time stays none."""
+    """Times of the past, of now and of the next minutes; a batch without a time stays so."""
     now_ms = time.time_ns() // 1_000_000
     timely = TimestampClamp("lines", TimestampBounds())
     for timestamp_ms in (None, 0, now_ms, now_ms + HOUR_MS - 100_000):
@@ -38,10 +38,10 @@ def test_times_that_the_topic_takes_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("shift_ms", "side"), [(HOUR_MS, "after"), (10**17, "after"), (-2 * HOUR_MS, "before")]
 )
-def test_a_time_that_the_topic_refuses_is_left_out_and_said_once(
+def test_a_time_that_the_topic_refuses_is_removed_and_reported_once(
     shift_ms: int, side: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the line's time and the remedy; the lines are counted, all else of them stays."""
+    """The report has the time and the remedy; the lines are counted and otherwise unchanged."""
     timestamp_ms = time.time_ns() // 1_000_000 + shift_ms
     timely = TimestampClamp("lines", TimestampBounds(before_ms=2 * HOUR_MS))
     for _ in range(3):
@@ -57,7 +57,7 @@ def test_a_time_that_the_topic_refuses_is_left_out_and_said_once(
 
 
 def test_a_small_limit_leaves_less_room_for_clocks() -> None:
-    """A tenth of it, at most a minute."""
+    """The margin is a tenth of the limit, and at most a minute."""
     now_ms = time.time_ns() // 1_000_000
     assert not TimestampBounds(after_ms=10_000).refusal(now_ms + 8_000)
     assert TimestampBounds(after_ms=10_000).refusal(now_ms + 10_000)

@@ -1,4 +1,4 @@
-"""Chunks become whole lines, and lines without end are cut between words."""
+"""Chunks become whole lines, and very long lines are cut between words."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ texts = st.lists(st.sampled_from(PIECES + SPACES), max_size=60).map("".join)
 
 
 def chunks(data: bytes, sizes: list[int]) -> list[bytes]:
-    """Cut `data` into chunks of the sizes, again and again."""
+    """Cut `data` into chunks of the sizes, in rotation."""
     parts = []
     place = 0
     while data:
@@ -32,7 +32,7 @@ def count(texts: list[bytes]) -> Counter[str]:
 def test_every_word_and_line_comes_out_however_the_input_is_chunked(
     text: str, sizes: list[int], limit: int
 ) -> None:
-    """Words that fit are all there, longer ones are counted as refused, lines are exact."""
+    """Words that fit are kept, longer ones are counted as refused, lines are exact."""
     cutter = LineCutter(limit)
     data = text.encode()
     batches = [batch for chunk in chunks(data, sizes) for batch in cutter.feed(chunk)]
@@ -59,13 +59,13 @@ def test_parts_of_a_long_line_are_no_longer_than_the_limit(text: str, limit: int
 
 
 def test_carriage_returns_and_other_bytes_stay_as_they_are() -> None:
-    """Only newlines are taken away; bytes that are not UTF-8 and NULs pass."""
+    """Only newlines are removed; NULs and bytes that are not UTF-8 pass."""
     (batch,) = LineCutter().feed(b"a\r\n\xff\x00\n\n")
     assert (batch.text, batch.lines) == (b"a\r\n\xff\x00\n", 3)
 
 
 def test_a_line_without_end_takes_bounded_memory() -> None:
-    """However long a line is, no more than the limit and a chunk is held."""
+    """At most the limit and a chunk are held, however long a line is."""
     cutter = LineCutter(limit=1000)
     for _ in range(100):
         cutter.feed(b"some words " * 50)
@@ -75,8 +75,8 @@ def test_a_line_without_end_takes_bounded_memory() -> None:
     assert len(cutter._held) < 1000
 
 
-def test_pending_tells_where_the_next_batch_begins() -> None:
-    """The position behind the batches so far is what was fed, less what is pending."""
+def test_pending_gives_the_start_of_the_next_batch() -> None:
+    """The position behind the batches so far is the bytes fed less the bytes pending."""
     cutter = LineCutter(limit=10)
     cutter.feed(b"one\ntwo")
     assert cutter.pending == 3

@@ -1,192 +1,133 @@
-"""A run delivers everything that a source yields, however it ends."""
+"""One run of a producer: signals, figures, and errors before Kafka is asked."""
 
 import asyncio
-import gc
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from app.errors import UnavailableError
 from app.sources.base import Batch, Source, SourceError
-from app.sources.run import GivenUp, pump, stopped_by_signals
+from app.sources.delivery.contract import Totals
+from app.sources.run import Abandoned, BufferOptions, Run, Summary, Target, stopped_by_signals
+
+TARGET = Target(
+    brokers=["127.0.0.1:1"],
+    topic="lines",
+    positions_topic="positions",
+    group="group",
+    partitions=1,
+    replication=1,
+)
 
 
-class Delivered:
-    """Stands in for Kafka: what was taken, and when it was flushed."""
+class Silent(Source):
+    """A source without lines that fails, or waits, as it is opened."""
 
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.flushes = 0
-        self.drained = False
-        self.linger_until: float | None = None
-        self.position: object = None
+    replayable = False
 
-    async def take(self, batch: Batch) -> None:
-        """Take a batch in."""
-        self.lines += batch.text.split(b"\n")
-        self.position = batch.position
-        self.linger_until = time.monotonic() + 0.01
-
-    async def flush(self) -> None:
-        """Send what lingers."""
-        self.flushes += 1
-        self.linger_until = None
-
-    async def drain(self) -> None:
-        """Wait for Kafka."""
-        self.drained = True
-
-
-class Some(Source):
-    """Yields batches, then fails, ends or waits for ever."""
-
-    def __init__(self, batches: Iterable[Batch], then: str = "end") -> None:
+    def __init__(self, problem: str = "", *, waits_in_open: bool = False) -> None:
         super().__init__()
-        self._some = batches
-        self._then = then
-        self.acknowledged: list[object] = []
-        self.ended = False
+        self._problem = problem
+        self._waits = waits_in_open
+        self.closed = False
+
+    async def open(self) -> None:
+        """Fail, or wait."""
+        if self._problem:
+            raise SourceError(self._problem)
+        if self._waits:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield the batches."""
-        try:
-            for batch in self._some:
-                yield batch
-            if self._then == "fail":
-                raise SourceError("it broke off")
-            if self._then == "wait":
-                await asyncio.Event().wait()
-        finally:
-            self.ended = True
+        """Yield nothing."""
+        for batch in list[Batch]():
+            yield batch
 
-    async def acknowledge(self, position: object) -> None:
-        """Note the position."""
-        self.acknowledged.append(position)
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
 
 
-async def run(source: Source, delivery: Delivered, **options: float) -> None:
-    await asyncio.wait_for(pump(source, delivery, **options), 10)  # type: ignore[arg-type] - a stand-in
-
-
-async def test_everything_is_delivered_and_acknowledged() -> None:
-    """At the end the source hears of the last position, and its generator is closed."""
-    source, delivery = Some(Batch.of([f"{n}"], position=n) for n in range(3)), Delivered()
-    await run(source, delivery)
-    assert delivery.lines == [b"0", b"1", b"2"]
-    assert delivery.drained
-    assert source.acknowledged == [2]
-    assert source.ended
-
-
-async def test_what_a_failing_source_yielded_is_delivered_first() -> None:
-    """A source's error is raised once its lines are safe."""
-    delivery = Delivered()
-    with pytest.raises(SourceError, match="it broke off"):
-        await run(Some([Batch.of(["a"])], "fail"), delivery)
-    assert delivery.lines == [b"a"]
-    assert delivery.drained
-
-
-async def test_lines_do_not_linger_while_the_source_waits() -> None:
-    """A lone line is sent soon, although no other comes; a stop ends a source that waits."""
-    source, delivery = Some([Batch.of(["a"])], "wait"), Delivered()
-    running = asyncio.create_task(run(source, delivery))
-    async with asyncio.timeout(10):
-        while not delivery.flushes:  # noqa: ASYNC110 - a stand-in without events
-            await asyncio.sleep(0.001)
-        source.stop()
-        await running
-    assert delivery.drained
-    assert source.ended
-
-
-async def test_a_source_that_will_not_stop_is_stopped() -> None:
-    """One that goes on yielding after it was told to stop does not run for ever."""
-
-    def endless() -> Iterable[Batch]:
-        while True:
-            yield Batch.of(["again"])
-
-    source, delivery = Some(endless()), Delivered()
-    source.stop()
-    await run(source, delivery)
-    assert len(delivery.lines) == 1000
-
-
-async def test_rate_and_event_time_are_applied() -> None:
-    """Options reach the batches."""
-    started = time.monotonic()
-    delivery = Delivered()
-    await run(Some([Batch.of(["a"] * 3)]), delivery, lines_per_second=20, timestamp_ms=1)
-    assert time.monotonic() - started >= 0.09
-    assert delivery.lines == [b"a"] * 3
-
-
-async def test_the_first_signal_stops_and_the_second_gives_up() -> None:
-    """SIGINT or SIGTERM asks the source to stop; one more breaks the wait for Kafka off."""
-    source, said = Some([]), []
+async def test_the_first_signal_stops_and_the_second_abandons() -> None:
+    """SIGINT or SIGTERM stops the source; the next one ends the wait for Kafka."""
+    source, calls = Silent(), []
 
     def on_stop() -> bool:
-        said.append("stopping")
+        calls.append("stopping")
         return True
 
     async def body() -> None:
         with stopped_by_signals(source, on_stop):
             os.kill(os.getpid(), signal.SIGTERM)
             await source.stopping.wait()
-            assert said == ["stopping"]
+            assert calls == ["stopping"]
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         await asyncio.wait_for(asyncio.create_task(body()), 10)
 
 
-async def test_the_first_signal_gives_up_where_nothing_was_taken() -> None:
-    """There is nothing to wait for before Kafka is connected."""
+async def test_the_first_signal_abandons_a_run_without_lines() -> None:
+    """Before Kafka is connected there is nothing to wait for."""
 
     async def body() -> None:
-        with stopped_by_signals(Some([]), lambda: False):
+        with stopped_by_signals(Silent(), lambda: False):
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         await asyncio.wait_for(asyncio.create_task(body()), 10)
 
 
-async def test_batches_at_hand_are_taken_as_they_come() -> None:
-    """Without a task for each; a pace is kept all the same, and the end is found."""
-
-    class Many(Some):
-        async def batches(self) -> AsyncIterator[Batch]:
-            for number, batch in enumerate(self._some):
-                self.at_hand = number < 4
-                yield batch
-
-    numbers = [b"%d" % n for n in range(5)]
-    for rate in (0, 20):
-        source, delivery = Many([Batch.of([n], position=n) for n in numbers]), Delivered()
-        started = time.monotonic()
-        await run(source, delivery, lines_per_second=rate)
-        assert delivery.lines == numbers
-        assert source.acknowledged[-1] == numbers[-1]
-        assert time.monotonic() - started >= 0.15 * bool(rate)
+async def test_a_source_that_cannot_be_opened_is_closed_and_its_error_raised() -> None:
+    """Kafka is not connected then, and the figures are zero."""
+    source = Silent("no such thing")
+    run = Run(source, TARGET)
+    with pytest.raises(SourceError, match="no such thing"):
+        await run.run()
+    assert source.closed
+    assert not run.connected
+    assert run.summary.totals == Totals(0, 0, 0, 0, 0, 0)
 
 
-async def test_giving_up_as_the_source_ends_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That it ended at that very moment is nothing that asyncio has to complain of."""
-    complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+async def test_a_signal_before_kafka_is_connected_ends_the_run() -> None:
+    """The run is abandoned without an error, and the source is closed."""
+    source = Silent(waits_in_open=True)
+    run = Run(source, TARGET)
+    await asyncio.wait_for(asyncio.create_task(run.run()), 10)
+    assert run.abandoned
+    assert not run.connected
+    assert source.closed
 
-    async def give_up(following: asyncio.Future[Batch], *_: object) -> None:
-        await asyncio.wait({following})
-        raise GivenUp
 
-    monkeypatch.setattr("app.sources.run._wait", give_up)
-    with pytest.raises(GivenUp):
-        await run(Some([]), Delivered())
-    gc.collect()
-    await asyncio.sleep(0)
-    assert complaints == []
+@pytest.mark.parametrize("disk_bytes", [0, 1 << 20])
+async def test_lines_that_cannot_be_read_again_get_a_buffer(
+    tmp_path: Path, disk_bytes: int
+) -> None:
+    """The spool is below the given folder; a size of 0 switches the buffer off."""
+    options = BufferOptions(
+        memory_bytes=1, disk_bytes=disk_bytes, folder=tmp_path, purpose="none", write_ahead=False
+    )
+    with pytest.raises(UnavailableError):
+        await Run(Silent("fails"), TARGET, buffer=options).run()
+    assert any(tmp_path.glob("none-*")) == bool(disk_bytes)  # noqa: ASYNC240 - a test's own folder
+
+
+def test_figures_have_their_documented_names() -> None:
+    """Scripts read them from --json."""
+    figures = Summary(Totals(10, 8, 2, 100, 1, 3), 4.0).figures()
+    assert figures == {
+        "lines": 8,
+        "not_delivered": 2,
+        "refused_words": 1,
+        "redated_lines": 3,
+        "messages": 2,
+        "bytes": 100,
+        "seconds": 4.0,
+        "lines_per_s": 2.0,
+    }

@@ -1,14 +1,14 @@
-"""What peers do wrong is said, but not as often as they do it."""
+"""Repeated problems are printed, but not each time they occur."""
 
 import pytest
 
 from app.sources.throttled_output import ThrottledOutput
 
 
-def test_a_kind_is_said_once_in_a_while_with_how_many_were_left_out(
+def test_a_kind_is_printed_once_per_interval_with_the_number_suppressed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other kinds are not held up by it."""
+    """Other kinds are printed independently; a forgotten kind is printed at once."""
     now = 100.0
     monkeypatch.setattr("app.sources.throttled_output.time.monotonic", lambda: now)
     notices = ThrottledOutput()
@@ -17,8 +17,11 @@ def test_a_kind_is_said_once_in_a_while_with_how_many_were_left_out(
     notices.say("full", "refused one")
     now = 111.0
     notices.say("garbage", "closed a connection")
+    notices.forget("garbage")
+    notices.say("garbage", "closed a connection")
     assert capsys.readouterr().err.splitlines() == [
         "closed a connection",
         "refused one",
         "closed a connection (2 more like it since the last)",
+        "closed a connection",
     ]

@@ -37,7 +37,7 @@ async def test_a_rate_is_kept_and_no_line_is_lost() -> None:
 
 
 async def test_stopping_ends_a_pause() -> None:
-    """A stopped source does not wait for its next line's turn."""
+    """A stopped source does not wait for the time of its next line."""
     source = Lines(10, 10)
     batches = paced(source, 0.001)
     await anext(batches)
@@ -45,8 +45,8 @@ async def test_stopping_ends_a_pause() -> None:
     assert [batch async for batch in batches] == []
 
 
-async def test_what_was_held_up_is_not_made_up_for_at_once() -> None:
-    """After a long wait for Kafka a second's lines come at once, not all that are due."""
+async def test_a_delay_causes_no_long_burst() -> None:
+    """After a long wait for Kafka at most a second's lines come at once."""
     batches = paced(Lines(100_000, 100), 100)
     await anext(batches)
     stall = time.monotonic() + 1.5
@@ -68,8 +68,8 @@ async def test_dated_lines_have_the_given_time() -> None:
     assert [(b.timestamp_ms, b.lines, b.position) for b in batches] == [(42, 2, 2), (42, 1, 3)]
 
 
-async def test_lines_that_cant_be_read_again_come_when_stopped() -> None:
-    """The rest of a batch is not waited for, but not dropped either."""
+async def test_lines_that_cannot_be_read_again_come_after_a_stop() -> None:
+    """The rest of a batch comes without a pause and is not dropped."""
     source = Lines(10, 10)
     source.replayable = False
     batches = paced(source, 0.001)
@@ -79,7 +79,7 @@ async def test_lines_that_cant_be_read_again_come_when_stopped() -> None:
 
 
 def test_a_batch_is_cut_between_its_lines() -> None:
-    """Into as few as fit; the last one has what belongs to all."""
+    """The parts are as few as fit; the last one has the position and the refused words."""
     batch = Batch(b"12\n\n34567\n8\n9\n", 6, 7, "here", 8, (("host", b"a"),), 9)
     parts = list(cut(batch, 4))
     assert [part.text for part in parts] == [b"12\n", b"34567", b"8\n9\n"]
@@ -93,13 +93,13 @@ def test_a_batch_is_cut_between_its_lines() -> None:
 @pytest.mark.parametrize(
     "batch", [Batch(b"1\n2\n3", 1), Batch(b"12345", 1), Batch(b"12345", 0), Batch(b"", 0)]
 )
-def test_what_has_no_lines_to_be_cut_between_stays_whole(batch: Batch) -> None:
-    """A line that is too long, a part of one, and one with newlines in it."""
+def test_a_batch_without_a_place_to_cut_stays_whole(batch: Batch) -> None:
+    """A line that is too long, a part of a line, and a line with newlines in it."""
     assert list(cut(batch, 4)) == [batch]
 
 
-async def test_a_batch_that_goes_with_its_position_stays_whole() -> None:
-    """Where both are delivered in one transaction."""
+async def test_a_paced_batch_of_a_named_source_stays_whole() -> None:
+    """It is delivered together with its position in one transaction."""
     source = Lines(300, 100)
     source.name = "lines"
     batches = [batch async for batch in paced(source, 1000)]

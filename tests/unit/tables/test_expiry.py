@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agents.count import Counter
+from agents.checkpointing import Checkpointer
 from agents.pending import Pending
 from app import create_app
 from app.counting.partials import WindowCounts, pack
@@ -42,7 +42,7 @@ def table(tmp_path: Path) -> Iterator[WordCounts]:
     application.conf.datadir = tmp_path
     application.table.owned[0] = PartitionState()
     yield application.table
-    application.table.store.close(0)
+    application.table.databases.close(0)
 
 
 @pytest.fixture
@@ -94,12 +94,12 @@ def test_a_step_takes_as_many_windows_as_it_has_room_for(
     for _ in range(2):
         assert table.totals() == {START + 40 * MINUTE: (1, 1)}
         assert table.owned[0].expired == START + 20 * MINUTE + 1
-        assert list(table.store.prefixes(0)) == [table.windows.prefix(START + 40 * MINUTE)]
+        assert list(table.databases.prefixes(0)) == [table.windows.prefix(START + 40 * MINUTE)]
         table.owned[0] = table._loaded(0)
 
 
 def test_rows_that_cassandra_lacks_do_not_go(table: WordCounts) -> None:
-    """A window waits for its flush though those around it go; what comes for it is refused."""
+    """A window waits for its flush while others go; words that come for it are refused."""
     add(table, 0, "a")
     add(table, 2, "c")
     flush(table)
@@ -197,8 +197,8 @@ async def test_expiry_goes_on_for_as_long_as_counting_took(
     flush(table)
     table.owned[0].watermarks = {0: START + 10 * MINUTE}
     task: Any = SimpleNamespace(partition=0, commit=commit)
-    counter = Counter(Settings.read({}), table, Metrics())
-    await counter._expire(task, seconds)
+    checkpointer = Checkpointer(table, Settings.read({}).changelog, Metrics())
+    await checkpointer.expire(task, seconds)
     assert expire(table) == left
 
 

@@ -1,4 +1,4 @@
-"""What a worker keeps of a partition that it owns, and when that is over."""
+"""The state of an owned partition, until it is closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ keys = st.binary(min_size=1, max_size=2).map(lambda key: key * key[0])
 steps = st.lists(st.one_of(st.sets(keys, max_size=5), st.tuples(st.integers(1, 9), st.booleans())))
 
 
-def test_a_change_of_a_partition_that_is_owned_no_more_is_refused() -> None:
+def test_a_change_of_a_partition_that_is_no_longer_owned_is_refused() -> None:
     """Recovery may have gone past it: the store's offset and rows would go back."""
     state = PartitionState()
     state.close()
@@ -29,8 +29,8 @@ def test_a_change_of_a_partition_that_is_owned_no_more_is_refused() -> None:
         pytest.fail("must not be reached")
 
 
-def test_a_partition_is_given_up_only_after_the_change_under_way() -> None:
-    """What reads the store's offset next finds the one that stays."""
+def test_a_partition_is_closed_only_after_the_change_under_way() -> None:
+    """The next reader of the store's offset finds the final one."""
     state, applied = PartitionState(), threading.Event()
     closing = threading.Thread(target=state.close)
     with state.changing():

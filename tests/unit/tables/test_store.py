@@ -1,4 +1,4 @@
-"""The store below the table on a real RocksDB: what becomes of a database that goes bad on disk."""
+"""The store below the table on a real RocksDB, whose files go bad on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WINDOW = b"\xff" * 8
 
 @pytest.fixture
 def failures() -> list[BaseException]:
-    """What has stopped the worker, first to last."""
+    """The errors that have stopped the worker, first to last."""
     return []
 
 
@@ -37,29 +37,30 @@ def store(
     application.conf.datadir = tmp_path
     monkeypatch.setattr(application, "fail", failures.append)
     store = application.table.store
-    store.write(0, ((key, key[::-1] * 4) for key in KEYS), 7)
-    store._database(0).flush()
-    store.close(0)
+    databases = store.databases
+    databases.write(0, ((key, key[::-1] * 4) for key in KEYS), 7)
+    databases.database(0).flush()
+    databases.close(0)
     [path] = tmp_path.rglob("*.sst")
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         file.write(b"\xde\xad\xbe\xef" * 8)
     yield store
-    store.close(0)
+    databases.close(0)
 
 
 def write_after_compaction(store: CountStore) -> None:
     """Write when RocksDB has gone over all files, as it does in the background."""
-    store.write(0, ((key, b"new") for key in KEYS), 8)
-    store._database(0).flush()
-    store._database(0).compact_range(None, None)
-    store.write(0, [], 9)
+    store.databases.write(0, ((key, b"new") for key in KEYS), 8)
+    store.databases.database(0).flush()
+    store.databases.database(0).compact_range(None, None)
+    store.databases.write(0, [], 9)
 
 
 USES: dict[str, Callable[[CountStore], Any]] = {
-    "read": lambda store: store.read(0, KEYS),
-    "scan": lambda store: list(store.scan(0, b"", WINDOW)),
-    "prefixes": lambda store: list(store.prefixes(0)),
+    "read": lambda store: store.databases.read(0, KEYS),
+    "scan": lambda store: list(store.databases.scan(0, b"", WINDOW)),
+    "prefixes": lambda store: list(store.databases.prefixes(0)),
     "write": write_after_compaction,
 }
 
@@ -68,29 +69,31 @@ USES: dict[str, Callable[[CountStore], Any]] = {
 def test_a_database_that_turns_out_damaged_stops_the_worker(
     use: str, store: CountStore, failures: list[BaseException]
 ) -> None:
-    """No row is passed over in silence; one line names the directory and what becomes of it."""
+    """No row is skipped in silence; one line names the directory and the remedy."""
     assert store.persisted_offset(TOPIC) == 7
     with pytest.raises(UnavailableError) as raised:
         USES[use](store)
-    said = str(raised.value)
-    assert [str(failure) for failure in failures] == [said]
-    assert said.startswith(f"{store._path(0)} is damaged (Corruption: block checksum mismatch")
-    assert said.endswith("; the next start throws it away and recovers it from the changelog")
-    assert "\n" not in said
+    message = str(raised.value)
+    assert [str(failure) for failure in failures] == [message]
+    assert message.startswith(
+        f"{store.databases.path(0)} is damaged (Corruption: block checksum mismatch"
+    )
+    assert message.endswith("; the next start throws it away and recovers it from the changelog")
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_database_that_turned_out_damaged_is_made_anew_when_it_is_next_opened(
+def test_a_database_that_turned_out_damaged_is_recreated_when_it_is_next_opened(
     use: str, store: CountStore
 ) -> None:
     """It opens without complaint, so it would stop every worker; the changelog has all rows."""
     with pytest.raises(UnavailableError):
         USES[use](store)
     for _ in range(2):
-        store.close(0)
+        store.databases.close(0)
         assert store.persisted_offset(TOPIC) is None
-        assert list(store.scan(0, b"", WINDOW)) == []
-    store.write(0, [(b"123456789", b"row")], 8)
-    store.close(0)
+        assert list(store.databases.scan(0, b"", WINDOW)) == []
+    store.databases.write(0, [(b"123456789", b"row")], 8)
+    store.databases.close(0)
     assert store.persisted_offset(TOPIC) == 8
-    assert list(store.prefixes(0)) == [b"12345678"]
+    assert list(store.databases.prefixes(0)) == [b"12345678"]

@@ -84,5 +84,5 @@ def test_nothing_has_no_first() -> None:
 
 
 def test_as_many_can_be_asked_for_as_promised() -> None:
-    """The size is what the module says, wherever it is not made small."""
+    """The size is 1000 wherever a test does not make it small."""
     assert SIZE == 1000

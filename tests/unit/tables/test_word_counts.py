@@ -1,4 +1,4 @@
-"""The table on its RocksDB store: versions, and what waits for Cassandra; Kafka is not needed."""
+"""The table on its RocksDB store: versions, dirty rows, top words; Kafka is not needed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def table(tmp_path: Path) -> Iterator[WordCounts]:
     application.conf.datadir = tmp_path
     application.table.owned[0] = PartitionState()
     yield application.table
-    application.table.store.close(0)
+    application.table.databases.close(0)
 
 
 def add(table: WordCounts, start: int, *words: str) -> int:
@@ -48,12 +48,12 @@ def add(table: WordCounts, start: int, *words: str) -> int:
 
 
 def take_over(table: WordCounts) -> None:
-    """Let a new owner have the partition, with what the store holds."""
+    """Load the partition from the store, as a new owner does."""
     table.owned[0] = table._loaded(0)
 
 
 def flush(table: WordCounts, rows: int, fails: bool = False) -> list[ChangedCount]:
-    """Take a slice and settle it: all is written, or nothing."""
+    """Flush a batch: Cassandra takes all of it, or nothing."""
     batch = FlushBatch(table, rows)
     found = batch.take()
     if fails:
@@ -71,7 +71,7 @@ def pairs(rows: list[ChangedCount]) -> list[tuple[int, str, int]]:
 def test_versions_grow_where_the_clock_of_the_next_owner_is_behind(
     table: WordCounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later count has a later write time, so it wins in Cassandra, whatever the clocks say."""
+    """A later count has a later write time, so it wins in Cassandra, whatever the clocks show."""
     now = time.time_ns()
     before = add(table, 0, "word")
     take_over(table)
@@ -80,7 +80,7 @@ def test_versions_grow_where_the_clock_of_the_next_owner_is_behind(
 
 
 def test_rows_go_in_slices_and_count_as_flushed_when_the_last_is_there(table: WordCounts) -> None:
-    """However many rows wait, a slice is what is on its way; the version moves with the last."""
+    """However many rows are dirty, one slice is in flight; the last one moves the version."""
     version = add(table, 0, *(f"word{number}" for number in range(10)))
     state = table.owned[0]
     first = flush(table, 7)
@@ -110,7 +110,7 @@ def test_a_slice_of_long_words_has_fewer_rows(table: WordCounts, taken_over: boo
 
 
 def test_a_slice_that_is_not_written_stays(table: WordCounts) -> None:
-    """What Cassandra did not take comes again, and newer counts of it after it."""
+    """Rows that Cassandra did not take go again, and newer counts of them follow."""
     add(table, 0, "a", "b", "b")
     assert pairs(flush(table, 9, fails=True)) == [(0, "a", 1), (0, "b", 2)]
     version = add(table, 0, "b")
@@ -139,7 +139,7 @@ def test_a_new_owner_flushes_just_what_the_one_before_had_not(table: WordCounts)
 
 
 def test_the_partition_that_waits_longest_comes_first(table: WordCounts) -> None:
-    """Rows that come all the time in one partition don't keep those of another waiting."""
+    """A partition that changes all the time does not keep the rows of another one waiting."""
     table.owned[1] = PartitionState()
     for number in range(3):
         add(table, 0, f"w{number}", f"x{number}")
@@ -148,8 +148,8 @@ def test_the_partition_that_waits_longest_comes_first(table: WordCounts) -> None
     assert len(table.owned[1].dirty) == 0
 
 
-def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: WordCounts) -> None:
-    """A slice that fails is tried again before more is read."""
+def test_inherited_rows_do_not_gather_in_memory_while_cassandra_is_away(table: WordCounts) -> None:
+    """A slice that fails is retried before more rows are read."""
     add(table, 0, *(f"w{number}" for number in range(50)))
     take_over(table)
     for _ in range(5):
@@ -160,7 +160,7 @@ def test_a_backlog_does_not_gather_in_memory_while_cassandra_is_away(table: Word
 def test_many_windows_at_once_are_counted_as_one_after_the_other(
     table: WordCounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows, totals and what waits are the same; windows that were there before go on."""
+    """Rows, totals and dirty rows are the same; windows that were there before continue."""
     deltas = [
         WindowCounts(number % 30 * WINDOW, pa.array(words), pa.array([1] * len(words), pa.int64()))
         for number in range(50)
@@ -179,14 +179,14 @@ def test_many_windows_at_once_are_counted_as_one_after_the_other(
         stored = {k: decode_row(v)[0] for n in range(30) for k, v in table.rows_of(0, n * WINDOW)}
         assert rows == stored
         seen.append((rows, table.totals()))
-        table.store.close(0)
+        table.databases.close(0)
         table.store.reset_state()
         table.owned[0] = PartitionState()
     assert seen[0] == seen[1]
 
 
 def test_tops_of_few_windows_are_kept(table: WordCounts) -> None:
-    """The words of a window that was asked for long ago are sought anew, and found."""
+    """The words of a window that was asked about long ago are read again."""
     most = table.windows.open_windows + word_counts.SPARE_TOPS
     for number in range(most + 3):
         add(table, number * WINDOW, "a", "b", "b")
@@ -204,8 +204,8 @@ def test_the_top_of_a_large_window_is_sought_in_pieces(
     assert table.top(0, 3) == [("w19", 19), ("w18", 18), ("w17", 17)]
 
 
-async def test_rows_of_long_words_take_more_room(table: WordCounts) -> None:
-    """With words of any length, what waits for Cassandra takes no more than its share."""
+async def test_rows_of_long_words_take_more_of_the_quota(table: WordCounts) -> None:
+    """With words of any length, dirty rows take no more memory than their share."""
     quota = RowQuota(20, table.dirty_cost)
     add(table, 0, "a", "b" * 5000)
 
@@ -221,8 +221,8 @@ async def test_rows_of_long_words_take_more_room(table: WordCounts) -> None:
     await asyncio.wait_for(changed, 5)
 
 
-async def test_lanes_share_the_room_for_rows_that_wait_for_cassandra(table: WordCounts) -> None:
-    """Changes that come at the same moment have room together, or one waits until rows are gone."""
+async def test_tasks_share_the_quota_of_dirty_rows(table: WordCounts) -> None:
+    """Changes of the same moment fit together, or one waits until rows are acknowledged."""
     quota = RowQuota(10, table.dirty_cost)
     add(table, 0, *(f"word{number}" for number in range(4)))
     entered: list[str] = []

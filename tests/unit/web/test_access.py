@@ -1,4 +1,4 @@
-"""Who may ask, and what browsers are told."""
+"""Access control, and the security headers for browsers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
-    """`serve(token, names=…, origins=…)`: a client of a server with these."""
+    """`serve(token, names=…, origins=…)` starts a server with these and returns a client."""
     clients = []
 
     async def start(token: str | None = None, **options: tuple[str, ...]) -> Client:
@@ -58,8 +58,8 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
 @pytest.mark.parametrize(
     "path", ["/static", "/api/top", "/api/local/top", "/metrics", "/events", "/no"]
 )
-async def test_without_the_token_nothing_is_told(serve: Serve, path: str) -> None:
-    """Everything but the health asks for the token, in JSON, whatever is sent instead of it."""
+async def test_without_the_token_every_answer_is_401(serve: Serve, path: str) -> None:
+    """The refusal is JSON, whatever is sent instead of the token."""
     client = await serve(TOKEN)
     for headers in (
         {},
@@ -77,28 +77,28 @@ async def test_without_the_token_nothing_is_told(serve: Serve, path: str) -> Non
         assert (await response.json())["error"].startswith("a token is needed")
 
 
-async def test_with_the_token_all_is_as_without_one(serve: Serve) -> None:
-    """A program shows the token in its header; the scheme's case does not matter."""
+async def test_with_the_token_requests_are_answered(serve: Serve) -> None:
+    """A program sends the token in a header; the case of the scheme does not matter."""
     client = await serve(TOKEN)
     for headers in (bearer(TOKEN), {"Authorization": f"bearer  {TOKEN}"}):
         assert (await client.get("/api/top", headers=headers)).status == 200
 
 
 async def test_health_needs_no_token(serve: Serve) -> None:
-    """What restarts workers can't hold a secret."""
+    """A probe that restarts workers cannot hold a secret."""
     client = await serve(TOKEN)
     assert (await client.get("/health/live")).status == 200
 
 
 async def test_the_page_needs_no_token(serve: Serve) -> None:
-    """It holds nothing by itself, and asks for the token in a form; so do its files."""
+    """The page and its files contain no counts, and the page asks for the token in a form."""
     client = await serve(TOKEN)
     assert (await client.get("/")).status == 200
-    assert (await client.get("/static/page.js")).status == 404  # asked for, and not there
+    assert (await client.get("/static/page.js")).status == 404  # open, but missing here
 
 
 async def test_a_browser_trades_the_token_for_a_cookie(serve: Serve) -> None:
-    """`/?token=…` sets a cookie that scripts can't read and leads to the page, the token gone."""
+    """`/?token=…` sets a cookie that scripts can't read, and redirects to the page without it."""
     client = await serve(TOKEN)
     response = await client.get(f"/?token={TOKEN}&window=5", allow_redirects=False)
     assert (response.status, response.headers["Location"]) == (303, "/?window=5")
@@ -109,7 +109,7 @@ async def test_a_browser_trades_the_token_for_a_cookie(serve: Serve) -> None:
 
 
 async def test_a_wrong_token_gets_no_cookie(serve: Serve) -> None:
-    """It leads to the page too, which then asks for the token."""
+    """It redirects to the page too, which then asks for the token."""
     client = await serve(TOKEN)
     response = await client.get("/?token=wrong", allow_redirects=False)
     assert response.status == 303
@@ -120,7 +120,7 @@ async def test_a_wrong_token_gets_no_cookie(serve: Serve) -> None:
 
 
 async def test_only_the_page_s_address_may_hold_the_token(serve: Serve) -> None:
-    """Elsewhere a token in the address, which proxies log, is no token."""
+    """On other paths a token in the address, which proxies log, is ignored."""
     client = await serve(TOKEN)
     assert (await client.get(f"/api/top?token={TOKEN}")).status == 401
 
@@ -144,28 +144,28 @@ async def test_only_the_page_s_address_may_hold_the_token(serve: Serve) -> None:
 async def test_without_a_token_the_server_answers_to_its_own_names(
     serve: Serve, host: str, status: int
 ) -> None:
-    """A site whose name was made to mean 127.0.0.1 is told by its Host header."""
+    """The Host header reveals a site whose name resolves to 127.0.0.1."""
     client = await serve(names=("worker.example",))
     for path in ("/api/top", "/health/live", "/events"):
         assert (await client.get(path, headers={"Host": host})).status == status
 
 
-async def test_browsers_are_told_to_be_careful(serve: Serve) -> None:
-    """Every answer says so, refusals and streams too, and none says which software it is."""
+async def test_every_answer_has_the_security_headers(serve: Serve) -> None:
+    """Refusals and streams have them too, and no answer names the software."""
     client = await serve(TOKEN)
     for path, headers in (("/api/top", {}), ("/events", bearer(TOKEN)), ("/none", bearer(TOKEN))):
-        told = (await client.get(path, headers=headers)).headers
-        assert told["Content-Security-Policy"].startswith("default-src 'self'; ")
-        assert told["X-Content-Type-Options"] == "nosniff"
-        assert told["Referrer-Policy"] == "no-referrer"
-        assert told["X-Frame-Options"] == "DENY"
-        assert told["Cross-Origin-Resource-Policy"] == "same-origin"
-        assert "Server" not in told
-        assert "Access-Control-Allow-Origin" not in told
+        sent = (await client.get(path, headers=headers)).headers
+        assert sent["Content-Security-Policy"].startswith("default-src 'self'; ")
+        assert sent["X-Content-Type-Options"] == "nosniff"
+        assert sent["Referrer-Policy"] == "no-referrer"
+        assert sent["X-Frame-Options"] == "DENY"
+        assert sent["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Server" not in sent
+        assert "Access-Control-Allow-Origin" not in sent
 
 
-async def test_other_sites_may_ask_only_if_they_are_set(serve: Serve) -> None:
-    """The origin that is set is named back, with the token's header allowed; no other is."""
+async def test_only_configured_sites_may_read_answers(serve: Serve) -> None:
+    """Only a configured origin is returned, and only for it the token's header is allowed."""
     client = await serve(TOKEN, origins=(ORIGIN,))
     preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
     answer = await client.options("/api/top", headers=preflight)
@@ -184,21 +184,21 @@ async def test_other_sites_may_ask_only_if_they_are_set(serve: Serve) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "localhost", "::1", "LocalHost"])
 def test_loopback_needs_no_token(host: str) -> None:
-    """There only this machine can ask."""
+    """Only this machine has access to loopback."""
     check_exposure(host, None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "worker-1", ""])  # noqa: S104
 def test_any_other_address_needs_a_token(host: str) -> None:
-    """The start stops with the remedy in one line; with a token it goes on."""
+    """The start fails with the remedy in one line; with a token it succeeds."""
     with pytest.raises(ConfigurationError, match="WORDCOUNT_WEB_TOKEN") as raised:
         check_exposure(host, None)
     assert "\n" not in str(raised.value)
     check_exposure(host, TOKEN)
 
 
-def test_the_cookie_does_not_tell_the_token() -> None:
-    """Whoever finds the cookie can ask until the token changes, and can't show the token."""
+def test_the_cookie_does_not_reveal_the_token() -> None:
+    """A stolen cookie gives access until the token changes, but not the token."""
     cookie = Access(TOKEN).cookie
     assert TOKEN not in cookie
     assert cookie != Access(TOKEN + "x").cookie

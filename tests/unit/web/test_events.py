@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Source:
-    """Makes frames that count, as large as a test wants them."""
+    """Produces numbered frames of the size that a test sets."""
 
     def __init__(self, size: int = 10) -> None:
         self.made = 0
@@ -30,14 +30,14 @@ class Source:
         self.feed = Feed(self.produce, self.greet)
 
     async def produce(self) -> Frame:
-        """Make the next frame."""
+        """The next frame."""
         self.made += 1
         if self.failing:
             raise RuntimeError("as a test wants it")
         return Frame(self.made, encode("state", [self.made, "x" * self.size], self.made))
 
     async def greet(self, last: int) -> bytes:
-        """Say hello."""
+        """The first bytes."""
         self.greeted.append(last)
         return encode("hello", {"last": last})
 
@@ -48,7 +48,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Pages:
-    """Opens streams, which end with the test."""
+    """Opens streams that end with the test."""
 
     def __init__(self, server: TestServer, session: ClientSession) -> None:
         self.server = server
@@ -81,7 +81,7 @@ async def serving(source: Source) -> AsyncIterator[Pages]:
 
 @asynccontextmanager
 async def silent(pages: Pages) -> AsyncIterator[asyncio.StreamReader]:
-    """A stream that nobody reads until the test does."""
+    """A stream that is not read until the test reads it."""
     reader, writer = await asyncio.open_connection(pages.server.host, pages.server.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     yield reader
@@ -106,7 +106,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 async def test_all_listeners_get_the_same_frames() -> None:
-    """A hundred pages cost one production each interval; each is greeted first."""
+    """A hundred pages cost one frame each interval; each gets its greeting first."""
     source = Source()
     async with serving(source) as pages:
         opened = [await pages.open() for _ in range(100)]
@@ -119,8 +119,8 @@ async def test_all_listeners_get_the_same_frames() -> None:
         assert source.made <= most + 5
 
 
-async def test_nothing_is_produced_while_nobody_listens() -> None:
-    """The producer ends with the last listener and begins again with the next."""
+async def test_nothing_is_produced_without_listeners() -> None:
+    """The producer stops with the last listener and restarts with the next one."""
     source = Source()
     async with serving(source) as pages:
         page = await pages.open()
@@ -137,8 +137,8 @@ async def test_nothing_is_produced_while_nobody_listens() -> None:
         assert (await next_event(again))[1][0] > made
 
 
-async def test_who_comes_back_says_what_it_had() -> None:
-    """Last-Event-ID reaches the greeting; what is no number counts as none."""
+async def test_a_page_that_reconnects_sends_its_last_id() -> None:
+    """Last-Event-ID reaches the greeting; a value that is not a number is ignored."""
     source = Source()
     async with serving(source) as pages:
         for sent in ("1700000000123", "-1", "1e3", "٣", "9" * 40):
@@ -146,8 +146,8 @@ async def test_who_comes_back_says_what_it_had() -> None:
         assert source.greeted == [1700000000123, 0, 0, 0, 0]
 
 
-async def test_a_slow_listener_skips_frames_and_holds_up_nobody() -> None:
-    """What it has not taken is replaced, not queued: afterwards it gets the newest."""
+async def test_a_slow_listener_skips_frames_and_delays_no_other() -> None:
+    """Its frame is replaced, not queued, so it gets the newest one afterwards."""
     source = Source(size=4_000_000)  # more than the buffers of sockets
     async with serving(source) as pages, silent(pages) as slow:
         quick = await pages.open()
@@ -166,8 +166,8 @@ async def test_a_slow_listener_skips_frames_and_holds_up_nobody() -> None:
         assert len(seen) < seen[-1] - seen[0] + 1
 
 
-async def test_one_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that has been put to sleep does not hold its frame for ever."""
+async def test_a_listener_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suspended page does not hold its frame for ever."""
     monkeypatch.setattr(events, "SLOW_SECONDS", 0.3)
     source = Source(size=8_000_000)
     async with serving(source) as pages, silent(pages):
@@ -176,7 +176,7 @@ async def test_one_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_closing_ends_all_streams_at_once() -> None:
-    """A worker that stops waits for no page, and takes no new one."""
+    """A worker that stops waits for no page, and accepts no new one."""
     source = Source()
     async with serving(source) as pages:
         opened = [await pages.open() for _ in range(10)]
@@ -190,7 +190,7 @@ async def test_closing_ends_all_streams_at_once() -> None:
 
 
 async def test_streams_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is told to come back later."""
+    """One too many gets a 503 with Retry-After."""
     monkeypatch.setattr(events, "MAX_LISTENERS", 2)
     source = Source()
     async with serving(source) as pages:
@@ -200,7 +200,7 @@ async def test_streams_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_failure_to_produce_ends_no_stream(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, and the next frame is tried."""
+    """The failure is logged, and the next frame follows."""
     source = Source()
     source.failing = True
     async with serving(source) as pages:
@@ -213,7 +213,7 @@ async def test_a_failure_to_produce_ends_no_stream(caplog: pytest.LogCaptureFixt
 
 
 def test_an_event_is_lines_of_text() -> None:
-    """Whatever stands in the data, a newline in it does not end the event."""
+    """A newline in the data does not end the event."""
     encoded = encode("state", {"word": "a\nb\r\u2028 é\ud800"}, 7).decode()
     assert encoded.startswith("id: 7\nevent: state\ndata: ")
     assert encoded.endswith("}\n\n")

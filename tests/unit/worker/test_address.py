@@ -1,4 +1,4 @@
-"""Where the other workers reach this one."""
+"""The address at which the other workers reach this one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def url_of(**settings: str) -> str:
     ],
 )
 def test_a_worker_is_reached_where_it_listens(host: str, url: str) -> None:
-    """The URL that other workers are told is that of WORDCOUNT_WEB_HOST and _PORT."""
+    """The URL for the other workers is that of WORDCOUNT_WEB_HOST and _PORT."""
     assert url_of(WEB_HOST=host) == url
 
 

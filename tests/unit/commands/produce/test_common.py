@@ -1,4 +1,4 @@
-"""The options of `produce`: what goes together, and what is a wrong argument."""
+"""The options of `produce`: combinations, and wrong arguments."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from app.commands.parameters import EventTime
-from app.commands.produce import _common as producing
 from app.commands.produce import produce
-from app.sources.buffer.source import BufferedSource
+from app.sources.base import Source
+from app.sources.buffer.spools import spool_for
+from app.sources.run import BufferOptions, Run, Target
 from tests.produce_help import DOCUMENT, help_of_all
 
 
@@ -31,7 +32,7 @@ def test_event_times_are_ms_or_iso_8601(text: str, milliseconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "-5", "1969-12-31", "2025-13-01", ""])
 def test_other_event_times_are_refused(text: str) -> None:
-    """What is no time, or before 1970, is named."""
+    """A text that is no time, or a time before 1970, is named in the error."""
     with pytest.raises(click.BadParameter, match="neither ms since 1970"):
         EventTime().convert(text, None, None)
 
@@ -49,7 +50,7 @@ def test_other_event_times_are_refused(text: str) -> None:
     ],
 )
 def test_wrong_arguments_end_with_status_2(arguments: list[str], tmp_path: Path) -> None:
-    """They are found before Kafka is asked for anything, and named without a traceback."""
+    """They are found before any request to Kafka, and named without a traceback."""
     path = tmp_path / "file"
     path.touch()
     result = CliRunner().invoke(produce, [part.format(file=path) for part in arguments])
@@ -61,8 +62,8 @@ def test_wrong_arguments_end_with_status_2(arguments: list[str], tmp_path: Path)
 @pytest.mark.parametrize(
     "source", ["actor", "custom", "directory", "file", "sample", "socket", "stdin", "zeromq"]
 )
-def test_every_source_explains_itself(source: str) -> None:
-    """Help names the common options."""
+def test_every_source_has_help(source: str) -> None:
+    """The help names the common options."""
     result = CliRunner().invoke(produce, [source, "--help"])
     assert result.exit_code == 0
     for option in ("--topic", "--unpacked", "--event-time", "--json"):
@@ -88,10 +89,10 @@ def test_every_source_explains_itself(source: str) -> None:
         (["file", "{file}", "--resume", "--repeat", "2"], "leave out --repeat"),
     ],
 )
-def test_what_sources_find_wrong_is_said_in_one_line(
+def test_wrong_arguments_of_sources_are_one_line(
     arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status 2, without a traceback, before Kafka is asked for anything."""
+    """The status is 2, without a traceback, before any request to Kafka."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     path = tmp_path / "file"
     path.touch()
@@ -104,16 +105,25 @@ def test_what_sources_find_wrong_is_said_in_one_line(
 
 @pytest.fixture
 def folder_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
-    """Where a producer with these arguments and settings would keep lines."""
+    """Returns the spool's directory of a producer with these arguments and settings."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("X_BEARER_TOKEN", "secret")
     folders: list[Path] = []
 
-    async def note(source: BufferedSource, *_: object) -> None:
-        folders.append(source._spool.directory)
-        await source._source.close()
+    class Noted(Run):
+        """A run that notes its buffer and delivers nothing."""
 
-    monkeypatch.setattr(producing, "_deliver", note)
+        def __init__(
+            self, source: Source, target: Target, *, buffer: BufferOptions, **_: object
+        ) -> None:
+            super().__init__(source, target, buffer=buffer)
+            folders.append(spool_for(buffer.purpose, buffer.folder, 1).directory)
+            self._inner = source
+
+        async def run(self) -> None:
+            await self._inner.close()
+
+    monkeypatch.setattr("app.sources.run.Run", Noted)
 
     def run(*arguments: str | Path, **settings: str) -> Path:
         result = CliRunner().invoke(produce, [*map(str, arguments)], env=settings)
@@ -134,15 +144,15 @@ def folder_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
         ("stdin", "--topic lines"),
     ],
 )
-def test_lines_are_found_again_by_what_is_read(
+def test_the_input_alone_decides_where_lines_are_buffered(
     folder_of: Callable[..., Path], command: str, changed: str
 ) -> None:
-    """Options that do not say so can change from run to run."""
+    """Other options can change from run to run."""
     assert folder_of(*command.split()) == folder_of(*command.split(), *changed.split())
 
 
 def test_lines_go_to_no_other_topic(folder_of: Callable[..., Path], tmp_path: Path) -> None:
-    """Nor to another cluster, application or reader, in a directory that all share, too."""
+    """Nor to another cluster, application or input, even in a directory that all of them share."""
     spill = ["--spill-dir", tmp_path]
     folders = [
         folder_of("socket", "127.0.0.1", "9", *spill),
@@ -164,5 +174,5 @@ def test_lines_go_to_no_other_topic(folder_of: Callable[..., Path], tmp_path: Pa
 
 
 def test_the_documented_help_is_the_help() -> None:
-    """`python -m tests.produce_help` writes it anew."""
+    """`python -m tests.produce_help` writes it again."""
     assert DOCUMENT.read_text(encoding="utf-8") == help_of_all()

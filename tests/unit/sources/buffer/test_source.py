@@ -1,4 +1,4 @@
-"""What came in is kept, in memory or on disk, until Kafka has it."""
+"""Lines wait in memory or on disk until Kafka has them."""
 
 import asyncio
 import time
@@ -10,31 +10,31 @@ from typing import cast
 import pytest
 
 from app.sources.base import Batch, Position, Source, SourceError
-from app.sources.buffer import source as kept
+from app.sources.buffer import source as buffer_source
 from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spool import Spool
 from app.sources.buffer.spools import spool_for
-from app.sources.run import pump
+from app.sources.pump import pump
 from tests.collecting import collecting
 
 BATCH = 1000
 
 
 class Numbers(Source):
-    """Batches of a thousand bytes, as many as there are permits for."""
+    """A given number of batches of a thousand bytes."""
 
     replayable = False
 
     def __init__(self, number: int, *, waits: bool = True, fails: bool = False) -> None:
         super().__init__()
         self.taken_in = 0
-        self.told: list[object] = []
+        self.acknowledged: list[object] = []
         self._number = number
         self.waits = waits
         self._fails = fails
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield them, then wait to be stopped."""
+        """Yield them, then wait for the stop."""
         for number in range(self._number):
             self.taken_in += 1
             yield Batch(b"%d".rjust(BATCH) % number, 1, position=f"at {number}")
@@ -46,10 +46,10 @@ class Numbers(Source):
 
     async def acknowledge(self, position: object) -> None:
         """Note the position."""
-        self.told.append(position)
+        self.acknowledged.append(position)
 
 
-def kept_of(
+def buffered(
     source: Source,
     path: Path,
     *,
@@ -76,29 +76,31 @@ def numbers(batches: list[Batch]) -> list[int]:
 
 
 async def take(source: BufferedSource, number: int) -> list[Batch]:
-    """Open it and take some batches, as a Kafka that acknowledges nothing does."""
+    """Open a source and take some batches, as with a Kafka that acknowledges nothing."""
     await source.open()
     async with aclosing(source.batches()) as batches:  # type: ignore[type-var] - a generator
         return [await anext(batches) for _ in range(number)]
 
 
-async def test_all_comes_in_order_and_senders_hear_of_it(tmp_path: Path) -> None:
-    """Once Kafka has it; nothing is written while there is room in memory."""
+async def test_batches_keep_their_order_and_the_source_gets_acknowledgements(
+    tmp_path: Path,
+) -> None:
+    """Nothing is written to disk while there is space in memory."""
     inner = Numbers(5)
-    source = kept_of(inner, tmp_path)
+    source = buffered(inner, tmp_path)
     async with collecting(source) as collected:
         await collected.until(lambda: collected.number == 5)
         await source.acknowledge(collected.batches[2].position)
         await source.acknowledge(collected.batches[4].position)
     assert numbers(collected.batches) == list(range(5))
-    assert inner.told == ["at 2", "at 4"]
+    assert inner.acknowledged == ["at 2", "at 4"]
     assert segments(tmp_path) == []
 
 
-async def test_a_sender_that_would_not_wait_goes_to_disk(tmp_path: Path) -> None:
-    """Past the memory's limit, and nothing is lost or out of order."""
+async def test_lines_of_a_sender_that_does_not_wait_go_to_disk(tmp_path: Path) -> None:
+    """Beyond the memory's limit no line is lost or out of order."""
     inner = Numbers(1000, waits=False)
-    source = kept_of(inner, tmp_path)
+    source = buffered(inner, tmp_path)
     await source.open()
     batches = source.batches()
     first = await anext(batches)
@@ -107,19 +109,19 @@ async def test_a_sender_that_would_not_wait_goes_to_disk(tmp_path: Path) -> None
     assert numbers(found) == list(range(1000))
     assert segments(tmp_path)
     await source.acknowledge(found[-1].position)
-    assert inner.told == ["at 999"]
+    assert inner.acknowledged == ["at 999"]
     await batches.aclose()
     await source.close()
     assert segments(tmp_path) == []
 
 
-async def test_a_sender_that_waits_is_let_wait_while_kafka_answers(
+async def test_a_sender_that_waits_is_not_read_while_kafka_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Back-pressure before disk; the disk is for outages."""
-    monkeypatch.setattr(kept, "_SECONDS_OF_PATIENCE", 0.3)
+    """Back-pressure comes before the disk, which is for outages."""
+    monkeypatch.setattr(buffer_source, "_SECONDS_TO_OUTAGE", 0.3)
     inner = Numbers(100)
-    source = kept_of(inner, tmp_path)
+    source = buffered(inner, tmp_path)
     await source.open()
     batches = source.batches()
     found = [await anext(batches)]
@@ -136,12 +138,12 @@ async def test_a_sender_that_waits_is_let_wait_while_kafka_answers(
 
 
 @pytest.mark.parametrize("write_ahead", [False, True])
-async def test_what_kafka_did_not_get_is_first_in_the_next_run(
+async def test_unacknowledged_lines_come_first_in_the_next_run(
     tmp_path: Path, *, write_ahead: bool
 ) -> None:
-    """What was given out, what waited in memory and what is on disk."""
+    """Those that were yielded, those that waited in memory and those on disk."""
     inner = Numbers(50, waits=False)
-    source = kept_of(inner, tmp_path, write_ahead=write_ahead)
+    source = buffered(inner, tmp_path, write_ahead=write_ahead)
     found = await take(source, 10)
     await source.acknowledge(found[2].position)
     await source.close()
@@ -151,16 +153,16 @@ async def test_what_kafka_did_not_get_is_first_in_the_next_run(
         assert isinstance(position, Position)
         positions[position.key] = position.value
     async with collecting(
-        kept_of(Numbers(0), tmp_path, write_ahead=write_ahead), positions
+        buffered(Numbers(0), tmp_path, write_ahead=write_ahead), positions
     ) as rest:
         await rest.until(lambda: rest.number >= inner.taken_in - 3)
     assert numbers(rest.batches) == list(range(3, inner.taken_in))
 
 
-async def test_what_nobody_delivers_is_said(
+async def test_lines_that_no_producer_delivers_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lines of a run that read something else, of the same kind."""
+    """Those of a run of the same source with another input."""
     left = spool_for("stdin to a", tmp_path, 1 << 30)
     left.open()
     left.append([Batch.of(["left"])])
@@ -168,22 +170,22 @@ async def test_what_nobody_delivers_is_said(
     spool = spool_for("stdin to b", tmp_path, 1 << 30)
     async with collecting(BufferedSource(Numbers(0), spool, BATCH, write_ahead=False)):
         pass
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("Lines are left that no producer is there to deliver: ")
-    assert "bytes of `stdin to a` in" in said
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("No running producer delivers these lines of other inputs: ")
+    assert "bytes of `stdin to a` in" in line
 
 
 class Lines(Numbers):
     """Ten thousand lines of ten bytes, read in one chunk."""
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield them, then wait to be stopped."""
+        """Yield them, then wait for the stop."""
         yield Batch.of((b"%010d" % n for n in range(10_000)), position="all")
         await self.stopping.wait()
 
 
 class Taken:
-    """Stands in for Kafka: what was taken, and when."""
+    """A fake delivery: keeps batches with the times at which they were taken."""
 
     linger_until = None
     position: object = None
@@ -196,13 +198,13 @@ class Taken:
         self.batches.append((time.monotonic(), batch))
 
     async def drain(self) -> None:
-        """All is there."""
+        """Do nothing: everything is acknowledged."""
 
 
 async def test_a_pace_is_kept_with_write_ahead(tmp_path: Path) -> None:
-    """In steps of 4 KiB, though what was read together was longer; all of it comes, once."""
+    """In steps of 4 KiB, even if more was read at once; every line comes once."""
     inner, taken = Lines(0), Taken()
-    source = kept_of(inner, tmp_path, write_ahead=True)
+    source = buffered(inner, tmp_path, write_ahead=True)
     await source.open()
     started = time.monotonic()
     pumping = asyncio.create_task(pump(source, taken, lines_per_second=2000))  # type: ignore[arg-type] - a stand-in
@@ -219,26 +221,26 @@ async def test_a_pace_is_kept_with_write_ahead(tmp_path: Path) -> None:
         b"%010d" % n for n in range(10_000)
     ]
     await source.acknowledge(batches[-2].position)
-    assert inner.told == []
+    assert inner.acknowledged == []
     await source.acknowledge(batches[-1].position)
-    assert inner.told == ["all"]
+    assert inner.acknowledged == ["all"]
     await source.close()
 
 
 async def test_a_full_spool_stops_reading(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is said, and goes on when there is room."""
+    """The reason is printed, and reading resumes once there is space."""
     inner = Numbers(100, waits=False)
-    source = kept_of(inner, tmp_path, limit=20 * BATCH)
+    source = buffered(inner, tmp_path, limit=20 * BATCH)
     await source.open()
     batches = source.batches()
     found = [await anext(batches)]
-    said = ""
+    errors = ""
     async with asyncio.timeout(20):
-        while "no more are read until there is" not in said:
+        while "reading waits for space" not in errors:
             await asyncio.sleep(0.01)
-            said += capsys.readouterr().err
+            errors += capsys.readouterr().err
     assert inner.taken_in < 40
     while len(found) < 100:
         found.append(await anext(batches))
@@ -246,18 +248,18 @@ async def test_a_full_spool_stops_reading(
     assert numbers(found) == list(range(100))
     await batches.aclose()
     await source.close()
-    assert "There is room for lines again" in capsys.readouterr().err
+    assert "There is space for lines again" in capsys.readouterr().err
 
 
-async def test_a_source_that_breaks_off_is_heard_of_after_its_lines(tmp_path: Path) -> None:
-    """Everything that it yielded comes before its error."""
-    source = kept_of(Numbers(20, fails=True, waits=False), tmp_path)
+async def test_the_error_of_a_source_comes_after_its_lines(tmp_path: Path) -> None:
+    """Everything that the source yielded comes before its error."""
+    source = buffered(Numbers(20, fails=True, waits=False), tmp_path)
     await source.open()
     found: list[Batch] = []
 
     async def run() -> None:
         async for batch in source.batches():
-            found.append(batch)  # noqa: PERF401 - they are wanted when it fails
+            found.append(batch)  # noqa: PERF401 - they are needed after the failure
 
     with pytest.raises(SourceError, match="it broke off"):
         await run()
@@ -267,11 +269,11 @@ async def test_a_source_that_breaks_off_is_heard_of_after_its_lines(tmp_path: Pa
 
 
 async def test_lines_that_waited_keep_the_time_at_which_they_were_read(tmp_path: Path) -> None:
-    """Those on disk carry it; it is what a run that comes hours later sends."""
-    source = kept_of(Numbers(30, waits=False), tmp_path)
+    """Lines on disk carry it, so a run hours later sends it."""
+    source = buffered(Numbers(30, waits=False), tmp_path)
     found = await take(source, 1)
     assert found[0].timestamp_ms is None
     await source.close()
-    async with collecting(kept_of(Numbers(0), tmp_path)) as rest:
+    async with collecting(buffered(Numbers(0), tmp_path)) as rest:
         await rest.until(lambda: rest.number >= 1)
     assert all(cast("int", batch.timestamp_ms) > 1_700_000_000_000 for batch in rest.batches)

@@ -40,27 +40,27 @@ def of(number: int) -> Batch:
 
 
 def test_batches_come_back_whole_and_in_order(tmp_path: Path) -> None:
-    """With lines, times, refused words and headers; while others are written."""
-    kept = opened(tmp_path)
+    """With lines, times, refused words and headers, even while others are written."""
+    spooled = opened(tmp_path)
     odd = Batch(b"\0\n\xff", 2, 123, None, 4, (("host", b"\xff"), ("host", b"")))
-    kept.append([odd, Batch(b"", 0)])
-    assert [batch for batch, _ in read_all(kept)] == [odd, Batch(b"", 0)]
-    kept.append([of(1)])
-    assert texts(kept) == [b"line 1"]
-    kept.close()
+    spooled.append([odd, Batch(b"", 0)])
+    assert [batch for batch, _ in read_all(spooled)] == [odd, Batch(b"", 0)]
+    spooled.append([of(1)])
+    assert texts(spooled) == [b"line 1"]
+    spooled.close()
 
 
-def test_what_kafka_has_is_gone_and_the_rest_comes_first_next_time(
+def test_acknowledged_batches_are_removed_and_the_rest_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Segments go when all of them is acknowledged; the place in the first is kept."""
+    """Segments go when all of them is acknowledged; the place in the first is spooled."""
     monkeypatch.setattr(spool, "_SEGMENT_BYTES", 100)
-    kept = opened(tmp_path)
+    spooled = opened(tmp_path)
     for number in range(20):
-        kept.append([of(number)])
-    found = read_all(kept)
-    kept.release(found[9][1])
-    kept.close()
+        spooled.append([of(number)])
+    found = read_all(spooled)
+    spooled.release(found[9][1])
+    spooled.close()
     again = opened(tmp_path)
     assert texts(again) == [b"line %d" % number for number in range(10, 20)]
     again.release(found[19][1])
@@ -68,12 +68,12 @@ def test_what_kafka_has_is_gone_and_the_rest_comes_first_next_time(
     assert list(tmp_path.glob("*/*.spill")) == []
 
 
-def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
-    """As kill -9 leaves it, or a bad disk: what is whole before it comes."""
-    kept = opened(tmp_path)
+def test_a_torn_end_is_skipped(tmp_path: Path) -> None:
+    """After kill -9 or on a bad disk the whole records before it are read."""
+    spooled = opened(tmp_path)
     for number in range(3):
-        kept.append([of(number)])
-    kept.close()
+        spooled.append([of(number)])
+    spooled.close()
     (path,) = tmp_path.glob("*/*.spill")
     whole = path.read_bytes()
     for cut in range(1, len(whole) // 3):
@@ -88,37 +88,37 @@ def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
     again.close()
 
 
-def test_what_comes_before_all_others_is_read_first(tmp_path: Path) -> None:
+def test_prepended_batches_are_read_first(tmp_path: Path) -> None:
     """Lines that waited in memory are older than those on disk."""
-    kept = opened(tmp_path)
-    kept.append([of(2)])
-    kept.prepend([of(0), of(1)])
-    kept.append([of(3)])
-    kept.close()
+    spooled = opened(tmp_path)
+    spooled.append([of(2)])
+    spooled.prepend([of(0), of(1)])
+    spooled.append([of(3)])
+    spooled.close()
     again = opened(tmp_path)
     assert texts(again) == [b"line %d" % number for number in range(4)]
     again.close()
 
 
 def test_there_is_a_limit(tmp_path: Path) -> None:
-    """Past it nothing is taken until there is room again."""
-    kept = opened(tmp_path, limit=1000)
-    kept.append([Batch(b"x" * 900, 1)])
+    """Beyond it batches are refused until there is space again."""
+    spooled = opened(tmp_path, limit=1000)
+    spooled.append([Batch(b"x" * 900, 1)])
     with pytest.raises(SpoolFullError, match="1,000 bytes"):
-        kept.append([Batch(b"y" * 900, 1)])
-    ((_, place),) = read_all(kept)
-    kept.release(place)
-    kept.append([Batch(b"y" * 900, 1)])
-    assert texts(kept) == [b"y" * 900]
-    kept.close()
+        spooled.append([Batch(b"y" * 900, 1)])
+    ((_, place),) = read_all(spooled)
+    spooled.release(place)
+    spooled.append([Batch(b"y" * 900, 1)])
+    assert texts(spooled) == [b"y" * 900]
+    spooled.close()
 
 
-def test_a_full_disk_is_said_and_harms_nothing(
+def test_a_full_disk_is_an_error_that_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was half written is taken back; when there is room again, it goes on."""
-    kept = opened(tmp_path)
-    kept.append([of(0)])
+    """A half-written record is removed; once there is space, writing continues."""
+    spooled = opened(tmp_path)
+    spooled.append([of(0)])
     write = os.pwrite
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
@@ -128,15 +128,15 @@ def test_a_full_disk_is_said_and_harms_nothing(
 
     monkeypatch.setattr(segment.os, "pwrite", full)
     with pytest.raises(SpoolFullError, match="No space left"):
-        kept.append([of(1)])
+        spooled.append([of(1)])
     monkeypatch.undo()
-    kept.append([of(2)])
-    assert texts(kept) == [b"line 0", b"line 2"]
-    kept.close()
+    spooled.append([of(2)])
+    assert texts(spooled) == [b"line 0", b"line 2"]
+    spooled.close()
 
 
 def test_a_process_takes_over_what_a_dead_one_left(tmp_path: Path) -> None:
-    """Several write into one directory, each apart; whoever ends leaves its lines to the next."""
+    """Several processes write into one directory; the lines of one that ended go to the next."""
     first, second = opened(tmp_path), opened(tmp_path)
     assert first.path != second.path
     assert first.name != second.name
@@ -150,7 +150,7 @@ def test_a_process_takes_over_what_a_dead_one_left(tmp_path: Path) -> None:
     third.close()
 
 
-def test_what_is_no_slot_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     """Files and folders of others: none is an obstacle, and none is taken for a dead process's."""
     (tmp_path / "0").touch()
     foreign = tmp_path / "1" / "a.spill", tmp_path / "old" / "b.spill"
@@ -159,29 +159,29 @@ def test_what_is_no_slot_is_left_alone(tmp_path: Path) -> None:
         path.touch()
     (tmp_path / "old" / "lock").touch()
     (tmp_path / "notes").touch()
-    kept = opened(tmp_path)
-    assert kept.path == tmp_path / "2"
-    assert texts(kept) == []
-    kept.close()
+    spooled = opened(tmp_path)
+    assert spooled.path == tmp_path / "2"
+    assert texts(spooled) == []
+    spooled.close()
     assert all([*path.parent.glob("*.spill")] == [path] for path in foreign)
     assert not (tmp_path / "1" / "lock").exists()
 
 
-def test_a_slot_that_somebody_looks_at_is_taken_all_the_same(
+def test_a_folder_that_another_process_looks_at_is_taken_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To look whether a process has it takes a moment; its lines are not left for that."""
+    """A look takes a shared lock for a moment; the lines in the folder are not left for that."""
     opened(tmp_path).close()
     with (tmp_path / "0" / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         monkeypatch.setattr(locked_dirs.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
-        kept = opened(tmp_path)
-    assert kept.path == tmp_path / "0"
-    kept.close()
+        spooled = opened(tmp_path)
+    assert spooled.path == tmp_path / "0"
+    spooled.close()
 
 
-def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
-    """Nothing waits in the process itself."""
+def test_the_batches_of_a_killed_process_are_there(tmp_path: Path) -> None:
+    """No batch waits in the memory of the process."""
     script = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
@@ -194,13 +194,13 @@ def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
-    kept = opened(tmp_path)
-    assert texts(kept) == [b"line %d" % number for number in range(100)]
-    kept.close()
+    spooled = opened(tmp_path)
+    assert texts(spooled) == [b"line %d" % number for number in range(100)]
+    spooled.close()
 
 
-def test_a_directory_that_cant_be_made_is_said(tmp_path: Path) -> None:
-    """With the option that names another."""
+def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    """The message names the option for another directory."""
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="--spill-dir"):
         Spool(tmp_path / "file" / "no", ROOM).open()

@@ -1,4 +1,4 @@
-"""Each purpose has a spool of its own, and what of others lies there is said."""
+"""Each purpose has a spool of its own, and lines left in other spools are found."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def opened(purpose: str, above: Path) -> Spool:
 
 
 def test_a_purpose_has_a_folder_of_its_kind(tmp_path: Path) -> None:
-    """The same each time, and another than that of any other purpose; a file in it says whose."""
+    """It is the same each time and differs from that of other purposes; a file in it names it."""
     first, second = opened("stdin to a", tmp_path), opened("stdin to b", tmp_path)
     again = spool_for("stdin to a", tmp_path, 1)
     assert first.directory == again.directory != second.directory
@@ -27,8 +27,8 @@ def test_a_purpose_has_a_folder_of_its_kind(tmp_path: Path) -> None:
     second.close()
 
 
-def test_what_nobody_delivers_is_found(tmp_path: Path) -> None:
-    """Of the same kind, while no process has it; neither what is foreign nor what is empty."""
+def test_lines_that_no_process_delivers_are_found(tmp_path: Path) -> None:
+    """Those of the same source whose process ended; other files and empty spools are ignored."""
     left, other = opened("stdin to a", tmp_path), opened("x to a", tmp_path)
     left.append([LINES])
     other.append([LINES])
@@ -39,8 +39,8 @@ def test_what_nobody_delivers_is_found(tmp_path: Path) -> None:
     mine = opened("stdin to b", tmp_path)
     assert left_by_others(mine) == []
     left.close()
-    (said,) = left_by_others(mine)
-    assert said.endswith(f" bytes of `stdin to a` in {left.directory}")
+    (line,) = left_by_others(mine)
+    assert line.endswith(f" bytes of `stdin to a` in {left.directory}")
     mine.close()
     again = opened("stdin to a", tmp_path)
     found = again.read()

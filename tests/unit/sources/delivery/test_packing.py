@@ -1,4 +1,4 @@
-"""Lines share messages, as far as time, UTF-8 and size let them."""
+"""Lines share messages if their times, UTF-8 and size allow it."""
 
 from collections import Counter
 
@@ -34,7 +34,7 @@ lines_of_bytes = st.lists(
 def test_words_lines_and_times_are_kept(
     batches: list[tuple[list[bytes], int | None]], size: int
 ) -> None:
-    """However lines are packed, every line is in one message, with its time, in order."""
+    """Every line is in one message, with its time and in order, however lines are packed."""
     packer = Packer(size=size, limit=1000)
     messages = pack(packer, *(Batch.of(lines, timestamp_ms=moment) for lines, moment in batches))
     sent = [(line, moment or NOW) for lines, moment in batches for line in lines]
@@ -47,7 +47,7 @@ def test_words_lines_and_times_are_kept(
 
 @given(lines_of_bytes)
 def test_a_line_that_is_not_utf8_is_alone(lines: list[bytes]) -> None:
-    """A worker rejects whole messages, so a bad line must not take others with it."""
+    """A worker rejects whole messages, so a bad line must not share one with others."""
     for message in pack(Packer(), Batch.of(lines)):
         try:
             message.value.decode()
@@ -56,7 +56,7 @@ def test_a_line_that_is_not_utf8_is_alone(lines: list[bytes]) -> None:
 
 
 def test_fast_lines_fill_messages_and_a_slow_one_goes_alone() -> None:
-    """A message is full at its size; what is left over goes when it is flushed."""
+    """A message is full at its size; a flush sends the rest of the lines."""
     packer = Packer(size=100)
     full = list(packer.add(Batch.of([b"0123456789"] * 25), NOW))
     assert [message.lines for message in full] == [9, 9]
@@ -65,13 +65,13 @@ def test_fast_lines_fill_messages_and_a_slow_one_goes_alone() -> None:
 
 
 def test_size_0_packs_nothing() -> None:
-    """With size 0 every line, empty ones too, is a message."""
+    """With size 0 every line is a message, even an empty one."""
     messages = pack(Packer(size=0), Batch.of([b"a", b"", b"b"]), Batch.of([b"", b"c"]))
     assert [message.value for message in messages] == [b"a", b"", b"b", b"", b"c"]
 
 
 def test_a_line_longer_than_a_message_is_cut_between_words() -> None:
-    """Its words are all there, it counts as one line, and a word that fits nowhere is refused."""
+    """It keeps its words and counts as one line; a word longer than a message is refused."""
     packer = Packer(size=50, limit=200)
     words = [f"word{n}" for n in range(100)]
     line = " ".join([*words, "x" * 300, "end"]).encode()
@@ -84,7 +84,7 @@ def test_a_line_longer_than_a_message_is_cut_between_words() -> None:
 
 
 def test_a_position_goes_with_the_last_message_of_its_batch() -> None:
-    """A position may be acknowledged only when the whole batch is."""
+    """A position may be acknowledged only together with the whole batch."""
     batches = [Batch.of([b"0123456789"] * 5, position=n) for n in (1, 2, 3)]
     messages = pack(Packer(size=30), *batches)
     assert [m.position for m in messages if m.position is not None] == [1, 2, 3]
@@ -102,7 +102,7 @@ def test_lines_with_newlines_in_them_count_as_their_source_counts() -> None:
 
 
 def test_lines_of_different_headers_never_share_a_message() -> None:
-    """Headers are those of every line of a message."""
+    """The headers of a message belong to each of its lines."""
     one, other = (("host", b"a"),), (("host", b"b"),)
     messages = pack(
         Packer(),
@@ -118,8 +118,8 @@ def test_lines_of_different_headers_never_share_a_message() -> None:
     ]
 
 
-def test_lines_of_different_lanes_never_share_a_message() -> None:
-    """A partition_key's lines go to one partition, in order."""
+def test_lines_of_different_partition_keys_never_share_a_message() -> None:
+    """The lines of a partition_key go to one partition, in order."""
     packer = Packer()
     batches = [
         Batch.of(["a"]),

@@ -1,4 +1,4 @@
-"""The agent `count`: RocksDB and memory follow the transaction, and never lead it."""
+"""Checkpoints: RocksDB and memory follow the transaction, and never lead it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 
-from agents.count import Counter
+from agents.checkpointing import Checkpointer
 from app.kafka.producer import FencedError
 from app.metrics import Metrics
 from app.settings import Settings
@@ -21,20 +21,19 @@ CHANGELOG = TopicPartition(Settings.read({}).changelog, 0)
 
 
 class Table:
-    """A table that notes, in order, what is done with it and with the task."""
+    """A table that records the order of its own calls and of the task's."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
         self.owned = {0: None}
         self.memory_budget = SimpleNamespace(checkpoint_rows=100)
         self.row_quota = self
-        self.store = SimpleNamespace(
-            persisted_offset=lambda _: None, write=lambda *_: self.done.append("stored")
-        )
+        self.store = SimpleNamespace(persisted_offset=lambda _: None)
+        self.databases = SimpleNamespace(write=lambda *_: self.done.append("stored"))
 
     @contextlib.asynccontextmanager
     async def reserve(self, cost: int) -> AsyncIterator[None]:
-        """There is room; what it was asked for, and when it was given back."""
+        """Record the reservation and its end."""
         self.done.append(f"room for {cost}")
         yield
         self.done.append("room left")
@@ -44,12 +43,12 @@ class Table:
         return SimpleNamespace(puts=[(b"key", b"row")], size=1, refused=0)
 
     def apply(self, partition: int, change: Any, offset: int) -> None:
-        """Take the change in."""
+        """Record the change."""
         self.done.append(f"applied at {offset}")
 
 
-class PartitionTask:
-    """A task with nothing but the end of its blocks, whose transactions fail or not."""
+class FakeTask:
+    """A task whose transactions succeed, or raise `error`."""
 
     partition = 0
 
@@ -57,12 +56,8 @@ class PartitionTask:
         self._table = table
         self._error = error
 
-    async def take(self, timeout: float) -> list[Any] | None:
-        """No block comes any more."""
-        return None
-
-    async def commit(self, outgoing: Any, offset: int | None) -> dict[TopicPartition, int]:
-        """Commit, or fail to."""
+    async def commit(self, records: Any, offset: int | None) -> dict[TopicPartition, int]:
+        """Record the commit, or raise."""
         if self._error is not None:
             raise self._error
         self._table.done.append(f"committed {offset}")
@@ -70,13 +65,13 @@ class PartitionTask:
 
 
 async def checkpoint(error: Exception | None) -> list[str]:
-    """Let an agent count what waits; what was done, in order."""
+    """Run a checkpoint; return the calls in order."""
     typed: Any = Table()
-    agent = Counter(Settings.read({}), typed, Metrics())
+    checkpointer = Checkpointer(typed, Settings.read({}).changelog, Metrics())
     pending: Any = SimpleNamespace(deltas=[], watermarks={}, active_sources=set(), offset=5, rows=3)
-    task: Any = PartitionTask(typed, error)
+    task: Any = FakeTask(typed, error)
     try:
-        await agent._checkpoint(task, pending)
+        await checkpointer.checkpoint(task, pending)
     except FencedError:
         typed.done.append("fenced")
     done: list[str] = typed.done
@@ -93,5 +88,5 @@ async def checkpoint(error: Exception | None) -> list[str]:
 async def test_the_table_changes_once_the_transaction_has_committed(
     error: Exception | None, done: list[str]
 ) -> None:
-    """What another worker may count again is in no store."""
+    """A fenced checkpoint changes neither memory nor store: the next owner counts it again."""
     assert await checkpoint(error) == done
