@@ -1,10 +1,10 @@
-<<<<<<< HEAD
 """Topic producers: sources of lines, and the delivery of their lines to Kafka.
 
 A part, and what it is for:
 
 - `base`: the contract of a source; start here to write one
-- `run`: runs a source until it ends, from its arguments to the last acknowledgement
+- `run`: one run of a source, from its start to the last acknowledgement
+- `pump`: passes batches from a source to the delivery
 - `progress`, `throttled_output`: what a run prints on stderr
 - `transforms`, `event_time`: changes to batches on their way: rate, event times
 - `delivery`: packs lines into messages and sends them, with or without transactions
@@ -16,10 +16,4 @@ A part, and what it is for:
 - `actor_client`: the documented import path of the client for actors
 
 The commands are in `app/commands/produce`, a module for each source.
-=======
-"""Topic producers: one module or folder for each source, one delivery for all.
-
-`base` is the contract of a source, `buffer` holds lines that cannot be read again, `delivery`
-brings lines to Kafka, `pump` passes batches between them, and `run` is one run from start to end.
->>>>>>> main
 """
