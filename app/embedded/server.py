@@ -251,6 +251,9 @@ class EmbeddedServer(ABC):
         deadline = time.monotonic() + self._timeout
         while not condition():
             if not process.running:
+                # The process may have met the condition, and ended, since the look above.
+                if condition():
+                    return
                 raise self._explain(process, "before it served")
             if self._called_off.is_set():
                 raise UnavailableError(f"The start of {self.name} was called off")

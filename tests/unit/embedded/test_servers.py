@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,13 @@ def test_cassandra_settings_can_be_given(tmp_path: Path) -> None:
     assert yaml["rpc_address"] == yaml["listen_address"] == "127.0.0.2"
     assert yaml["num_tokens"] == 4
     assert first.seed in json.dumps(yaml["seed_provider"])
+
+
+def test_a_step_that_ends_between_two_looks_has_succeeded() -> None:
+    """A step whose process meets the condition and ends just after a look is no failed start."""
+    looks = iter([False, True])
+    ended: Any = SimpleNamespace(running=False)
+    EmbeddedKafka()._wait_until(lambda: next(looks), ended)
 
 
 def test_paths_are_written_as_java_reads_them() -> None:
