@@ -53,7 +53,7 @@ class CountStore(SerializedStore[bytes, bytes]):
     def _fail(self, error: Exception) -> None:
         cast("Any", self.app).fail(error)
 
-    # What Faust's recovery uses
+    # Faust's recovery calls these
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The changelog offset that the rows stand at; None where nothing is stored."""

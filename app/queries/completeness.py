@@ -37,7 +37,7 @@ class SourceState(TypedDict):
 
 
 class CompletenessEvidence(TypedDict):
-    """What one worker contributes to the decision whether a window is final.
+    """Evidence of one worker for the decision whether a window is final.
 
     `marks`: by source partition, the watermark (ms) up to which all of this worker's partitions of
     the table have counted; None if the worker owns no partition. `drained`: all partials of its

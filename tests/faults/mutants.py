@@ -51,7 +51,7 @@ MUTANTS = [
         """                self.position = await self.offsets.read(self.source)
                 await producer.start()
 """,
-        f"{WRITER}test_the_offset_that_an_opened_writer_tells_can_move_no_more",
+        f"{WRITER}test_the_offset_that_an_opened_producer_reads_is_final",
     ),
     Mutant(
         "one name for all writers of a partition",

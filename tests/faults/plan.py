@@ -38,7 +38,7 @@ OTHERS = (
     "roll",
     "kafka freeze",
 )
-"""What happens beside kills, in turns; each seed begins elsewhere in them."""
+"""Faults beside kills, taken in turn; each seed begins at another one."""
 
 DATA = ("same", "same", "empty", "cut")
 """The data directory a killed worker comes back with: as it was, none, or with files cut short."""
@@ -64,7 +64,7 @@ class Fault:
 
     @property
     def label(self) -> str:
-        """What it counts as."""
+        """Name under which the report counts the fault."""
         if self.point:
             return f"{self.kind} at {self.point}"
         return f"{self.kind}{_DATA_LABELS[self.data]}"

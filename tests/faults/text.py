@@ -1,4 +1,4 @@
-"""What a scenario puts into `lines`, and what must come out: made from a seed, counted by itself.
+"""The lines of a scenario, drawn from a seed, and an independent count of the expected result.
 
 The rules of lateness are written out here once more, from the contract and not from the
 application: a message is late in a window that ended so long ago that the newest message before it
@@ -94,7 +94,7 @@ def messages(seed: int, shape: Shape, start: int) -> Iterator[Message]:
     rng = random.Random(seed)
     vocabulary = ["".join(rng.choices(_SYLLABLES, k=rng.randint(1, 5))) for _ in range(shape.words)]
     weights = [1 / (rank + 3) for rank in range(shape.words)]
-    # Lines are drawn from a stock: drawing every word anew would cost more than counting it.
+    # Lines are drawn from a stock: to draw every word would cost more than to count it.
     stock = [_line(rng, vocabulary, weights) for _ in range(5_000)]
     made = 0
     while made < shape.lines:

@@ -122,7 +122,7 @@ class Worker:
 
 @dataclass
 class World:
-    """What a bad start is made of: real servers, good settings, and means to spoil them."""
+    """Parts of a bad start: real servers, good settings, and means to spoil them."""
 
     tmp_path: Path
     unique: str
@@ -215,7 +215,7 @@ def world(
     unique: str,
     wait_until: Callable[..., Any],
 ) -> Iterator[World]:
-    """What a bad start is made of."""
+    """Return the parts of a bad start."""
     world = World(tmp_path, unique, request.getfixturevalue, wait_until)
     with world.stack:
         yield world
@@ -251,7 +251,7 @@ def expect(end: End, status: int, line: str, *, started: bool = False) -> None:
     assert (end.stdout, before) == ("", [])
 
 
-# What is wrong in the settings alone: no server is asked
+# Faults in the settings alone: the worker asks no server
 
 SETTINGS = {
     "unknown setting": (
@@ -319,7 +319,7 @@ def test_wrong_setting(case: str, world: World, show: Callable[..., None]) -> No
     assert "sesame" not in "".join(end.stderr)
 
 
-# What is wrong around it
+# Faults outside the worker
 
 NO_BROKER = r"no Kafka broker at {} \(\w+\); start one, or set WORDCOUNT_BROKER"
 NO_FIT = r"table \S+ does not fit: {}; change the table or WORDCOUNT_COLUMNS, or name another .*"
@@ -533,7 +533,7 @@ AROUND: dict[str, tuple[Callable[[World], dict[str, str]], int, str]] = {
 
 @pytest.mark.parametrize("case", AROUND)
 def test_wrong_around(case: str, world: World, show: Callable[..., None]) -> None:
-    """What does not fit or is missing around a worker stops its start: status 2 or 1."""
+    """A fault outside the worker stops its start with status 2 or 1."""
     arrange, status, line = AROUND[case]
     environ = arrange(world)
     began = time.monotonic()
@@ -562,7 +562,7 @@ def test_second_worker_on_one_data_directory(world: World, show: Callable[..., N
     assert not first.says("Error")
 
 
-# What goes wrong after the checks
+# Faults after the checks
 
 GONE = r"Kafka at 127\.0\.0\.1:\d+ went away while the worker started; start it again .*"
 
@@ -594,7 +594,7 @@ def test_broker_killed_before_the_consumer_starts(world: World, show: Callable[.
 
 def test_broker_killed_while_joining(world: World, show: Callable[..., None]) -> None:
     """A broker that dies while the worker joins the group ends the start."""
-    # Whoever joins first waits this long for others: time enough to kill the broker.
+    # The first member waits this long for others: time enough to kill the broker.
     kafka = world.kafka(**{"group.initial.rebalance.delay.ms": "60000"})
     worker = world.start(world.good(BROKER=kafka.address))
 

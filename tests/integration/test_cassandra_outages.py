@@ -63,7 +63,7 @@ async def stored(session: CassandraSession, keyspace: str) -> dict[str, int]:
 
 
 async def stored_once_up(settings: Settings) -> dict[str, int]:
-    """What a new session finds."""
+    """Return the rows that a new session reads."""
     async with await connect(settings) as session:
         return await stored(session, settings.keyspace)
 
@@ -117,7 +117,7 @@ def crash_and_restart(server: EmbeddedCassandra) -> None:
 
 
 class FirstAnswer(Unobserved):
-    """Tells when Cassandra has taken a batch."""
+    """Sets an event when Cassandra has acknowledged a batch."""
 
     def __init__(self) -> None:
         self.came = asyncio.Event()
@@ -226,13 +226,13 @@ async def test_a_server_that_hangs_is_reported_in_time(
         assert await stored(session, unique) == {row.word: 2 for row in rows_of(1_000, 2)}
 
 
-async def test_a_node_that_comes_back_is_noticed_whoever_finds_it(
+async def test_a_node_that_comes_back_is_noticed_by_driver_or_session(
     server: EmbeddedCassandra,
     unique: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The driver as it tries again, or a session made anew while the driver still waits: once."""
+    """The driver's own retry, or a new session while the driver still waits, counts once."""
     caplog.set_level("INFO", "app.cassandra.nodes")
     settings = settings_of(server, unique, OUTPUT_RETRIES="1")
     async with await connect(settings) as session:
@@ -312,7 +312,7 @@ async def test_an_outage_is_printed_measured_and_made_good(
     await wait(lambda: says("Cassandra has acknowledged all rows again"))
     await wait(lambda: says(f"Cassandra node {server.address} is back"))
     await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
-    # A machine without a moment to spare loses the node again: that is told and counted, too.
+    # A machine without a moment to spare loses the node again; log and counter show that.
     await wait(lambda: measures(f"wordcount_cassandra_reconnections {log().count('is back')}.0"))
     assert worker.stop() == 0
     assert log().count("did not acknowledge") == log().count("has acknowledged all") == 1
@@ -327,7 +327,7 @@ async def test_an_outage_is_printed_measured_and_made_good(
 async def test_what_is_dropped_under_a_worker_is_filled_again(
     server: EmbeddedCassandra, stream: Stream, dropped: str, missing: str
 ) -> None:
-    """It stops with one line and status 2; made anew, the table gets every row again."""
+    """The worker stops with one line and status 2; a recreated table gets every row again."""
     stream.configure(cassandra=server.address, flush_interval="200ms", top_words=5, resave="false")
     worker = stream.start()
     await stream.produce([("green tea", START)] * 100)

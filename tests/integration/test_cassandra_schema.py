@@ -82,7 +82,7 @@ async def test_every_accepted_spelling_is_made(settings_of: Callable[..., Settin
         await session.execute(f"DROP KEYSPACE {settings.keyspace}")
 
 
-async def test_a_missing_keyspace_is_said(settings_of: Callable[..., Settings]) -> None:
+async def test_a_missing_keyspace_is_reported(settings_of: Callable[..., Settings]) -> None:
     """With the command that makes it."""
     settings = settings_of()
     async with await connect(settings) as session:
@@ -93,7 +93,9 @@ async def test_a_missing_keyspace_is_said(settings_of: Callable[..., Settings]) 
             await check(session, settings)
 
 
-async def test_a_missing_table_is_said(settings_of: Callable[..., Settings], keyspace: str) -> None:
+async def test_a_missing_table_is_reported(
+    settings_of: Callable[..., Settings], keyspace: str
+) -> None:
     """With the command that makes it."""
     settings = settings_of(KEYSPACE=keyspace)
     async with await connect(settings) as own:
@@ -195,7 +197,7 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_the_command_prints_and_makes(
     settings_of: Callable[..., Settings], session: Session
 ) -> None:
-    """What it prints is what it makes, and it says what it did."""
+    """The command creates the statements that it prints, and reports each of them."""
     settings = settings_of()
     printed = run(settings, "--replication-factor", "1")
     assert printed.returncode == 0

@@ -158,7 +158,7 @@ async def test_a_user_with_a_certificate_writes(
         assert not (await writer.write([Row("tea", 0, 60_000, 1, 1)])).unwritten
 
 
-async def test_a_wrong_password_is_said(
+async def test_a_wrong_password_is_reported(
     server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The user is named, the password is not."""
@@ -167,7 +167,7 @@ async def test_a_wrong_password_is_said(
     assert "refuses the user 'cassandra'" in message
 
 
-async def test_no_user_is_said(
+async def test_no_user_is_reported(
     server: EmbeddedCassandra, certificates: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the settings that name one."""
@@ -208,7 +208,7 @@ async def test_a_client_that_the_node_does_not_know_is_refused(
     assert server.address in str(caught.value)
 
 
-async def test_a_user_without_the_right_to_write_is_said(
+async def test_a_user_without_the_right_to_write_is_reported(
     server: EmbeddedCassandra, certificates: Path, unique: str
 ) -> None:
     """The table, the user and the missing right are in the line; nothing is tried twice."""
@@ -240,7 +240,7 @@ async def write_one(session: CassandraSession, settings: Settings) -> None:
     assert not (await writer.write([Row("tea", 0, 60_000, 1, 1)])).unwritten
 
 
-async def test_a_right_that_is_taken_away_is_said(
+async def test_a_right_that_is_taken_away_is_reported(
     server: EmbeddedCassandra, certificates: Path, unique: str
 ) -> None:
     """By a writer that wrote before; nodes remember rights for two seconds."""

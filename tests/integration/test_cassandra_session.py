@@ -62,7 +62,7 @@ async def test_an_unknown_data_centre_is_named_with_those_there_are(
     )
 
 
-async def test_nobody_at_the_port_is_said_at_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_nobody_at_the_port_is_reported_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """Within a second, without a traceback in the log."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -102,7 +102,9 @@ async def test_an_unknown_host_is_named() -> None:
     assert "no address is known for no-such-host.invalid" in message
 
 
-async def test_tls_to_a_plain_port_is_said(cassandra: EmbeddedCassandra, certificate: Path) -> None:
+async def test_tls_to_a_plain_port_is_reported(
+    cassandra: EmbeddedCassandra, certificate: Path
+) -> None:
     """The settings ask for TLS, the node does not serve it."""
     message = await failure(
         ConfigurationError, settings(cassandra.address, CASSANDRA_CA=str(certificate))

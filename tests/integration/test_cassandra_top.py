@@ -73,7 +73,7 @@ async def test_partitions_rank_side_by_side(
     assert table(session, keyspace, "count") == [(1000,), (999,), (1000,)]
 
 
-async def test_a_newer_list_replaces_an_older_one_whoever_comes_last(
+async def test_a_newer_list_replaces_an_older_one_in_any_order(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """A paused worker's late list changes nothing; it may only fill ranks that nobody has."""

@@ -111,7 +111,7 @@ async def test_every_type_that_is_accepted_holds_its_value(
     types: tuple[str, str],
     expected: tuple[Any, int],
 ) -> None:
-    """What is read back by another client is what was counted."""
+    """Another client reads back the counts that the writer wrote."""
     session.execute(
         f"CREATE TABLE {keyspace}.words (word text, window_start {types[0]}, count {types[1]}, "
         "updated_at text, window_end date, PRIMARY KEY (word, window_start))"
@@ -290,7 +290,7 @@ async def test_cassandra_measures_a_batch_as_the_writer_does(
     cassandra: EmbeddedCassandra,
     wait_until: Callable[..., Any],
 ) -> None:
-    """What the server logs of a larger batch is the writer's sum, less the keys, which it omits."""
+    """The server logs the size that the writer computed, less the keys, which it omits."""
     writer = await writer_of(OUTPUT_BATCH_BYTES="40KiB", OUTPUT_TTL="1h")
     rows = [row(f"w{n:03}", n) for n in range(256)]
     result = await writer.write(rows)
@@ -302,7 +302,7 @@ async def test_cassandra_measures_a_batch_as_the_writer_does(
     )
 
 
-async def test_a_table_that_is_dropped_is_said(
+async def test_a_table_that_is_dropped_is_reported(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """Under load: the write ends with the table's name and the remedy, and counts what was lost."""
@@ -317,7 +317,7 @@ async def test_a_table_that_is_dropped_is_said(
     assert caught.value.exit_status == 2
 
 
-async def test_a_table_dropped_in_the_middle_of_a_write_is_said(
+async def test_a_table_dropped_in_the_middle_of_a_write_is_reported(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """Whatever was under way, the line is the same, and no row is lost from sight."""
@@ -336,7 +336,7 @@ async def test_a_table_dropped_in_the_middle_of_a_write_is_said(
     assert caught.value.result.rows + len(caught.value.result.unwritten) == 20_000
 
 
-async def test_a_table_made_anew_is_written_to(
+async def test_a_recreated_table_is_written_to(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """Dropped and applied again, without a new writer."""

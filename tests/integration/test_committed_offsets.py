@@ -82,7 +82,7 @@ async def test_a_coordinator_that_loads_is_not_taken_to_know_of_no_offset(
 async def test_readers_share_one_connection(
     kafka: EmbeddedKafka, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All tasks ask at once when partitions come; when asking fails, one connects anew for all."""
+    """All tasks read at once after an assignment; after an error one reader reconnects for all."""
     opened, closed = [], []
     start, close = AIOKafkaAdminClient.start, AIOKafkaAdminClient.close
 
@@ -117,8 +117,8 @@ async def test_readers_share_one_connection(
 
         patched.setattr(AIOKafkaAdminClient, "_send_request", fail)
         answers = [offsets.read(TopicPartition(unique, 0)) for _ in range(8)]
-        told = await asyncio.gather(*answers, return_exceptions=True)
-        assert all(isinstance(answer, KafkaError) for answer in told)
+        found = await asyncio.gather(*answers, return_exceptions=True)
+        assert all(isinstance(answer, KafkaError) for answer in found)
     assert set(opened) == set(closed)
     await asyncio.gather(*(read() for _ in range(8)))
     assert len(opened) == before + 1
@@ -129,21 +129,21 @@ async def test_readers_share_one_connection(
 async def test_a_broker_that_still_reads_its_log_is_not_taken_to_know_of_no_offset(
     broker: EmbeddedKafka,
 ) -> None:
-    """After a crash it says for a while that it is loading; what was committed is told then."""
+    """A broker that still loads its log after a crash makes the reader wait for the true offset."""
     await commit(broker)
     await asyncio.to_thread(broker.kill)
     start = asyncio.create_task(asyncio.to_thread(broker.start))
-    told = set()
+    found = set()
     deadline = time.monotonic() + 120
-    while COMMITS not in told:
-        assert time.monotonic() < deadline, told
+    while COMMITS not in found:
+        assert time.monotonic() < deadline, found
         offsets = CommittedOffsets(GROUP, [broker.address])
         with contextlib.suppress(KafkaError, OSError):
             for _ in range(100):
-                told.add((await offsets.read(TopicPartition(TOPIC, 7))).offset)
+                found.add((await offsets.read(TopicPartition(TOPIC, 7))).offset)
         await offsets.close()
         await asyncio.sleep(0.01)
     await start
-    assert told == {COMMITS}
+    assert found == {COMMITS}
     assert (await offsets.read(TopicPartition("another", 0))).offset == -1
     await offsets.close()

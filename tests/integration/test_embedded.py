@@ -160,7 +160,7 @@ def test_cassandra_keeps_its_rows(tmp_path: Path) -> None:
         assert rows(other) == 100
 
 
-def test_cassandra_asks_for_a_password_when_told_to(wait_until: Callable[..., Any]) -> None:
+def test_cassandra_requires_a_password_when_configured(wait_until: Callable[..., Any]) -> None:
     """Settings reach the server: with an authenticator, who has no password is refused."""
     login = PlainTextAuthProvider("cassandra", "cassandra")
 
@@ -198,7 +198,7 @@ def test_a_second_server_on_a_port_is_refused(
     assert first.running
 
 
-def test_a_server_that_can_not_start_says_why() -> None:
+def test_a_failed_start_of_a_server_has_a_reason() -> None:
     """The line is the server's own when the cause is in its settings."""
     kafka = EmbeddedKafka(settings={"process.roles": "nonsense"})
     cassandra = EmbeddedCassandra(settings={"nonsense": 1})

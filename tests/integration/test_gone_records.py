@@ -1,4 +1,4 @@
-"""Topics that change below the application: records deleted, topics made anew, partitions added."""
+"""Topics that change below the application: deleted records, recreated topics, added partitions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = (time.time_ns() // 60_000_000_000 - 1) * 60_000
 
 @pytest.fixture
 async def ends(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Any]]:
-    """Tell where partition 0 of a topic ends."""
+    """Return the end offset of partition 0 of a topic."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.address)
     await consumer.start()
 
@@ -97,7 +97,7 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
 async def test_lines_that_are_gone_are_passed_over_though_none_come_after_them(
     stream: Any, worker: Any, session: Session, admin: Any
 ) -> None:
-    """No block tells of them: the worker looks by itself, and is behind no more."""
+    """No block follows deleted records: the worker checks by itself, and its lag becomes 0."""
     running = worker(partitions="1")
     lines = [(f"word{number}", START) for number in range(10)]
     await delete_unread(running, stream, session, admin, lines)
@@ -114,7 +114,7 @@ async def test_lines_that_are_gone_are_passed_over_though_none_come_after_them(
 async def test_partial_counts_and_rows_that_are_gone_stop_a_worker(
     stream: Any, worker: Any, session: Session, admin: Any, kafka: Any, ends: Any
 ) -> None:
-    """Where counts would be too low for ever, a worker does not start, and says why in a line."""
+    """A worker whose counts would stay too low does not start, and gives the reason in one line."""
     running = worker(partitions="1")
     await stream.produce([("one two", START)])
     running.wait_until(lambda: len(rows_of(session, stream.name)) == 2)
@@ -155,7 +155,7 @@ async def test_offsets_that_are_gone_stop_a_worker(
     assert rows_of(session, stream.name) == expected([("one two", START)])
 
 
-async def test_lines_of_a_topic_that_is_made_anew_are_counted_beside_the_old_ones(
+async def test_lines_of_a_recreated_topic_are_counted_beside_the_old_ones(
     stream: Any, worker: Any, session: Session, admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A running worker begins the new topic at its start, and goes on with the counts it has.
@@ -178,6 +178,6 @@ async def test_lines_of_a_topic_that_is_made_anew_are_counted_beside_the_old_one
 
 async def remade(admin: AIOKafkaAdminClient, topic: str) -> None:
     """Make a topic of one partition as soon as the one that is being deleted lets go."""
-    # Kafka tells nobody when it has let go of the old one.
+    # Kafka has no notification for the end of a deletion.
     while (await admin.create_topics([NewTopic(topic, 1, 1)])).topic_errors[0][1]:  # noqa: ASYNC110
         await asyncio.sleep(0.05)

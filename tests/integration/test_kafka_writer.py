@@ -105,7 +105,7 @@ async def test_a_topic_that_may_not_be_written_is_not_tried_for_ever(
     assert "grant it write rights" in str(told.value)
 
 
-async def test_the_offset_that_an_opened_writer_tells_can_move_no_more(
+async def test_the_offset_that_an_opened_producer_reads_is_final(
     make: Make, offsets: Reading, kafka: EmbeddedKafka, unique: str
 ) -> None:
     """A zombie that commits while the offset is read is fenced: its work is done again, once."""
@@ -149,7 +149,7 @@ async def test_opening_is_tried_until_a_broker_answers(
     assert len(tried) == 2
 
 
-async def test_a_batch_whose_place_is_unknown_is_written_anew(
+async def test_a_batch_of_unknown_offset_is_written_again(
     make: Make, kafka: EmbeddedKafka, unique: str
 ) -> None:
     """A broker that was restarted may know of a batch that it has it, but not where."""
@@ -193,7 +193,7 @@ async def test_a_commit_whose_answer_is_lost_takes_effect_once(
     assert (await make().open()).offset == 3
 
 
-async def test_a_time_that_kafka_refuses_is_said_and_not_tried_for_ever(
+async def test_a_time_that_kafka_refuses_is_reported_and_not_retried_for_ever(
     make: Make, kafka: EmbeddedKafka, unique: str
 ) -> None:
     """The error names the topic and the settings; nothing of the transaction is there."""

@@ -100,7 +100,7 @@ def test_a_server_that_dies_ends_the_command(gone: Callable[[int], bool]) -> Non
     ],
 )
 def test_wrong_options_are_one_clear_line(options: tuple[str, ...], said: str) -> None:
-    """What can't work stops it before anything is started, with status 2."""
+    """A wrong option stops the command with status 2 before it starts a server."""
     with running("servers", *options) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 2

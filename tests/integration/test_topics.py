@@ -157,7 +157,9 @@ async def test_more_replicas_than_brokers_are_refused(
         await ensure_topics(settings_of(REPLICATION="2"))
 
 
-async def test_no_broker_is_said(settings_of: Callable[..., Settings], unused_port: int) -> None:
+async def test_no_broker_is_reported(
+    settings_of: Callable[..., Settings], unused_port: int
+) -> None:
     """Without a broker the line names its address."""
     address = f"127.0.0.1:{unused_port}"
     with pytest.raises(UnavailableError, match=f"no Kafka broker at {address}"):

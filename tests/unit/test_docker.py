@@ -1,4 +1,4 @@
-"""What docker/compose.yaml sets is what the application knows, and its files are there."""
+"""docker/compose.yaml sets known settings only, and its files exist."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_nothing_is_published_beyond_this_machine() -> None:
 
 
 def test_prometheus_asks_every_worker_with_the_token() -> None:
-    """Each worker tells of its own partitions only."""
+    """Prometheus scrapes every worker, since each exports its own partitions only."""
     config = yaml.safe_load((DOCKER / "prometheus.yml").read_text(encoding="utf-8"))
     (job,) = config["scrape_configs"]
     (targets,) = job["static_configs"]

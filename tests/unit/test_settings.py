@@ -422,7 +422,7 @@ class TestPassword:
         assert read().password is None
 
     def test_is_in_no_representation(self) -> None:
-        """What logs or a debugger print of the settings lacks the password."""
+        """The printed form of the settings lacks the password."""
         settings = read(CASSANDRA_USERNAME="ali", CASSANDRA_PASSWORD="sesame")  # noqa: S106
         assert "sesame" not in repr(settings)
         assert "sesame" not in str(settings)
@@ -438,7 +438,7 @@ class TestPassword:
 
 
 class TestToken:
-    """The web server's token, which nobody is told."""
+    """The token of the web server stays secret."""
 
     def test_comes_from_its_variable_or_its_file(self, tmp_path: Path) -> None:
         """A file's token is without the white space around it."""
@@ -449,7 +449,7 @@ class TestToken:
         assert read().token is None
 
     def test_is_in_no_representation(self) -> None:
-        """What logs or a debugger print of the settings lacks the token."""
+        """The printed form of the settings lacks the token."""
         settings = read(WEB_TOKEN="sesame-sesame-16")  # noqa: S106
         assert "sesame" not in repr(settings)
         assert "sesame" not in str(settings)

@@ -50,7 +50,7 @@ def test_batches_keep_to_their_limits(
 def test_no_more_batches_are_open_than_allowed(
     groups: list[tuple[int, int]], max_open: int
 ) -> None:
-    """What is left to drain never exceeds the buffer."""
+    """The batches left to drain never exceed the buffer."""
     batcher: Batcher[int] = Batcher(max_rows=None, max_bytes=10_000, max_open=max_open)
     for place, (group, size) in enumerate(groups):
         batcher.add(group, place, size)

@@ -111,7 +111,7 @@ def test_types_that_would_lose_something_are_not_accepted(field: str, cql_type: 
 
 
 def test_accepted_types_have_a_codec() -> None:
-    """What messages offer to the user works."""
+    """The settings that error messages propose are valid."""
     for field in FIELDS:
         assert ACCEPTED[field]
         assert all(codec(field, cql_type) for cql_type in ACCEPTED[field])

@@ -1,4 +1,4 @@
-"""What the driver may say."""
+"""The log lines of the driver that reach the operator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_tracebacks_become_one_line(
     assert record.getMessage() == "Error connecting to node: 100% lost"
 
 
-def test_the_same_fault_is_said_once_a_minute(
+def test_the_same_fault_is_logged_once_a_minute(
     driver_log: logging.Logger,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,

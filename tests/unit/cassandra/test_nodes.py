@@ -1,4 +1,4 @@
-"""Which nodes are up, whatever the driver tells of them."""
+"""The nodes that are up, by their connections and not by the driver's marks."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def test_the_last_node_that_goes_starts_the_clock(
 
 @pytest.mark.parametrize("look", [Nodes.look, Nodes.count, Nodes.none_up_seconds])
 @pytest.mark.parametrize("marked", [False, True])
-def test_a_node_that_the_driver_says_nothing_of_is_found_by_looking(
+def test_a_node_without_a_driver_event_is_found_by_a_check(
     nodes: Nodes, caplog: pytest.LogCaptureFixture, look: Callable[[Nodes], Any], marked: bool
 ) -> None:
-    """Marked up or not: with an open connection it is back. Whoever looks again changes nothing."""
+    """A node with an open connection is back, marked up or not. A second look changes nothing."""
     host = Host(1)
     nodes.watch(Driver(host).session)
     host.goes()
@@ -112,7 +112,7 @@ def test_a_node_that_the_driver_says_nothing_of_is_found_by_looking(
     assert caplog.messages == [GONE.format(1), BACK.format(1)]
 
 
-def test_what_the_driver_says_twice_happens_once(
+def test_a_repeated_driver_event_counts_once(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor does it count again what was found by looking before."""
@@ -127,7 +127,7 @@ def test_what_the_driver_says_twice_happens_once(
     assert caplog.messages == [GONE.format(1), BACK.format(1)] * 2
 
 
-def test_a_session_made_anew_finds_the_nodes_that_the_old_one_missed(
+def test_a_new_session_finds_the_nodes_that_the_old_one_missed(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are back by that, and what the old driver still says of them is not listened to."""
@@ -170,7 +170,7 @@ def test_a_node_that_is_not_tried_is_neither_up_nor_down(
 def test_threads_that_look_at_once_find_a_change_once(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The driver's threads, the loop and whoever reads the metrics."""
+    """The driver's threads, the loop and readers of the metrics use it at the same time."""
     host = Host(1)
     nodes.watch(Driver(host).session)
     with ThreadPoolExecutor(8) as threads:

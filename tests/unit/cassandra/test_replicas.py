@@ -54,7 +54,7 @@ def test_rows_share_a_group_exactly_when_they_share_their_replicas(
 
 
 def test_one_set_of_replicas_is_one_group() -> None:
-    """Where every node holds everything, no row's token is computed."""
+    """No token is computed when every node holds all rows."""
     assert replica_groups(session_of(nodes=3, tokens=4, copies=3), "k") is None
     assert replica_groups(session_of(nodes=1, tokens=1, copies=1), "k") is None
 

@@ -128,7 +128,7 @@ def test_a_window_must_be_in_the_key() -> None:
     fit(settings(WINDOW="none"), columns)
 
 
-def test_a_date_can_not_tell_minutes_apart() -> None:
+def test_a_date_cannot_distinguish_minutes() -> None:
     """A date in the key fits windows of whole days only."""
     columns = [WORD, TableColumn("window_start", "date", "clustering", 0), COUNT]
     assert "is a date in the primary key" in misfit(columns)
@@ -157,7 +157,7 @@ def test_static_columns_are_refused() -> None:
     assert "column count is static" in message
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     """One line, all misfits."""
     message = misfit([WORD, TableColumn("count", "counter", "regular", -1)])
     assert "there is no column window_start" in message

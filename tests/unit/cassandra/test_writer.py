@@ -1,4 +1,4 @@
-"""The writer against a Cassandra that is told how to fail."""
+"""The writer against a fake Cassandra that fails as configured."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ async def test_an_outage_is_not_tried_for_every_batch() -> None:
     assert result.faults == {"OperationTimedOut": "no answer in time"}
 
 
-async def test_writing_goes_on_where_some_batches_fail() -> None:
+async def test_writing_continues_when_some_batches_fail() -> None:
     """One node that is down does not keep rows from the others."""
     number = iter(range(10_000))
     fake = FakeCassandra(lambda: PASSING[2] if next(number) % 3 == 0 else None)
@@ -322,7 +322,7 @@ def test_waits_grow_and_differ() -> None:
 
 
 def test_a_fault_is_described_in_one_line() -> None:
-    """What went wrong, and on which node."""
+    """The error line names the fault and the node."""
     assert faults.describe(PASSING[3]) == "node: refused"
     assert faults.describe(NoHostAvailable("none", {})) == "no node is up"
     assert "\n" not in faults.describe(ValueError("two\nlines"))

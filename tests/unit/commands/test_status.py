@@ -1,4 +1,4 @@
-"""What `status` finds wrong, and its exit status."""
+"""The troubles that `status` reports, and its exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def partition(number: int, **values: Any) -> dict[str, Any]:
 
 
 def answer(*partitions: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """What a worker with two partitions in all may answer."""
+    """Return the answer of a worker of an application with two partitions."""
     worker = {
         "id": "shop",
         "url": "http://a:6066",
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_named() -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 @pytest.mark.parametrize(("told", "code"), [(WELL, 0), (answer(partition(0)), 1)])
-def test_the_exit_status_says_it_too(
+def test_the_exit_status_is_1_when_trouble_is_reported(
     monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], code: int, options: list[str]
 ) -> None:
     """0: all is well; 1: not. So scripts need not read."""

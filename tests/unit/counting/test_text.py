@@ -280,7 +280,7 @@ class TestUnicode:
 
     @given(st.text(st.sampled_from(UAX29), max_size=40), st.sampled_from([1, 3, 8]))
     def test_a_long_text_is_segmented_in_pieces(self, value: str, size: int) -> None:
-        """Wherever a text is cut into pieces, its words are those of the whole."""
+        """A text that is cut into pieces has the words of the whole text."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(segments, "PIECE_CHARACTERS", size)
             assert list(words_of(value)) == list(reference_words(value))

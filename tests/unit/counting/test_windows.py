@@ -178,7 +178,7 @@ class TestAssign:
         assert (counting, late, watermark) == plain(whole, len(timestamps))
 
     def test_the_usual_block_needs_no_places(self) -> None:
-        """Where all lines count in the same windows, the assignment is None, for all."""
+        """The assignment is None, for all lines, when all lines count in the same windows."""
         windows = Windows(MINUTE, 30_000, 0, 0)
         assignment = windows.assign(array([90_000, 90_001]), NO_WATERMARK, NOW)
         assert assignment.windows == [(60_000, None), (90_000, None)]

@@ -1,4 +1,4 @@
-"""Why a server ended, from what real ones wrote."""
+"""The reason why a server ended, found in outputs of real servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def message(text: str, exit_status: int = 1, ports: dict[str, int] | None = None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line"),
     [
         ("java.io.IOException: No space left on device", "no space left on the disk"),
         (
@@ -38,7 +38,7 @@ def message(text: str, exit_status: int = 1, ports: dict[str, int] | None = None
                 "ERROR 2026-01-02 03:04:05,678 Daemon - Fatal\n"
                 "java.lang.RuntimeException: outer\n\tat a.B.c(B.java:1)\n"
                 "Caused by: java.io.IOException: inner\n\t... 11 more\n"
-                "INFO  2026-01-02 03:04:05,679 Daemon - No Exception to speak of\n"
+                "INFO  2026-01-02 03:04:05,679 Daemon - No Exception worth a line\n"
             ),
             "Caused by: java.io.IOException: inner",
         ),
@@ -46,22 +46,22 @@ def message(text: str, exit_status: int = 1, ports: dict[str, int] | None = None
         ("", "it wrote nothing"),
     ],
 )
-def test_the_cause_is_named(text: str, said: str) -> None:
-    """One line names the cause: a known one with its remedy, else the last telling line."""
-    assert said in message(text)
+def test_the_cause_is_named(text: str, line: str) -> None:
+    """One line names a known cause with its remedy, or the last line about an error."""
+    assert line in message(text)
 
 
-def test_the_port_that_is_taken_is_named() -> None:
-    """Of several ports the one in use is named, with the remedy."""
+def test_the_port_in_use_is_named() -> None:
+    """The reason names the port in use of several ports, with the remedy."""
     text = "java.net.BindException: Address already in use"
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        said = message(text, ports={"port": port})
-    assert f"127.0.0.1:{port}" in said
-    assert "stop what uses it, or choose another port" in said
+        line = message(text, ports={"port": port})
+    assert f"127.0.0.1:{port}" in line
+    assert "stop what uses it, or choose another port" in line
 
 
 @pytest.mark.parametrize(("exit_status", "name"), [(-9, "SIGKILL"), (143, "SIGTERM")])
 def test_a_signal_is_named(exit_status: int, name: str) -> None:
-    """A server that was killed is said to have been, whatever its log holds."""
+    """The reason names the signal that killed a server, whatever the log holds."""
     assert name in message("INFO fine", exit_status)

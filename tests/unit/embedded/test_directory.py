@@ -1,4 +1,4 @@
-"""A server's directory: kept, thrown away, one server's at a time."""
+"""The data directory of a server: kept, deleted, locked for one server at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_given_directory_is_kept(tmp_path: Path) -> None:
-    """What the user named is made if need be and never removed."""
+    """A directory that the user named is created if it is missing, and never deleted."""
     data = DataDirectory(tmp_path / "a" / "b", "Kafka")
     data.acquire()
     (data.path / "file").touch()
@@ -26,8 +26,8 @@ def test_a_given_directory_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "file").exists()
 
 
-def test_a_temporary_directory_is_thrown_away() -> None:
-    """What nobody named lasts through stops and goes at the end."""
+def test_a_temporary_directory_is_deleted_at_the_end() -> None:
+    """A temporary directory survives stops and is deleted at the end."""
     data = DataDirectory(None, "Kafka")
     path = data.acquire()
     data.release()
@@ -48,7 +48,7 @@ def test_two_servers_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    """The error names the directory and is the user's to mend."""
+    """The error names the directory, which the user must change."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="can't be created"):
         DataDirectory(tmp_path / "file" / "data", "Kafka").acquire()
@@ -57,7 +57,7 @@ def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
 def test_leftovers_of_killed_processes_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A temporary directory that nobody holds any more goes when the next one is made."""
+    """The next temporary directory deletes those that no process has locked."""
     monkeypatch.setattr(directory, "_SECONDS_TO_LOCK", 0.0)
     leftover = Path(tempfile.mkdtemp(prefix="wordcount-stream-Kafka-"))
     held = DataDirectory(None, "Kafka")

@@ -1,4 +1,4 @@
-"""The cache of jars: what it fetches, checks and refuses."""
+"""The cache of jars: fetching, checking, refusing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_jar(artifact: str = "one", classifier: str = "", *, name: str = "kafka"
 
 
 class Repository:
-    """Hands out these contents in turn, the last of them again and again."""
+    """Returns these contents in turn, the last one for ever."""
 
     def __init__(self, *contents: bytes | Exception) -> None:
         self._contents = list(contents)
@@ -42,8 +42,8 @@ class Repository:
         return path
 
 
-def test_what_is_missing_is_fetched_once(tmp_path: Path) -> None:
-    """The first use fetches, the second finds all in place."""
+def test_missing_jars_are_fetched_once(tmp_path: Path) -> None:
+    """The first use fetches the jars, the second finds them in the cache."""
     repository = Repository(GOOD)
     cache = JarCache(tmp_path, [make_jar(), make_jar("two")], repository)
     assert cache.paths("kafka") == {"kafka": [tmp_path / "one-1.0.jar", tmp_path / "two-1.0.jar"]}
@@ -51,7 +51,7 @@ def test_what_is_missing_is_fetched_once(tmp_path: Path) -> None:
     assert sorted(repository.fetched) == ["one-1.0.jar", "two-1.0.jar"]
 
 
-def test_only_the_sets_asked_for_are_fetched(tmp_path: Path) -> None:
+def test_only_the_requested_sets_are_fetched(tmp_path: Path) -> None:
     """A start of Kafka alone does not fetch the jars of Cassandra."""
     repository = Repository(GOOD)
     JarCache(tmp_path, [make_jar(), make_jar("two", name="cassandra")], repository).paths("kafka")
@@ -66,8 +66,8 @@ def test_a_damaged_jar_is_fetched_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [b"damaged", ConnectionError("reset by peer")])
-def test_a_failed_download_is_tried_again(first: bytes | Exception, tmp_path: Path) -> None:
-    """A wrong checksum or a broken connection costs a try, not the start."""
+def test_a_failed_download_is_retried(first: bytes | Exception, tmp_path: Path) -> None:
+    """A wrong checksum or a broken connection costs one try and does not stop the start."""
     repository = Repository(first, first, GOOD)
     JarCache(tmp_path, [make_jar()], repository).paths("kafka")
     assert len(repository.fetched) == 3
@@ -95,7 +95,7 @@ def test_three_failures_are_one_clear_line(
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """No space left is said as such, at once and with the remedy."""
+    """A full disk ends the fetch at once, with one line and the remedy."""
     repository = Repository(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(UnavailableError, match=r"no space left .* XDG_CACHE_HOME"):
         JarCache(tmp_path, [make_jar()], repository).paths("kafka")
@@ -103,14 +103,14 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A cache directory that can't be made is the user's to change."""
+    """A cache directory that cannot be created is a configuration error with the remedy."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"can't be kept there .* XDG_CACHE_HOME"):
         JarCache(tmp_path / "file" / "jars", [make_jar()], Repository(GOOD)).paths("kafka")
 
 
 def test_two_at_once_fetch_once(tmp_path: Path) -> None:
-    """Who comes second waits for the first and uses what it fetched."""
+    """A second process waits for the first and uses the jars that it fetched."""
     repository = Repository(GOOD)
     caches = [JarCache(tmp_path, [make_jar()], repository) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -119,7 +119,7 @@ def test_two_at_once_fetch_once(tmp_path: Path) -> None:
 
 
 def test_native_code_of_other_systems_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A jar fits by its classifier: one's own system, or none at all."""
+    """A jar fits when its classifier is of this system or of none."""
     monkeypatch.setattr(jars.sys, "platform", "linux")
     monkeypatch.setattr(jars.platform, "machine", lambda: "x86_64")
     classifiers = (
@@ -137,7 +137,7 @@ def test_native_code_of_other_systems_is_left_out(monkeypatch: pytest.MonkeyPatc
 def test_progress_is_plain_lines_where_there_is_no_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a log the fetching shows as a first and a last line."""
+    """Without a terminal a download prints a first and a last line."""
     JarCache(tmp_path, [make_jar()], Repository(GOOD)).paths("kafka")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Fetching 1 jars")

@@ -1,4 +1,4 @@
-"""A child process: paused, killed, and never outliving its parent."""
+"""A child process: paused, killed, and ended with its parent."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_pause_and_resume(process: Process, wait_until: Callable[..., Any]) -> N
 
 
 def test_terminate_ends_a_paused_process(process: Process) -> None:
-    """A paused process can't hear SIGTERM, so it is resumed for it."""
+    """A paused process does not handle SIGTERM, so `terminate` resumes it."""
     process.pause()
     process.terminate(10)
     assert process.exit_status == -15
@@ -53,7 +53,7 @@ def test_terminate_ends_a_paused_process(process: Process) -> None:
 def test_a_child_outlives_the_thread_that_started_it(
     tmp_path: Path, wait_until: Callable[..., Any]
 ) -> None:
-    """Linux kills a child with the thread that forked it: that must not be a pool's thread."""
+    """A child lives on when the thread that called `Process` has ended."""
     started: list[Process] = []
     thread = threading.Thread(target=lambda: started.append(start(tmp_path)))
     thread.start()
@@ -92,7 +92,7 @@ import sys, time
 from app.embedded.process import start_watcher, send_pid
 watcher = start_watcher()
 send_pid(watcher, int(sys.argv[1]))
-print("told", flush=True)
+print("watching", flush=True)
 time.sleep(600)
 """
 
@@ -100,18 +100,18 @@ time.sleep(600)
 def test_the_watcher_kills_after_the_parents_death(
     process: Process, wait_until: Callable[..., Any]
 ) -> None:
-    """Where the kernel offers nothing, a watcher kills the child of a process that was killed."""
+    """On systems without a parent-death signal, a watcher kills the child of a killed process."""
     command = [sys.executable, "-c", WATCH_AND_HANG, str(process.pid)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == "told\n"
+        assert parent.stdout.readline() == "watching\n"
         assert process.running
         parent.kill()
     wait_until(lambda: not process.running)
 
 
 def test_a_released_watcher_kills_nobody(process: Process) -> None:
-    """A child that ended in order leaves its watcher nothing to do."""
+    """A released watcher ends and leaves the child alone."""
     watcher = start_watcher()
     send_pid(watcher, process.pid)
     release(watcher)
@@ -120,7 +120,7 @@ def test_a_released_watcher_kills_nobody(process: Process) -> None:
 
 
 def test_the_portable_way_works_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On other systems a process starts, and ends, with its watcher."""
+    """On other systems than Linux a process starts and ends with a watcher."""
     monkeypatch.setattr("app.embedded.process.sys.platform", "darwin")
     process = start(tmp_path)
     watcher = process._watcher

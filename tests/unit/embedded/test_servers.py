@@ -1,4 +1,4 @@
-"""What the servers are told, without starting them."""
+"""Settings and addresses of the servers, without a start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_ports_are_known_before_the_start() -> None:
-    """A server has its address at once, so that others can be told of it."""
+    """A server has its address before the start, so that clients can be configured."""
     kafka = EmbeddedKafka(19092)
     assert kafka.address == "127.0.0.1:19092"
     assert not kafka.running
@@ -27,7 +27,7 @@ def test_ports_are_known_before_the_start() -> None:
 
 
 def test_kafka_settings_can_be_given() -> None:
-    """Given settings win over the ones made here, and None takes one of those away."""
+    """Given settings replace the defaults, and None removes a default."""
     kafka = EmbeddedKafka(
         settings={"message.max.bytes": 5, "auto.create.topics.enable": "true", "node.id": None}
     )
@@ -62,14 +62,14 @@ def test_paths_are_written_as_java_reads_them() -> None:
     assert _escape("C:\\düse") == "C:\\\\d\\u00fcse"
 
 
-def test_a_server_that_does_not_run_says_so() -> None:
-    """What needs a running server names the remedy."""
+def test_an_operation_on_a_stopped_server_names_the_remedy() -> None:
+    """An operation that needs a running server raises an error with the remedy."""
     with pytest.raises(UnavailableError, match="Kafka does not run; start it first"):
         EmbeddedKafka().pause()
 
 
 def test_a_missing_extra_is_one_clear_line() -> None:
-    """Without the extra `embedded` the import says what to install."""
+    """Without the extra `embedded` the import names the package to install."""
     code = "import sys; sys.modules['jgo'] = None; import app.embedded"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

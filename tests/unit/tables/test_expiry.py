@@ -187,7 +187,7 @@ def test_the_wall_clock_decides_where_all_sources_are_silent(
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(0.0, 9), (60.0, 0)])
-async def test_expiry_goes_on_for_as_long_as_counting_took(
+async def test_expiry_takes_as_long_as_counting_took(
     table: WordCounts, monkeypatch: pytest.MonkeyPatch, seconds: float, left: int
 ) -> None:
     """A busy task removes as much as it makes; one that has done nothing removes a step."""
