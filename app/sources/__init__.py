@@ -5,7 +5,7 @@ A part, and what it is for:
 - `base`: the contract of a source; start here to write one
 - `run`: one run of a source, from its start to the last acknowledgement
 - `pump`: passes batches from a source to the delivery
-- `progress`, `throttled_output`: what a run prints on stderr
+- `notices`, `progress`, `throttled_output`: the output of a run on stderr
 - `transforms`, `event_time`: changes to batches on their way: rate, event times
 - `delivery`: packs lines into messages and sends them, with or without transactions
 - `buffer`: keeps lines that can't be read again in memory and on disk until Kafka has them

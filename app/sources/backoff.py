@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.sources.progress import say
+from app.sources.notices import notify
 from app.sources.throttled_output import ThrottledOutput
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class AnnouncedBackoff:
 
     def failed(self, problem: str) -> float:
         """Count a failure and print `problem`; return the seconds to wait."""
-        self._output.say(_KIND, f"{problem}; retrying")
+        self._output.notify(_KIND, f"{problem}; retrying")
         return self._backoff.failed()
 
     def succeeded(self, message: str) -> None:
         """Print `message` if attempts had failed before this one."""
         if self._backoff.failures:
             self._output.forget(_KIND)
-            say(message)
+            notify(message)
         self._backoff.succeeded()

@@ -86,7 +86,7 @@ class BlueskySource(Source):
                     reason = str(error) or type(error).__name__
                 if self.stopping.is_set():
                     return
-                self._output.say("lost", f"Jetstream is away ({reason}); retrying")
+                self._output.notify("lost", f"Jetstream is away ({reason}); retrying")
                 await self.pause(self._backoff.network())
 
     def _connect(self, session: aiohttp.ClientSession) -> Any:
@@ -108,7 +108,7 @@ class BlueskySource(Source):
             ) from None
         limited = error.status == 429
         wait = self._backoff.limited() if limited else self._backoff.http()
-        self._output.say("lost", f"Jetstream answers {error.status}; retrying in {wait:.0f} s")
+        self._output.notify("lost", f"Jetstream answers {error.status}; retrying in {wait:.0f} s")
         await self.pause(wait)
 
     async def _read(self, stream: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Batch]:
@@ -160,7 +160,7 @@ class BlueskySource(Source):
                 return time_us, name, None
             return time_us, name, str(commit["record"]["text"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self._output.say("strange", f"skipped a message that is no event: {data[:100]!r}")
+            self._output.notify("strange", f"skipped a message that is no event: {data[:100]!r}")
             return None
 
     def _batch(self, time_us: int, name: str, text: str | None) -> Batch:

@@ -71,7 +71,7 @@ class TimestampClamp:
         if not refusal:
             return batch
         self.restamped += batch.lines
-        self._output.say(
+        self._output.notify(
             refusal,
             f"{batch.lines} lines of the time {iso(batch.timestamp_ms)} are sent with the time "
             f"of now: topic {self._topic} {refusal}",

@@ -9,6 +9,8 @@ import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from app.sources.notices import notify
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -17,17 +19,12 @@ if TYPE_CHECKING:
     from app.sources.base import Source
     from app.sources.delivery.contract import Delivery
 
-__all__ = ["LastWarning", "client_warnings", "reported", "say"]
+__all__ = ["LastWarning", "client_warnings", "reported"]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_TO_NOTICE = 5.0
 _SECONDS_BETWEEN_NOTICES = 30.0
-
-
-def say(text: str) -> None:
-    """Print a line on stderr, above a progress display if there is one."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -97,12 +94,12 @@ class _Outage:
                 return
             self._printed_at = now
             why = f" ({self._warning.text})" if self._warning.text else ""
-            say(
+            notify(
                 f"Kafka has acknowledged nothing for {stalled:.0f} s{why}; "
                 f"{delivery.totals.waiting} lines wait, retrying"
             )
         elif self._since is not None:
-            say(f"Kafka answers again, after {now - self._since:.0f} s")
+            notify(f"Kafka answers again, after {now - self._since:.0f} s")
             self._since, self._warning.text = None, ""
 
 
@@ -119,7 +116,7 @@ class _Lines:
         totals = delivery.totals
         if seconds < _SECONDS_BETWEEN_LINES or totals.acknowledged == self._lines:
             return
-        say(
+        notify(
             f"{totals.acknowledged:,} lines acknowledged, "
             f"{(totals.acknowledged - self._lines) / seconds:,.0f} lines/s, "
             f"{(totals.bytes - self._bytes) / seconds / 1e6:,.1f} MB/s"

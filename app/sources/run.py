@@ -21,7 +21,8 @@ from app.sources.delivery.producer import KafkaProducer
 from app.sources.delivery.topic import ensure_topic
 from app.sources.delivery.transactional import TransactionalDelivery
 from app.sources.delivery.transactions import KafkaTransactions
-from app.sources.progress import client_warnings, reported, say
+from app.sources.notices import notify
+from app.sources.progress import client_warnings, reported
 from app.sources.pump import pump
 from app.times import iso
 
@@ -151,7 +152,7 @@ class Run:
         if self._delivery is None:
             return False
         waiting = self._delivery.totals.waiting
-        say(f"Stopping: {waiting} lines wait for Kafka; Ctrl-C again gives them up")
+        notify(f"Stopping: {waiting} lines wait for Kafka; Ctrl-C again gives them up")
         return True
 
     async def _deliver(self, warning: LastWarning) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.sources.progress import say
+from app.sources.notices import notify
 
 __all__ = ["ThrottledOutput"]
 
@@ -19,7 +19,7 @@ class ThrottledOutput:
         self._printed_at: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
 
-    def say(self, kind: str, text: str) -> None:
+    def notify(self, kind: str, text: str) -> None:
         """Print `text`, unless a line of this kind was printed within the interval."""
         now = time.monotonic()
         if now < self._printed_at.get(kind, now - self._seconds) + self._seconds:
@@ -27,7 +27,7 @@ class ThrottledOutput:
             return
         self._printed_at[kind] = now
         suppressed = self._suppressed.pop(kind, 0)
-        say(f"{text} ({suppressed} more like it since the last)" if suppressed else text)
+        notify(f"{text} ({suppressed} more like it since the last)" if suppressed else text)
 
     def forget(self, kind: str) -> None:
         """Print the next line of this kind, however soon it comes: its problem was over."""

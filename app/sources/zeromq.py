@@ -9,7 +9,7 @@ from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, Source
 from app.sources.descriptor import readable
 from app.sources.extras import extra
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ class ZeroMQSource(Source):
         try:
             if self._bind:
                 socket.bind(self._endpoint)
-                say(f"Listening on {socket.last_endpoint.decode()}")
+                notify(f"Listening on {socket.last_endpoint.decode()}")
             else:
                 socket.connect(self._endpoint)
         except zmq.ZMQError as error:
@@ -181,5 +181,5 @@ class ZeroMQSource(Source):
             event = zmq.utils.monitor.recv_monitor_message(self._monitor)
             state = states.get(event["event"], "")
             if state and state != self._last_state:
-                say(f"{self._endpoint}: {state}")
+                notify(f"{self._endpoint}: {state}")
                 self._last_state = state

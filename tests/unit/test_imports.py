@@ -12,8 +12,6 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -38,7 +36,6 @@ UNIMPORTED = {
 
 def test_imports_point_one_way() -> None:
     """The contracts in pyproject.toml hold: layers, independence, purity, no circles."""
-    pytest.importorskip("importlinter")
     # A process of its own: import-linter disables the loggers that are there.
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(

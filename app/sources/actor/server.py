@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from app.errors import ConfigurationError, UnavailableError
-from app.sources.progress import say
+from app.sources.notices import notify
 from app.sources.tcp.connection import (
     SECONDS_AFTER_A_FAILED_ACCEPT,
     cant_accept,
@@ -28,7 +28,7 @@ from app.sources.throttled_output import ThrottledOutput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.sources.actor.source import ActorSource
+    from app.sources.actor.host import ActorHost
 
 __all__ = ["ActorServer"]
 
@@ -39,7 +39,7 @@ _CONNECTIONS = 100
 class ActorServer:
     """Accepts connections and reads each in a thread of its own."""
 
-    def __init__(self, source: ActorSource, host: str, port: int) -> None:
+    def __init__(self, source: ActorHost, host: str, port: int) -> None:
         self._source = source
         self.host = host
         self.port = port
@@ -86,14 +86,14 @@ class ActorServer:
     def _accept(self) -> None:
         while not self._stopped.is_set():
             if not self._free.acquire(blocking=False):
-                self._output.say("full", others_wait(_CONNECTIONS))
+                self._output.notify("full", others_wait(_CONNECTIONS))
                 self._free.acquire()
             try:
                 peer, address = self._server.accept()
             except OSError as error:
                 self._free.release()
                 if not self._stopped.is_set():
-                    self._output.say("failed", cant_accept(error))
+                    self._output.notify("failed", cant_accept(error))
                     self._stopped.wait(SECONDS_AFTER_A_FAILED_ACCEPT)
                 continue
             name = f"{address[0]}:{address[1]}"
@@ -112,7 +112,7 @@ class ActorServer:
                     connection.acknowledge(self._acknowledged)
             connection.wait_until_acknowledged(self._stopped.is_set)
         except OSError as error:
-            say(f"{name}: {reason(error)}")
+            notify(f"{name}: {reason(error)}")
         finally:
             self._connections.discard(connection)
             peer.close()

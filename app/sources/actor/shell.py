@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from app.sources.actor.actor import StreamingActor
-    from app.sources.actor.source import ActorSource
+    from app.sources.actor.host import ActorHost
 
 __all__ = ["Shell"]
 
@@ -28,7 +28,7 @@ class Shell(pykka.ThreadingActor):
 
     use_daemon_thread = True
 
-    def __init__(self, source: ActorSource) -> None:
+    def __init__(self, source: ActorHost) -> None:
         super().__init__()
         self._source = source
         self._actor: StreamingActor[Any] | None = None
@@ -58,7 +58,7 @@ class Shell(pykka.ThreadingActor):
         try:
             actor.stopped()
         except Exception as error:
-            say(f"Error: {type(actor).__name__} failed to stop: {error}")
+            notify(f"Error: {type(actor).__name__} failed to stop: {error}")
 
     def _replace(self, error: Exception) -> None:
         self.on_stop()

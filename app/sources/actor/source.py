@@ -14,7 +14,7 @@ from app.sources.actor.actor import message_type
 from app.sources.actor.server import ActorServer
 from app.sources.base import Batch, Source, SourceError
 from app.sources.extras import extra
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,7 +67,7 @@ class ActorSource(Source):
         if self._address is not None:
             self._server = ActorServer(self, *self._address)
             await self._server.open()
-            say(f"Listening on {self._server.host}:{self._server.port}")
+            notify(f"Listening on {self._server.host}:{self._server.port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield stored lines; once stopped, also those of the messages in the mailbox."""
@@ -150,7 +150,7 @@ class ActorSource(Source):
     def refuse(self, why: str) -> None:
         """Report and count a skipped message."""
         self.failures += 1
-        say(f"Error: {why}; skipping the message")
+        notify(f"Error: {why}; skipping the message")
 
     def crashed(self, error: BaseException) -> bool:
         """Report that the actor raised; return whether a new actor may take its place."""
@@ -163,7 +163,7 @@ class ActorSource(Source):
             self._wake_up()
             return False
         self._crashes.append(now)
-        say(f"Error: {problem}; skipping its message, a new {name} takes its place")
+        notify(f"Error: {problem}; skipping its message, a new {name} takes its place")
         return True
 
     def make(self, ref: Any) -> StreamingActor[Any]:

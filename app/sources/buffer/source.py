@@ -13,7 +13,7 @@ from app.sources.buffer.memory import MemoryQueue, dated
 from app.sources.buffer.outstanding import KEY, Outstanding
 from app.sources.buffer.spool import Place, SpoolFullError
 from app.sources.buffer.spools import left_by_others
-from app.sources.progress import say
+from app.sources.notices import notify
 from app.sources.pump import deliver
 from app.sources.transforms import cut
 
@@ -83,9 +83,9 @@ class BufferedSource(Source):
         if self._write_ahead:
             self.name = f"{KEY}{self._spool.name}"
         if left:
-            say(f"{left:,} bytes that an earlier run left in {self._spool.path} go first")
+            notify(f"{left:,} bytes that an earlier run left in {self._spool.path} go first")
         if others := await asyncio.to_thread(left_by_others, self._spool):
-            say(f"No running producer delivers these lines of other inputs: {'; '.join(others)}")
+            notify(f"No running producer delivers these lines of other inputs: {'; '.join(others)}")
         await self._source.open()
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
@@ -143,9 +143,9 @@ class BufferedSource(Source):
             if self._remaining:
                 await asyncio.to_thread(self._spool.append, self._remaining, always=True)
             if lines := sum(batch.lines for batch in left + self._remaining):
-                say(f"{lines} lines are kept in {self._spool.path}; the next run delivers them")
+                notify(f"{lines} lines are kept in {self._spool.path}; the next run delivers them")
         except SpoolFullError as error:
-            say(f"Error: lines can't be kept: {error}")
+            notify(f"Error: lines can't be kept: {error}")
         finally:
             await asyncio.to_thread(self._spool.close)
             await self._source.close()
@@ -174,12 +174,12 @@ class BufferedSource(Source):
                 except SpoolFullError as error:
                     if not full:
                         full = True
-                        say(f"Error: no space for more lines: {error}; reading waits for space")
+                        notify(f"Error: no space for more lines: {error}; reading waits for space")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SECONDS_BETWEEN_TRIES):
                     await self._space.wait()
         if full:
-            say("There is space for lines again; reading resumes")
+            notify("There is space for lines again; reading resumes")
         self.failures = self._source.failures
         self._changed.set()
 
@@ -224,7 +224,7 @@ class BufferedSource(Source):
     def _report_torn(self) -> None:
         torn = self._spool.torn - self._torn_reported
         if torn:
-            say(f"{torn:,} bytes in {self._spool.path} were damaged and skipped")
+            notify(f"{torn:,} bytes in {self._spool.path} were damaged and skipped")
             self._torn_reported = self._spool.torn
 
     def _yielded(self, batch: Batch, in_memory: Batch | None, place: Place | None) -> Batch:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.kafka.producer import PartitionRecords, Record
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -53,7 +53,9 @@ class Positions:
             notice_at = time.monotonic() + _SECONDS_TO_NOTICE
             while await client.position(self._partition) < end:
                 if time.monotonic() > notice_at:
-                    say("Waiting for the end of a transaction of another producer, up to a minute")
+                    notify(
+                        "Waiting for the end of a transaction of another producer, up to a minute"
+                    )
                     notice_at = math.inf
                 for record in (await client.getmany(timeout_ms=200)).get(self._partition, []):
                     lines, key = json.loads(record.key)

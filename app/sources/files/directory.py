@@ -10,7 +10,7 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.files.file import damage, positioned
 from app.sources.files.text_file import DAMAGED, TextFile
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -122,7 +122,7 @@ class DirectorySource(Source):
             # One damaged file must not hold up the files after it.
             self._damaged[name] = seen
             self.failures += 1
-            say(
+            notify(
                 f"Error: {path} can't be read to its end ({damage(error)}); "
                 "skipping it until it changes"
             )

@@ -14,7 +14,7 @@ from app.sources.base import Position, Source, SourceError
 from app.sources.descriptor import read_chunks
 from app.sources.files.text_file import DAMAGED, TextFile
 from app.sources.line_splitter import LineCutter
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -82,13 +82,13 @@ class FileSource(Source):
         state = self._states.get(_key(path))
         with closing(await asyncio.to_thread(TextFile, path, state, self.chunk)) as file:
             if file.resumed:
-                say(f"{path}: resuming after {file.resume_offset:,} bytes, delivered before")
+                notify(f"{path}: resuming after {file.resume_offset:,} bytes, delivered before")
             self.taken = start + file.raw_offset
             while not self.stopping.is_set():
                 found = await asyncio.to_thread(file.read)
                 self.taken = start + file.raw_offset
                 if found is None and self.name and await asyncio.to_thread(file.unfinished):
-                    say(
+                    notify(
                         f"{path}: the last line has no newline and the file was written to a "
                         "moment ago; leaving that line for the next run"
                     )

@@ -12,7 +12,7 @@ from app.sources.base import Batch, Position, Source, SourceError
 from app.sources.files.file import check_file, damage, positioned
 from app.sources.files.rotation import files_since
 from app.sources.files.text_file import COMPRESSED, DAMAGED, SETTLED_SECONDS, TextFile
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     import os
@@ -88,13 +88,13 @@ class _Tail:
         """Open the files of the states, and the files that came after them."""
         files, missing = files_since(self.path, states)
         for state in missing:
-            say(
+            notify(
                 f"{self.path}: the followed file was deleted or emptied; its lines after "
                 f"{state['offset']:,} bytes are lost"
             )
         self._files = [_Followed(file) for file in files]
         for file in files:
-            say(f"{file.path}: resuming after {file.resume_offset:,} bytes")
+            notify(f"{file.path}: resuming after {file.resume_offset:,} bytes")
 
     def poll(self, chunk: int) -> list[Batch]:
         """Read the next chunk of every file; return the batches."""

@@ -81,7 +81,7 @@ class FlumeSource(Source):
                 "choose another --listen HOST:PORT"
             ) from None
         host, port = self._server.sockets[0].getsockname()[:2]
-        self._output.say("listening", f"listening for Flume's Thrift sinks on {host}:{port}")
+        self._output.notify("listening", f"listening for Flume's Thrift sinks on {host}:{port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield the events of each call; the last batch has the number of the call as position."""
@@ -132,14 +132,14 @@ class FlumeSource(Source):
         assert task is not None  # noqa: S101 - for mypy
         peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
         if len(self._serving) >= self._connections:
-            self._output.say("full", f"{self._connections} connections are open, refused {peer}")
+            self._output.notify("full", f"{self._connections} connections are open, refused {peer}")
             writer.close()
             return
         self._serving.add(task)
         try:
             await self._answer_calls(reader, writer)
         except MalformedError as error:
-            self._output.say("malformed", f"closed the connection of {peer}: {error}")
+            self._output.notify("malformed", f"closed the connection of {peer}: {error}")
         except (OSError, asyncio.IncompleteReadError):
             pass  # the peer is gone, and will send its unanswered events again
         except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.errors import UnavailableError
 from app.sources.base import SourceError
-from app.sources.progress import say
+from app.sources.notices import notify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def start_offset(partition: TopicPartition, copied: int, held: OffsetRange) -> i
             "recreated; copy it with another --group"
         )
     if copied < held.log_start:
-        say(
+        notify(
             f"{held.log_start - copied} messages of {place} are lost, deleted before they were "
             "copied"
         )

@@ -172,7 +172,7 @@ class KafkaSource(Source):
                 ) from None
             except (KafkaError, OSError) as error:
                 unavailable = broker_unavailable(self._brokers, error)
-                self._output.say("unavailable", f"{unavailable}; retrying")
+                self._output.notify("unavailable", f"{unavailable}; retrying")
                 await self.pause(1)
                 continue
             for partition, records in fetched.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Source
-from app.sources.progress import say
+from app.sources.notices import notify
 from app.sources.tcp.connection import (
     SECONDS_AFTER_A_FAILED_ACCEPT,
     cant_accept,
@@ -62,7 +62,7 @@ class TcpServerSource(Source):
         except OSError as error:
             raise UnavailableError(f"can't listen on {name}: {reason(error)}") from None
         self.port = self._server.getsockname()[1]
-        say(f"Listening on {self._address[0]}:{self.port}")
+        notify(f"Listening on {self._address[0]}:{self.port}")
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield lines as they arrive."""
@@ -95,7 +95,7 @@ class TcpServerSource(Source):
     async def _accept_next(self, server: socket.socket) -> None:
         """Accept one connection when the limit allows it, and start its reader."""
         if self._free.locked():
-            say(others_wait(self._connections))
+            notify(others_wait(self._connections))
         await self._free.acquire()
         try:
             peer, address = await asyncio.get_running_loop().sock_accept(server)
@@ -103,7 +103,7 @@ class TcpServerSource(Source):
             self._free.release()
             if not isinstance(error, OSError):  # a cancellation
                 raise
-            say(cant_accept(error))
+            notify(cant_accept(error))
             await asyncio.sleep(SECONDS_AFTER_A_FAILED_ACCEPT)
             return
         reader = asyncio.create_task(self._read(peer, f"{address[0]}:{address[1]}"))
@@ -121,7 +121,7 @@ class TcpServerSource(Source):
                 async for batch in lines_of(peer, self.stopping):
                     await self._batches.put(batch)
             except OSError as error:
-                say(f"{name}: {reason(error)}; an incomplete line counts as a line")
+                notify(f"{name}: {reason(error)}; an incomplete line counts as a line")
 
 
 def _listen(host: str, port: int) -> socket.socket:

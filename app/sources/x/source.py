@@ -114,7 +114,7 @@ class XSource(Source):
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 wait, reason = self._backoff.network(), str(error) or type(error).__name__
             if not self.stopping.is_set():
-                self._output.say("lost", f"{reason}; reconnecting in {wait:.3g} s")
+                self._output.notify("lost", f"{reason}; reconnecting in {wait:.3g} s")
                 await self.pause(wait)
 
     def _request(self) -> Any:
@@ -174,7 +174,7 @@ class XSource(Source):
             text = str(long["text"])
             timestamp_ms = _event_time(post.get("created_at"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self._output.say("strange", f"skipped a message that is no post: {line[:100]!r}")
+            self._output.notify("strange", f"skipped a message that is no post: {line[:100]!r}")
             return None
         if number in self._known:
             return None
@@ -187,7 +187,7 @@ class XSource(Source):
     def _report(self, message: dict[str, Any]) -> None:
         """Report X's reason for the end of the stream; ignore other messages without a post."""
         if "errors" in message or "title" in message:
-            self._output.say("ending", f"X reports: {explanation(message)}")
+            self._output.notify("ending", f"X reports: {explanation(message)}")
 
 
 def _until_reset(response: aiohttp.ClientResponse) -> float | None:

@@ -13,12 +13,12 @@ def test_a_kind_is_printed_once_per_interval_with_the_number_suppressed(
     monkeypatch.setattr("app.sources.throttled_output.time.monotonic", lambda: now)
     notices = ThrottledOutput()
     for _ in range(3):
-        notices.say("garbage", "closed a connection")
-    notices.say("full", "refused one")
+        notices.notify("garbage", "closed a connection")
+    notices.notify("full", "refused one")
     now = 111.0
-    notices.say("garbage", "closed a connection")
+    notices.notify("garbage", "closed a connection")
     notices.forget("garbage")
-    notices.say("garbage", "closed a connection")
+    notices.notify("garbage", "closed a connection")
     assert capsys.readouterr().err.splitlines() == [
         "closed a connection",
         "refused one",
