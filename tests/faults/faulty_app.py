@@ -66,11 +66,11 @@ def acknowledge(self: FlushBatch, *lacking: Any) -> None:
     _acknowledge(self, *lacking)
 
 
-def recover(self: CountStore, batch: Iterable[Any], *convert: Callable[[Any], Any]) -> None:
+def recover(self: CountStore, batch: Iterable[Any], **convert: Callable[[Any], Any]) -> None:
     """Recovery has written a block of the changelog."""
     for event in batch:
         before = self.persisted_offset(event.message.tp)
-        _recover(self, [event], *convert)
+        _recover(self, [event], **convert)
         if self.persisted_offset(event.message.tp) != before:
             reached("store.recovered")
 

@@ -287,7 +287,7 @@ SETTINGS = {
     ),
     "step longer than the window": (
         {"WINDOW": "1m", "STEP": "2m"},
-        r"WORDCOUNT_STEP: must not be longer than WORDCOUNT_WINDOW, .*",
+        r"WORDCOUNT_STEP: must not exceed WORDCOUNT_WINDOW, .*",
     ),
     "retention shorter than window and grace": (
         {"WINDOW": "1h", "RETENTION": "1h"},

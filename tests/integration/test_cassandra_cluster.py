@@ -185,7 +185,7 @@ async def test_a_node_that_is_killed_and_comes_back_stops_nothing(
         assert top_words(reader, stream.name, start) == wanted
     assert worker.stop() == 0
     log = worker.output.read_text()
-    assert f"node {cluster.nodes[2].address} is gone" in log
+    assert f"node {cluster.nodes[2].address} is down" in log
     assert f"node {cluster.nodes[2].address} is back" in log
     assert "Traceback" not in log
 

@@ -67,7 +67,7 @@ async def test_a_data_centre_that_is_not_there_is_refused(
     settings = settings_of()
     async with await connect(settings) as session:
         elsewhere = settings_of(CASSANDRA_DATACENTER="moon")
-        with pytest.raises(ConfigurationError, match=r"refuses to make keyspace .*moon"):
+        with pytest.raises(ConfigurationError, match=r"refuses to create keyspace .*moon"):
             await apply(session, elsewhere)
 
 
