@@ -19,11 +19,15 @@ from app.kafka.transport import block_topic
 from app.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import faust
     from faust.types import StreamT
 
+    from agents.splitting import Split
     from app.counting.windows import Windows
     from app.kafka.blocks import Block
+    from app.kafka.producer import PartitionRecords
     from app.kafka.stage import Stage
     from app.kafka.task import PartitionTask
     from app.metrics import Metrics
@@ -58,12 +62,16 @@ class Splitter:
         watermark = int(task.metadata or NO_WATERMARK)
         while (blocks := await task.take()) is not None:
             began = time.monotonic()
-            split = await in_thread(
-                partial(split_blocks, blocks, watermark, self._windows, self._settings)
-            )
-            records = split_records(split, self._settings)
+            split, records = await in_thread(partial(self._split, blocks, watermark))
             await task.commit(records, blocks[-1].next, str(split.watermark))
             watermark = split.watermark
             self._metrics.split(split.tally)
             del blocks, split, records  # frees their memory for the next blocks
             await task.gather(began + GATHER_SECONDS - time.monotonic())
+
+    def _split(
+        self, blocks: Sequence[Block], watermark: int
+    ) -> tuple[Split, list[PartitionRecords]]:
+        """Split blocks and make their records; heavy, for a thread."""
+        split = split_blocks(blocks, watermark, self._windows, self._settings)
+        return split, split_records(split, self._settings)
