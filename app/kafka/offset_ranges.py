@@ -1,4 +1,4 @@
-"""Which offsets Kafka holds of a partition, read through the worker's consumer."""
+"""The offsets that Kafka holds of a partition, read through the worker's consumer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which faults happen when: a plan, drawn from a seed or written by hand."""
+"""A plan of faults and their times, drawn from a seed or written by hand."""
 
 from __future__ import annotations
 

@@ -320,7 +320,7 @@ async def test_a_table_that_is_dropped_is_reported(
 async def test_a_table_dropped_in_the_middle_of_a_write_is_reported(
     writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
-    """Whatever was under way, the line is the same, and no row is lost from sight."""
+    """The line is the same for every request in flight, and the result holds every row."""
     writer = await writer_of(OUTPUT_RETRIES="2")
     rows = [row(f"w{n}", n) for n in range(20_000)]
 

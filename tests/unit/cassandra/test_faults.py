@@ -1,4 +1,4 @@
-"""Which faults of Cassandra pass."""
+"""The faults of Cassandra that pass."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_row_is_written_or_reported(
     seed: int, failing: float, retries: int, rows: int, at_once: int
 ) -> None:
-    """Whatever fails: acknowledged rows are there, and the others come back, each once."""
+    """After any failure acknowledged rows are there, and the others come back, each once."""
     chance = random.Random(seed)
     fake = FakeCassandra(lambda: chance.choice(PASSING) if chance.random() < failing else None)
     writer = writer_of(

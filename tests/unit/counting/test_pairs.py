@@ -50,7 +50,7 @@ def assert_counted(
 def test_counts_are_those_of_each_window_alone(
     given_lines: list[tuple[bytes, set[int]]], mode: Any, most_pairs: int
 ) -> None:
-    """Whatever the whitespace, the windows and their number; a line may be in several windows."""
+    """Any whitespace and any number of windows; a line may be in several windows."""
     places: dict[int, list[int]] = {}
     for number, (_, starts) in enumerate(given_lines):
         for start in starts:

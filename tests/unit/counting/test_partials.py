@@ -75,7 +75,7 @@ def test_every_count_arrives_once_at_the_owner_of_its_word(
 @settings(max_examples=50)
 @given(st.lists(words.map(lambda w: w * 20), min_size=1, max_size=60, unique=True))
 def test_messages_stay_below_the_limit(own_words: list[str]) -> None:
-    """Whatever is packed, no message holds more than the limit unless one word alone does."""
+    """No message holds more than the limit unless one word alone does."""
     limit = 1000
     given_counts = {0: dict.fromkeys(own_words, 1), 60_000: dict.fromkeys(own_words, 2)}
     whole = partials.MESSAGE_BYTES
