@@ -22,7 +22,7 @@ from app.sources.delivery.topic import ensure_topic
 from app.sources.delivery.transactional import TransactionalDelivery
 from app.sources.delivery.transactions import KafkaTransactions
 from app.sources.notices import notify
-from app.sources.progress import client_warnings, reported
+from app.sources.progress import reported
 from app.sources.pump import pump
 from app.times import iso
 
@@ -100,7 +100,8 @@ class Run:
     """Delivers everything that a source yields.
 
     Delivery is transactional if the source has a name, otherwise idempotent. The first signal stops
-    the source and waits for Kafka, the second one abandons the lines that still wait.
+    the source and waits for Kafka, the second one abandons the lines that still wait. `warning`
+    holds the Kafka client's last warning, for the report of an outage.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Run:
         source: Source,
         target: Target,
         *,
+        warning: LastWarning,
         buffer: BufferOptions | None = None,
         packed_bytes: int = PACKED,
         lines_per_second: float = 0,
@@ -115,6 +117,7 @@ class Run:
     ) -> None:
         self._source = _buffered(source, buffer)
         self._target = target
+        self._warning = warning
         self._packed_bytes = packed_bytes
         self._lines_per_second = lines_per_second
         self._timestamp_ms = timestamp_ms
@@ -143,8 +146,8 @@ class Run:
         """Run until the source ends or a signal stops it. Raises WordCountError."""
         self._started = time.monotonic()
         try:
-            with client_warnings() as warning, stopped_by_signals(self._source, self._on_stop):
-                await self._deliver(warning)
+            with stopped_by_signals(self._source, self._on_stop):
+                await self._deliver()
         except Abandoned:
             self.abandoned = True
 
@@ -155,14 +158,14 @@ class Run:
         notify(f"Stopping: {waiting} lines wait for Kafka; Ctrl-C again gives them up")
         return True
 
-    async def _deliver(self, warning: LastWarning) -> None:
+    async def _deliver(self) -> None:
         source = self._source
         try:
             await source.open()
             limits = await self._ensure_topics()
             async with self._make_delivery(limits) as delivery:
                 self._delivery = delivery
-                async with reported(source, delivery, warning):
+                async with reported(source, delivery, self._warning):
                     if source.name:
                         await source.resume(delivery.resumed)
                     await pump(

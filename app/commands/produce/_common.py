@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
     from app.sources.base import Source
+    from app.sources.progress import LastWarning
     from app.sources.run import BufferOptions, Run, Summary
 
 __all__ = ["buffered", "rate", "source"]
@@ -141,7 +142,11 @@ def source(make: Callable[..., Source]) -> click.Command:
             rate=own.pop("rate", 0),
             buffering=_buffering(make, own),
         )
-        status = asyncio.run(_run(functools.partial(make, **own), options))
+        from app.sources.progress import client_warnings
+
+        # Around the whole loop: asyncio.run ends the client's tasks after the run, and they log.
+        with client_warnings() as warning:
+            status = asyncio.run(_run(functools.partial(make, **own), options, warning))
         if status:
             sys.exit(status)
 
@@ -167,7 +172,7 @@ def _typed(name: str, value: object) -> str:
     return str(value)
 
 
-async def _run(make: Callable[[], Source], options: Options) -> int:
+async def _run(make: Callable[[], Source], options: Options, warning: LastWarning) -> int:
     """Run a source to its end and print the figures; return the exit status."""
     from app.settings import Settings
     from app.sources.delivery.packing import PACKED
@@ -186,6 +191,7 @@ async def _run(make: Callable[[], Source], options: Options) -> int:
     run = Run(
         make(),
         target,
+        warning=warning,
         buffer=_buffer(options.buffering, settings, topic),
         packed_bytes=0 if options.unpacked else PACKED,
         lines_per_second=options.rate,

@@ -11,6 +11,7 @@ import pytest
 from app.errors import UnavailableError
 from app.sources.base import Batch, Source, SourceError
 from app.sources.delivery.contract import Totals
+from app.sources.progress import LastWarning
 from app.sources.run import Abandoned, BufferOptions, Run, Summary, Target, stopped_by_signals
 
 TARGET = Target(
@@ -87,7 +88,7 @@ async def test_the_first_signal_abandons_a_run_without_lines() -> None:
 async def test_a_source_that_cannot_be_opened_is_closed_and_its_error_raised() -> None:
     """Kafka is not connected then, and the figures are zero."""
     source = Silent("no such thing")
-    run = Run(source, TARGET)
+    run = Run(source, TARGET, warning=LastWarning())
     with pytest.raises(SourceError, match="no such thing"):
         await run.run()
     assert source.closed
@@ -98,7 +99,7 @@ async def test_a_source_that_cannot_be_opened_is_closed_and_its_error_raised() -
 async def test_a_signal_before_kafka_is_connected_ends_the_run() -> None:
     """The run is abandoned without an error, and the source is closed."""
     source = Silent(waits_in_open=True)
-    run = Run(source, TARGET)
+    run = Run(source, TARGET, warning=LastWarning())
     await asyncio.wait_for(asyncio.create_task(run.run()), 10)
     assert run.abandoned
     assert not run.connected
@@ -114,7 +115,7 @@ async def test_lines_that_cannot_be_read_again_get_a_buffer(
         memory_bytes=1, disk_bytes=disk_bytes, folder=tmp_path, purpose="none", write_ahead=False
     )
     with pytest.raises(UnavailableError):
-        await Run(Silent("fails"), TARGET, buffer=options).run()
+        await Run(Silent("fails"), TARGET, warning=LastWarning(), buffer=options).run()
     assert any(tmp_path.glob("none-*")) == bool(disk_bytes)  # noqa: ASYNC240 - a test's own folder
 
 

@@ -1,7 +1,10 @@
 """The options of `produce`: combinations, and wrong arguments."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -114,9 +117,9 @@ def folder_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
         """A run that notes its buffer and delivers nothing."""
 
         def __init__(
-            self, source: Source, target: Target, *, buffer: BufferOptions, **_: object
+            self, source: Source, target: Target, *, buffer: BufferOptions, **others: Any
         ) -> None:
-            super().__init__(source, target, buffer=buffer)
+            super().__init__(source, target, buffer=buffer, **others)
             folders.append(spool_for(buffer.purpose, buffer.folder, 1).directory)
             self._inner = source
 
@@ -176,3 +179,26 @@ def test_lines_go_to_no_other_topic(folder_of: Callable[..., Path], tmp_path: Pa
 def test_the_documented_help_is_the_help() -> None:
     """`python -m tests.produce_help` writes it again."""
     assert DOCUMENT.read_text(encoding="utf-8") == help_of_all()
+
+
+def test_the_kafka_client_stays_quiet_until_its_last_task_has_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task of the client that outlives the run logs nothing to the user as it is cancelled."""
+    left_over = []
+
+    async def reconnect() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            logging.getLogger("aiokafka").error("Unable connect to node")
+            left_over.append("logged")
+
+    async def deliver(*_: object) -> None:
+        left_over.append(asyncio.create_task(reconnect()))
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(Run, "_deliver", deliver)
+    assert CliRunner().invoke(produce, ["sample"]).exit_code == 0
+    assert left_over[-1] == "logged"
+    assert "Unable connect" not in caplog.text
