@@ -60,6 +60,15 @@ class Jar:
         return "-".join(filter(None, (self.artifact, self.version, self.classifier))) + ".jar"
 
     @property
+    def path(self) -> Path:
+        """Where the cache keeps it: a directory for each jar.
+
+        The manifest of a jar may name other jars beside it, and Java would load those: of another
+        version, if another set has it.
+        """
+        return Path(self.sha256[:16], self.name)
+
+    @property
     def fits(self) -> bool:
         """Whether this system can use it: native code comes in one jar for each system."""
         system, _, machine = self.classifier.partition("-")
@@ -112,19 +121,19 @@ class JarCache:
         be written.
         """
         jars = [jar for jar in self._jars if jar.set in sets]
-        unique = list({jar.name: jar for jar in jars}.values())
+        unique = list({jar.path: jar for jar in jars}.values())
         try:
             if self._unfit(unique):
                 self._fill(unique)
         except OSError as error:
             raise self._refusal(error) from None
         return {
-            name: [self.directory / jar.name for jar in jars if jar.set == name] for name in sets
+            name: [self.directory / jar.path for jar in jars if jar.set == name] for name in sets
         }
 
     def _unfit(self, jars: list[Jar]) -> list[Jar]:
         def fits(jar: Jar) -> bool:
-            return sha256_of(self.directory / jar.name) == jar.sha256
+            return sha256_of(self.directory / jar.path) == jar.sha256
 
         with ThreadPoolExecutor(8) as pool:
             return [jar for jar, fit in zip(jars, pool.map(fits, jars), strict=True) if not fit]
@@ -179,7 +188,9 @@ class JarCache:
                 continue
             if sha256_of(path) == jar.sha256:
                 size = path.stat().st_size
-                path.replace(self.directory / jar.name)
+                target = self.directory / jar.path
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)
                 return size
             cause = "its SHA-256 is not the recorded one"
             path.unlink()

@@ -13,8 +13,8 @@ from jgo.maven import MavenContext
 from app.embedded.jars import CASSANDRA, KAFKA, LOCK, sha256_of
 
 ROOTS = {
-    CASSANDRA: ("org.apache.cassandra", "cassandra-all", "5.0.6"),
-    KAFKA: ("org.apache.kafka", "kafka_2.13", "4.1.1"),
+    CASSANDRA: ("org.apache.cassandra", "cassandra-all", "5.0.9"),
+    KAFKA: ("org.apache.kafka", "kafka_2.13", "4.4.0"),
 }
 
 

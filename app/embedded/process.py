@@ -75,8 +75,13 @@ class Process:
         self._release()
 
     def pause(self) -> None:
-        """Suspend it (SIGSTOP)."""
+        """Suspend it (SIGSTOP); when this returns, none of its threads runs."""
         self._popen.send_signal(signal.SIGSTOP)
+        # The signal only asks: on a busy machine threads run on after it has been sent. The kernel
+        # reports the stop once the last thread has halted.
+        if sys.platform == "linux":
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Resume it (SIGCONT); does nothing if it is not paused."""

@@ -226,10 +226,10 @@ class EmbeddedServer(ABC):
                 log.replace(log.with_name(f"{log.name}.1"))
 
     def _class_path(self, jars: Mapping[str, Sequence[Path]]) -> str:
-        # Kafka has no log binding of its own and would end without a message.
-        logback = [jar for jar in jars[CASSANDRA] if jar.name.startswith("logback-")]
-        own = jars[self.jars]
-        return os.pathsep.join(str(jar) for jar in dict.fromkeys([*own, *logback]))
+        # Kafka has no log binding of its own and would end without a message. Cassandra's logback
+        # comes first, with the slf4j that knows it: Kafka's own slf4j is older.
+        logs = [jar for jar in jars[CASSANDRA] if jar.name.startswith(("logback-", "slf4j-api-"))]
+        return os.pathsep.join(str(jar) for jar in dict.fromkeys([*logs, *jars[self.jars]]))
 
     def _options(self, directory: Path) -> list[str]:
         return [

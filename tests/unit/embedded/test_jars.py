@@ -46,7 +46,11 @@ def test_missing_jars_are_fetched_once(tmp_path: Path) -> None:
     """The first use fetches the jars, the second finds them in the cache."""
     repository = Repository(GOOD)
     cache = JarCache(tmp_path, [make_jar(), make_jar("two")], repository)
-    assert cache.paths("kafka") == {"kafka": [tmp_path / "one-1.0.jar", tmp_path / "two-1.0.jar"]}
+    found = cache.paths("kafka")["kafka"]
+    assert [(path.name, path.read_bytes()) for path in found] == [
+        ("one-1.0.jar", GOOD),
+        ("two-1.0.jar", GOOD),
+    ]
     assert cache.paths("kafka")["kafka"][0].read_bytes() == GOOD
     assert sorted(repository.fetched) == ["one-1.0.jar", "two-1.0.jar"]
 
@@ -60,9 +64,17 @@ def test_only_the_requested_sets_are_fetched(tmp_path: Path) -> None:
 
 def test_a_damaged_jar_is_fetched_again(tmp_path: Path) -> None:
     """A jar that was changed in the cache is replaced before it is used."""
-    (tmp_path / "one-1.0.jar").write_bytes(b"half a j")
-    JarCache(tmp_path, [make_jar()], Repository(GOOD)).paths("kafka")
-    assert (tmp_path / "one-1.0.jar").read_bytes() == GOOD
+    cache = JarCache(tmp_path, [make_jar()], Repository(GOOD))
+    (jar,) = cache.paths("kafka")["kafka"]
+    jar.write_bytes(b"half a j")
+    assert cache.paths("kafka") == {"kafka": [jar]}
+    assert jar.read_bytes() == GOOD
+
+
+def test_no_jar_lies_beside_another() -> None:
+    """A manifest that names jars beside its own never finds those of another set or version."""
+    jars = [jar for jar in read_lock() if jar.fits]
+    assert len({jar.path.parent for jar in jars}) == len({(jar.name, jar.sha256) for jar in jars})
 
 
 @pytest.mark.parametrize("first", [b"damaged", ConnectionError("reset by peer")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,15 @@ from app.embedded.process import Process, release, send_pid, start_watcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SPIN = """
+import threading
+def spin():
+    while True:
+        sum(range(1000))
+for _ in range(8):
+    threading.Thread(target=spin).start()
+print("up", flush=True)
+"""
 SLEEP = (sys.executable, "-I", "-S", "-c", "import time; print('up', flush=True); time.sleep(600)")
 ROOT = Path(__file__).parents[3]
 
@@ -37,10 +47,33 @@ def test_pause_and_resume(process: Process, wait_until: Callable[..., Any]) -> N
     """A paused process lives and does nothing until it is resumed."""
     child = psutil.Process(process.pid)
     process.pause()
-    wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
+    assert child.status() == psutil.STATUS_STOPPED
     assert process.running
     process.resume()
     wait_until(lambda: child.status() == psutil.STATUS_SLEEPING)
+
+
+def test_no_thread_runs_after_a_pause(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    """`pause` returns when all threads have halted, not when the signal has been sent."""
+    busy = Process([*SLEEP[:-1], SPIN], tmp_path / "output.log", dict(os.environ))
+    try:
+        wait_until(lambda: "up" in (tmp_path / "output.log").read_text())
+        for _ in range(20):
+            busy.pause()
+            tasks = Path(f"/proc/{busy.pid}/task").glob("*/stat")
+            assert {stat.read_text().rpartition(") ")[2][0] for stat in tasks} == {"T"}
+            busy.resume()
+    finally:
+        busy.kill()
+
+
+def test_pausing_a_process_that_has_ended_returns(process: Process) -> None:
+    """`pause` does not wait for a process that will never halt."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.pause()
+    process.kill()
+    process.pause()
+    assert not process.running
 
 
 def test_terminate_ends_a_paused_process(process: Process) -> None:
