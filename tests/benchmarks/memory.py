@@ -149,7 +149,7 @@ class ScenarioRun:
 
     async def _counted(self) -> int | None:
         answer = await asyncio.to_thread(_get_json, self.port)
-        return answer and sum(words for _, words, _ in answer["windows"])
+        return sum(words for _, words, _ in answer["windows"]) if answer else None
 
     def _look(self, worker: Process) -> None:
         if worker.running:

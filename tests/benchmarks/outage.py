@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,7 +61,7 @@ class Outage:
         self.moments: list[Moment] = []
         self.port = free_port()
         self._began = 0.0
-        self._processes: list[Process] = []
+        self._processes: list[_Command] = []
 
     def run(self) -> dict[str, float]:
         """Run the outage to its end and return the figures; exit if a count differs."""
@@ -186,10 +186,10 @@ class Outage:
                 text = answer.read().decode()
         except OSError:
             return None
-        found: Counter[str] = Counter()
+        found: defaultdict[str, float] = defaultdict(float)
         for name, value in re.findall(r"^(\w+)(?:\{.*\})? (\S+)$", text, re.MULTILINE):
-            found[name] += float(value)  # type: ignore[assignment]
-        return found  # type: ignore[return-value]
+            found[name] += float(value)
+        return found
 
     def _caught_up(self) -> bool:
         """Whether Cassandra has all rows but the last interval's, and Kafka has no backlog."""
