@@ -232,7 +232,6 @@ class _Write:
                 )
                 answer = await completion(response)
             except DRIVER_ERRORS as error:
-                self.result.failures[kind(error)] += 1
                 self.writer.observer.failed(kind(error), time.monotonic() - began)
                 self.result.faults[kind(error)] = describe(error)
                 if is_passing(error) or await self._lags(error):
@@ -240,7 +239,6 @@ class _Write:
                     if retries > (0 if self.failing else self.settings.output_retries):
                         await self._abandon(error)
                         return
-                    self.result.retries += 1
                     self.writer.observer.retried()
                     await self._pause(backoff_s(retries))
                     continue
@@ -253,8 +251,6 @@ class _Write:
     def _acknowledge(self, items: list[Item], answer: Any, seconds: float) -> None:
         self.failing = 0
         size = sum(item.size for item in items)
-        self.result.batches += 1
-        self.result.bytes += size
         self.writer.observer.acknowledged(len(items), size, seconds)
         identity = self.target.identity
         for item in items:

@@ -39,6 +39,7 @@ from app.settings import Settings
 from tests.benchmarks.cassandra_plot import draw
 from tests.benchmarks.jars import SPARK, jars_of
 from tests.benchmarks.report import machine
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -89,13 +90,13 @@ class WriteBench:
 
     async def write(self, options: dict[str, str], rows: list[Row]) -> Cost:
         """Write `rows` with the application's writer."""
-        writer = await CassandraWriter.create(
-            self.session, settings_of(self.server.address, options)
-        )
+        events = WriteEvents()
+        settings = settings_of(self.server.address, options)
+        writer = await CassandraWriter.create(self.session, settings, events)
 
         async def write() -> None:
             result = await writer.write(rows)
-            if result.retries or result.unwritten:
+            if events.retries or result.unwritten:
                 raise SystemExit(f"{len(result.unwritten)} rows left: {result.faults}")
 
         return await self._timed(write, len(rows))
