@@ -121,7 +121,7 @@ class WriteBench:
         return await self._timed(write, len(rows))
 
     async def _timed(self, write: Callable[[], Awaitable[None]], count: int) -> Cost:
-        await self.session.execute(f"TRUNCATE {self.table}", timeout_s=30)
+        await self.session.execute(f"TRUNCATE {self.table}", timeout_seconds=30)
         gc.collect()  # rows of the write before this one
         processes = psutil.Process(), psutil.Process(self.server.pid)
         cpu = [_cpu_s(process) for process in processes]
@@ -227,7 +227,9 @@ async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> Non
                     spark, server, arguments.same_rows, windows, arguments.runs
                 )
                 costs["spark-cassandra-connector"] = Cost(rate, 0.0, 0.0)
-            found = await session.execute(f"SELECT count(*) FROM {measured.table}", timeout_s=60)
+            found = await session.execute(
+                f"SELECT count(*) FROM {measured.table}", timeout_seconds=60
+            )
             if found[0][0] < arguments.same_rows:
                 raise SystemExit("Spark has not written all rows")
     text = "\n".join(_lines(grid, same))

@@ -169,7 +169,7 @@ async def test_a_server_that_is_down_is_reported_in_time(
         assert events.failures
         assert result.faults.keys() == events.failures.keys()
         began = time.monotonic()
-        result = await writer.write(rows_of(20_000, 1), timeout_s=1.0)
+        result = await writer.write(rows_of(20_000, 1), timeout_seconds=1.0)
         assert time.monotonic() - began < 3
         assert len(result.unwritten) == 20_000
     assert all(record.exc_info is None for record in caplog.records)
@@ -185,7 +185,7 @@ async def test_an_outage_leaves_nothing_behind(server: EmbeddedCassandra, unique
         for generation in range(1, 4):
             killing = asyncio.create_task(asyncio.to_thread(server.kill))
             rows = [Row(f"{unique} {n}", 0, 60_000, n, generation) for n in range(50_000)]
-            result = await writer.write(rows, timeout_s=5.0)
+            result = await writer.write(rows, timeout_seconds=5.0)
             assert result.unwritten
             del result, rows
             await killing
@@ -214,7 +214,7 @@ async def test_a_server_that_hangs_is_reported_in_time(
         server.pause()
         try:
             began = time.monotonic()
-            result = await writer.write(rows_of(1_000, 1), timeout_s=2.0)
+            result = await writer.write(rows_of(1_000, 1), timeout_seconds=2.0)
             assert time.monotonic() - began < 4
             assert len(result.unwritten) == 1_000
             assert "no answer in time" in result.faults.values()
@@ -223,7 +223,7 @@ async def test_a_server_that_hangs_is_reported_in_time(
         deadline = time.monotonic() + 60
         while result.unwritten:
             assert time.monotonic() < deadline
-            result = await writer.write(rows_of(1_000, 2), timeout_s=10.0)
+            result = await writer.write(rows_of(1_000, 2), timeout_seconds=10.0)
         assert await stored(session, unique) == {row.word: 2 for row in rows_of(1_000, 2)}
 
 
@@ -335,7 +335,7 @@ async def test_what_is_dropped_under_a_worker_is_filled_again(
     await stream.produce([("green tea", START)] * 100)
     await counted(stream, server, Counter(green=100, tea=100))
     async with await connect(settings_of(server, stream.name)) as session:
-        await session.execute(f"DROP {dropped.format(stream.name)}", timeout_s=60)
+        await session.execute(f"DROP {dropped.format(stream.name)}", timeout_seconds=60)
     await stream.produce([("black", START)] * 50)
     deadline = time.monotonic() + 60
     while worker.process.running:

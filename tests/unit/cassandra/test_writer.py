@@ -24,11 +24,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from app.backoff import Backoff
 from app.cassandra import faults
 from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import TableColumn, fit
 from app.cassandra.session import CassandraSession
-from app.cassandra.writer import CassandraWriter
+from app.cassandra.writer import CassandraWriter, retry_backoff
 from app.settings import Settings
 from tests.write_events import WriteEvents
 
@@ -98,6 +99,11 @@ class FakeCassandra:
         good(None)
 
 
+def no_backoff() -> Backoff:
+    """No waits: faults are retried at once."""
+    return Backoff(first_seconds=0.0, longest_seconds=0.0)
+
+
 def writer_of(
     fake: FakeCassandra, observer: Observer | None = None, **options: str
 ) -> CassandraWriter:
@@ -105,17 +111,11 @@ def writer_of(
     session = CassandraSession(SimpleNamespace(metadata=Metadata()), fake)
     prepared = PreparedStatement([], b"id", [0], "INSERT", "k", ProtocolVersion.V5, [], b"meta")
     target = RowEncoder(settings, fit(settings, COLUMNS))
-    return CassandraWriter(session, settings, target, [prepared], None, observer)
+    return CassandraWriter(session, settings, target, [prepared], None, observer, no_backoff)
 
 
 def rows_of(count: int) -> list[Row]:
     return [Row(f"word{n}", 0, 60_000, n, 1) for n in range(count)]
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults are tried again at once."""
-    monkeypatch.setattr(faults, "_FIRST_WAIT_S", 0.0)
 
 
 @given(
@@ -221,7 +221,7 @@ async def test_writing_continues_when_some_batches_fail() -> None:
 async def test_no_more_is_tried_when_the_time_is_over() -> None:
     """With a deadline in the past nothing is sent, and everything comes back."""
     fake = FakeCassandra()
-    result = await writer_of(fake).write(rows_of(10), timeout_s=0.0)
+    result = await writer_of(fake).write(rows_of(10), timeout_seconds=0.0)
     assert result.unwritten == rows_of(10)
     assert fake.requests == []
 
@@ -307,13 +307,12 @@ async def test_a_cancelled_write_leaves_nothing_behind() -> None:
 
 def test_waits_grow_and_differ() -> None:
     """Doubling with up to half left to chance, never over 2 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faults, "_FIRST_WAIT_S", 0.1)
-        for attempt in range(1, 20):
-            longest = min(2.0, 0.1 * 2 ** (attempt - 1))
-            waits = {faults.backoff_s(attempt) for _ in range(50)}
-            assert len(waits) > 1
-            assert all(longest / 2 <= wait <= longest for wait in waits)
+    backoffs = [retry_backoff() for _ in range(50)]
+    for attempt in range(1, 20):
+        longest = min(2.0, 0.1 * 2 ** (attempt - 1))
+        waits = {backoff.failed() for backoff in backoffs}
+        assert len(waits) > 1
+        assert all(longest / 2 <= wait <= longest for wait in waits)
 
 
 def test_a_fault_is_described_in_one_line() -> None:
