@@ -91,13 +91,13 @@ class Flusher:
         if not rows:
             return []
         with self._metrics.flush_seconds.time():
-            result = await self._done(self._sink.write(rows, timeout_s=timeout_seconds))
+            result = await self._done(self._sink.write(rows, timeout_seconds=timeout_seconds))
             faults = result.faults
             unwritten: list[Row | TopRow] = list(result.unwritten)
             if self._top_words and (result.rows or not unwritten):
                 ranked = await in_thread(partial(self._top_rows, batch))
                 left = None if timeout_seconds is None else max(0.0, ends - time.monotonic())
-                top = await self._done(self._sink.write_top(ranked, timeout_s=left))
+                top = await self._done(self._sink.write_top(ranked, timeout_seconds=left))
                 self._metrics.top_flushed(top)
                 unwritten += top.unwritten
                 faults = {**top.faults, **faults}

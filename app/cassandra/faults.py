@@ -1,8 +1,7 @@
-"""Classifies faults of Cassandra as passing or not, names them, and computes retry delays."""
+"""Classifies faults of Cassandra as passing or not, and names them."""
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping
 
@@ -26,7 +25,7 @@ from cassandra.protocol import (
     TruncateError,
 )
 
-__all__ = ["DRIVER_ERRORS", "backoff_s", "describe", "is_about_schema", "is_passing", "kind"]
+__all__ = ["DRIVER_ERRORS", "describe", "is_about_schema", "is_passing", "kind"]
 
 _PASSING = (
     NoHostAvailable,
@@ -49,9 +48,6 @@ DRIVER_ERRORS = (DriverException, ErrorMessage, *_PASSING)
 
 _CODES = {0x1600: "CDCWriteFailure", 0x1700: "CasWriteUnknown"}
 """Protocol codes of passing faults for which the driver has no class."""
-
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 2.0
 
 
 def is_passing(error: BaseException) -> bool:
@@ -91,9 +87,3 @@ def describe(error: BaseException) -> str:
     message = re.search(r'message="(.*?)"$', text)
     text = " ".join((message[1] if message else text).split())
     return text[:300] or kind(error)
-
-
-def backoff_s(attempt: int) -> float:
-    """Seconds to wait before retry `attempt` (1, 2, …): doubled up to 2 s, half of it random."""
-    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16))
-    return longest * (0.5 + random.random() / 2)

@@ -21,7 +21,7 @@ _LOGGERS = (
     "io.asyncorereactor",
     "io.asyncioreactor",
 )
-_QUIET_S = 60.0
+_QUIET_SECONDS = 60.0
 _RAISED_AS_WELL = ("Control connection failed to connect", "Error preparing query")
 # Cassandra warns of batches over several partitions. The writer sends such batches on purpose:
 # their rows have the same replicas.
@@ -47,7 +47,7 @@ class _DriverLogFilter(logging.Filter):
         with self._lock:
             if now < self._next_at.get(kind, 0.0):
                 return False
-            self._next_at[kind] = now + _QUIET_S
+            self._next_at[kind] = now + _QUIET_SECONDS
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             line = f"{message.rstrip(': ')}: {error}"

@@ -44,6 +44,7 @@ class Nodes(HostStateListener):
     def look(self) -> None:
         """Find and log changes; reads only the state of the driver, without a request."""
         with self._lock:
+            # An OutageNotice for each node would keep this state a second time.
             known, self._up = self._up, _states(self._session)
             for name, up in self._up.items():
                 if up != known.get(name, True):

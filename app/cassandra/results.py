@@ -1,8 +1,7 @@
-"""The result of a write: counts, times, and the rows that Cassandra did not acknowledge."""
+"""The outcome of a write: its rows in the result, its single requests as events to an observer."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -47,21 +46,16 @@ class Unobserved:
 class WriteResult:
     """The outcome of one `write`.
 
-    `rows` were acknowledged at the consistency level of the settings, in `batches` requests of
-    `bytes` bytes; `unwritten` were not: Cassandra may or may not have them, and they must be
-    written again with newer counts. `superseded` rows were skipped for a newer one of the same word
-    and window. `existing` rows existed already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS).
-    `retries` counts retried requests. `failures` counts failed requests by kind of fault; `faults`
-    has the description of the last one of each kind.
+    `rows` were acknowledged at the consistency level of the settings; `unwritten` were not:
+    Cassandra may or may not have them, and they must be written again with newer counts.
+    `superseded` rows were skipped for a newer one of the same word and window. `existing` rows
+    existed already (only with WORDCOUNT_OUTPUT_IF_NOT_EXISTS). `faults` maps each kind of fault to
+    the description of its last occurrence.
     """
 
     rows: int = 0
-    batches: int = 0
-    bytes: int = 0
     superseded: int = 0
     existing: int = 0
-    retries: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
     faults: dict[str, str] = field(default_factory=dict)
     unwritten: list[Any] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ from cassandra.query import UNSET_VALUE
 
 from app.cassandra.columns import CodecError, codec, key_part
 from app.cassandra.replicas import replica_groups
-from app.cassandra.schema import LAST_EXPIRY_S, MAX_TTL_S, check
+from app.cassandra.schema import LAST_EXPIRY_SECONDS, MAX_TTL_SECONDS, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -162,9 +162,9 @@ def ttl_of_window(row: Any, now_ms: int, retention_ms: int) -> bytes:
     """
     if row.window_end_ms is None:
         raise CodecError(f"word {row.word[:100]!r}: a window without an end never expires")
-    left_s: int = -((now_ms - row.window_end_ms - retention_ms) // 1000)
-    most_s = min(MAX_TTL_S, LAST_EXPIRY_S - now_ms // 1000)
-    return min(max(left_s, 1), most_s).to_bytes(4, "big")
+    seconds_left: int = -((now_ms - row.window_end_ms - retention_ms) // 1000)
+    most_seconds = min(MAX_TTL_SECONDS, LAST_EXPIRY_SECONDS - now_ms // 1000)
+    return min(max(seconds_left, 1), most_seconds).to_bytes(4, "big")
 
 
 def _of_microseconds(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

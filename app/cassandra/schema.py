@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["TableColumn", "TableShape", "apply", "check", "check_top", "fit", "statements"]
 
 APPLY = "run: faust -A app schema --apply"
-MAX_TTL_S = 630_720_000
+MAX_TTL_SECONDS = 630_720_000
 """Maximum time to live of a row in Cassandra, in seconds: 20 years."""
 
-LAST_EXPIRY_S = (1 << 31) - 2
+LAST_EXPIRY_SECONDS = (1 << 31) - 2
 """The last second since 1970 at which a row may expire, by the default of a cluster."""
 
 _DEFAULT_TYPES = {"word": "text", "count": "bigint"}  # all others: timestamp
@@ -123,7 +123,7 @@ async def apply(
             done.append(f"{thing} is there already")
             continue
         try:
-            await session.execute(statement, timeout_s=30.0)
+            await session.execute(statement, timeout_seconds=30.0)
         except AlreadyExists:
             done.append(f"{thing} is there already")
         except DRIVER_ERRORS as error:
@@ -186,7 +186,7 @@ def fit(settings: Settings, columns: Iterable[TableColumn]) -> TableShape:
         *_wrong_key(settings, by_name, (*partition_key, *clustering)),
     ]
     ttl = settings.output_ttl
-    if isinstance(ttl, int) and ttl > MAX_TTL_S * 1000:
+    if isinstance(ttl, int) and ttl > MAX_TTL_SECONDS * 1000:
         raise ConfigurationError("WORDCOUNT_OUTPUT_TTL: Cassandra keeps no row for over 20 years")
     if wrong:
         raise ConfigurationError(

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CassandraSession", "completion", "connect"]
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_SECONDS = 10.0
 """Maximum duration of `connect`, in seconds."""
 
-REQUEST_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_SECONDS = 5.0
 """Maximum wait for an answer, in seconds; longer than the server's own 2 s for a write."""
 
-AGREEMENT_TIMEOUT_S = 5.0
+AGREEMENT_TIMEOUT_SECONDS = 5.0
 """Maximum wait until the nodes agree on the schema, in seconds."""
 
 _T = TypeVar("_T")
@@ -65,17 +65,22 @@ class CassandraSession:
         self.driver = driver
 
     async def execute(
-        self, statement: Any, values: Sequence[Any] | None = None, *, timeout_s: float | None = None
+        self,
+        statement: Any,
+        values: Sequence[Any] | None = None,
+        *,
+        timeout_seconds: float | None = None,
     ) -> list[Any]:
-        """Run a CQL text or a statement of the driver; its rows.
+        """Run a CQL text or a statement of the driver; return its rows.
 
         A text runs at LOCAL_ONE, a statement at its own level or that of the settings. Raises the
-        driver's exceptions; OperationTimedOut after `timeout_s` (default 5 s) without an answer.
+        driver's exceptions: OperationTimedOut if there is no answer within `timeout_seconds`, 5 by
+        default.
         """
         if isinstance(statement, str):
             statement = SimpleStatement(statement, consistency_level=ConsistencyLevel.LOCAL_ONE)
         response = self.driver.execute_async(
-            statement, values, timeout=timeout_s or REQUEST_TIMEOUT_S
+            statement, values, timeout=timeout_seconds or REQUEST_TIMEOUT_SECONDS
         )
         return list(await completion(response) or ())
 
@@ -87,7 +92,7 @@ class CassandraSession:
         """Whether all nodes that are up have the same schema; waits up to 5 s for it."""
         ask = self.cluster.control_connection.wait_for_schema_agreement
         try:
-            return bool(await _in_thread(lambda: ask(wait_time=AGREEMENT_TIMEOUT_S)))
+            return bool(await _in_thread(lambda: ask(wait_time=AGREEMENT_TIMEOUT_SECONDS)))
         except Exception:  # the driver could not ask, so agreement is not certain
             return False
 
@@ -107,19 +112,21 @@ class CassandraSession:
         await self.close()
 
 
-async def connect(settings: Settings, *, timeout_s: float = CONNECT_TIMEOUT_S) -> CassandraSession:
-    """Open a session by the settings within `timeout_s` seconds.
+async def connect(
+    settings: Settings, *, timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
+) -> CassandraSession:
+    """Open a session by the settings within `timeout_seconds` seconds.
 
     Raises UnavailableError when no node answers, ConfigurationError when the user, the data centre
     or the certificates do not fit.
     """
     quieten_driver()
-    cluster = _cluster(settings, timeout_s)
+    cluster = _cluster(settings, timeout_seconds)
     try:
-        driver = await asyncio.wait_for(_in_thread(cluster.connect), timeout_s)
+        driver = await asyncio.wait_for(_in_thread(cluster.connect), timeout_seconds)
     except BaseException as error:
         _shut_down_later(cluster)
-        known = _explain(settings, cluster, error, timeout_s)
+        known = _explain(settings, cluster, error, timeout_seconds)
         if known is None:
             raise
         raise known from None
@@ -181,7 +188,7 @@ def _shut_down_later(cluster: Any) -> None:
     threading.Thread(target=cluster.shutdown, name="cassandra-shutdown", daemon=True).start()
 
 
-def _cluster(settings: Settings, timeout_s: float) -> Any:
+def _cluster(settings: Settings, timeout_seconds: float) -> Any:
     points = settings.cassandra
     auth = None
     if settings.cassandra_username is not None:
@@ -193,7 +200,7 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
         # The writer retries by itself: it has the rows, their replicas and the deadline.
         retry_policy=FallthroughRetryPolicy(),
         consistency_level=ConsistencyLevel.name_to_value[settings.output_consistency],
-        request_timeout=REQUEST_TIMEOUT_S,
+        request_timeout=REQUEST_TIMEOUT_SECONDS,
     )
     try:
         cluster = Cluster(
@@ -203,8 +210,8 @@ def _cluster(settings: Settings, timeout_s: float) -> Any:
             ssl_context=_tls(settings),
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
             reconnection_policy=ExponentialReconnectionPolicy(0.5, 15.0, max_attempts=None),
-            connect_timeout=max(1.0, timeout_s / 2 / len(points)),
-            control_connection_timeout=REQUEST_TIMEOUT_S,
+            connect_timeout=max(1.0, timeout_seconds / 2 / len(points)),
+            control_connection_timeout=REQUEST_TIMEOUT_SECONDS,
             # The driver sends 4 KiB at a time: without this a longer batch waits 40 ms for the ACK
             # of its first part.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -258,7 +265,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _explain(
-    settings: Settings, cluster: Any, error: BaseException, timeout_s: float
+    settings: Settings, cluster: Any, error: BaseException, timeout_seconds: float
 ) -> WordCountError | None:
     """The error of `connect` in one line; None if `error` is not a failure to connect."""
     where = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
@@ -290,7 +297,7 @@ def _explain(
         return unknown
     if isinstance(error, TimeoutError):
         return UnavailableError(
-            f"Cassandra at {where}: no answer within {timeout_s:g} s; {_REMEDY}"
+            f"Cassandra at {where}: no answer within {timeout_seconds:g} s; {_REMEDY}"
         )
     if isinstance(error, NoHostAvailable | OperationTimedOut | OSError):
         return UnavailableError(

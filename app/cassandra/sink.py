@@ -46,19 +46,21 @@ class CassandraSink:
         """Connect and check the tables. Raises UnavailableError or ConfigurationError."""
         await self._use(await connect(self._settings))
 
-    async def write(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> WriteResult:
+    async def write(
+        self, rows: Sequence[Row], *, timeout_seconds: float | None = None
+    ) -> WriteResult:
         """Upsert rows; see CassandraWriter.write."""
-        result = await _opened(self._writer).write(rows, timeout_s=timeout_s)
+        result = await _opened(self._writer).write(rows, timeout_seconds=timeout_seconds)
         up, _ = self.nodes.count()
         if result.unwritten and not result.rows and not up:
             await self._reconnect()
         return result
 
     async def write_top(
-        self, rows: Sequence[TopRow], *, timeout_s: float | None = None
+        self, rows: Sequence[TopRow], *, timeout_seconds: float | None = None
     ) -> WriteResult:
         """Upsert ranks of top words; see CassandraWriter.write."""
-        return await _opened(self._top_writer).write(rows, timeout_s=timeout_s)
+        return await _opened(self._top_writer).write(rows, timeout_seconds=timeout_seconds)
 
     async def _use(self, session: CassandraSession) -> None:
         """Use this session for writes from now on, if its tables fit."""
@@ -84,7 +86,9 @@ class CassandraSink:
             return
         self._reconnected_at = now
         try:
-            await self._use(await connect(self._settings, timeout_s=RECONNECT_TIMEOUT_SECONDS))
+            await self._use(
+                await connect(self._settings, timeout_seconds=RECONNECT_TIMEOUT_SECONDS)
+            )
         except UnavailableError as error:
             logger.debug("%s", error)
 

@@ -14,7 +14,7 @@ class Throughput:
         self._rate = rate
         self._free_at = 0.0
 
-    def turn_s(self, rows: int) -> float:
+    def wait_seconds(self, rows: int) -> float:
         """Seconds until `rows` more rows may be sent; counts them as sent."""
         if self._rate is None:
             return 0.0

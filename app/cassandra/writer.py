@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from cassandra import Unauthorized
 from cassandra.protocol import ServerError
 
+from app.backoff import Backoff
 from app.cassandra.batching import Batcher
 from app.cassandra.columns import CodecError
 from app.cassandra.faults import (
     DRIVER_ERRORS,
-    backoff_s,
     describe,
     is_about_schema,
     is_passing,
@@ -25,13 +25,13 @@ from app.cassandra.requests import Item, request
 from app.cassandra.results import Observer, Unobserved, WriteRefusedError, WriteResult
 from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import check, check_top
-from app.cassandra.session import REQUEST_TIMEOUT_S, CassandraSession, completion
+from app.cassandra.session import REQUEST_TIMEOUT_SECONDS, CassandraSession, completion
 from app.cassandra.throughput import Throughput
 from app.cassandra.top import TopEncoder
 from app.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from app.cassandra.target import Target
     from app.settings import Settings
@@ -48,6 +48,11 @@ _MAX_REFUSED = 20
 """Refused rows after which a write stops: then more than single rows must be wrong."""
 
 
+def retry_backoff() -> Backoff:
+    """The waits between the attempts of one batch, from the beginning."""
+    return Backoff(first_seconds=0.1, longest_seconds=2.0, jitter=0.5)
+
+
 class CassandraWriter:
     """Writes rows to one table; `create` and `create_top` construct it."""
 
@@ -59,6 +64,7 @@ class CassandraWriter:
         prepared: Sequence[Any],
         throughput: Throughput | None = None,
         observer: Observer | None = None,
+        backoff: Callable[[], Backoff] = retry_backoff,
     ) -> None:
         self.session = session
         self.settings = settings
@@ -66,6 +72,7 @@ class CassandraWriter:
         self.prepared = prepared
         self.throughput = throughput or Throughput(settings.output_throughput)
         self.observer = observer or Unobserved()
+        self.backoff = backoff
 
     @classmethod
     async def create(
@@ -87,15 +94,17 @@ class CassandraWriter:
         prepared = await _prepare(session, target)
         return CassandraWriter(session, settings, target, prepared, self.throughput, self.observer)
 
-    async def write(self, rows: Sequence[Any], *, timeout_s: float | None = None) -> WriteResult:
+    async def write(
+        self, rows: Sequence[Any], *, timeout_seconds: float | None = None
+    ) -> WriteResult:
         """Upsert `rows`; the result names those that Cassandra did not acknowledge.
 
         If several rows are the same row of the table, only the newest is written. Passing faults
-        are retried by the settings. When no request succeeds any more, or after `timeout_s`
+        are retried by the settings. When no request succeeds any more, or after `timeout_seconds`
         seconds, the rest is returned as `unwritten`. Raises WriteRefusedError for rows that can
         never be written, after writing all others.
         """
-        return await _Write(self, rows, timeout_s).run()
+        return await _Write(self, rows, timeout_seconds).run()
 
 
 async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
@@ -115,13 +124,13 @@ class _Write:
     """One call of `write`: its progress, and the state of Cassandra as far as it shows."""
 
     def __init__(
-        self, writer: CassandraWriter, rows: Sequence[Any], timeout_s: float | None
+        self, writer: CassandraWriter, rows: Sequence[Any], timeout_seconds: float | None
     ) -> None:
         self.writer = writer
         self.settings = writer.settings
         self.rows = rows
         self.result = WriteResult()
-        self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self.deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self.target = writer.target
         self.todo: dict[Hashable, Any] = {}
         self.refused: list[tuple[Any, str]] = []
@@ -204,45 +213,43 @@ class _Write:
             if items is None:
                 await asyncio.sleep(0)
             else:
-                await self._pause(self.writer.throughput.turn_s(len(items)))
+                await self._pause(self.writer.throughput.wait_seconds(len(items)))
                 await self._send(items)
 
     async def _pause(self, seconds: float) -> None:
-        left_s = self._left_s()
-        if seconds > 0 and left_s > 0:
-            self.writer.observer.waited(min(seconds, left_s))
-            await asyncio.sleep(min(seconds, left_s))
+        seconds_left = self._seconds_left()
+        if seconds > 0 and seconds_left > 0:
+            self.writer.observer.waited(min(seconds, seconds_left))
+            await asyncio.sleep(min(seconds, seconds_left))
 
-    def _left_s(self) -> float:
+    def _seconds_left(self) -> float:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     async def _send(self, items: list[Item]) -> None:
         """Write `items`, with retries while they may help; unacknowledged rows stay in `todo`."""
         statement = request(self.settings.keyspace, items)
-        retries = 0
+        backoff = self.writer.backoff()
         while not self.stopped:
-            left_s = self._left_s()
-            if left_s <= 0:
+            seconds_left = self._seconds_left()
+            if seconds_left <= 0:
                 self.stopped = True
                 return
             began = time.monotonic()
             try:
                 response = self.writer.session.driver.execute_async(
-                    statement, timeout=min(REQUEST_TIMEOUT_S, left_s)
+                    statement, timeout=min(REQUEST_TIMEOUT_SECONDS, seconds_left)
                 )
                 answer = await completion(response)
             except DRIVER_ERRORS as error:
-                self.result.failures[kind(error)] += 1
                 self.writer.observer.failed(kind(error), time.monotonic() - began)
                 self.result.faults[kind(error)] = describe(error)
                 if is_passing(error) or await self._lags(error):
-                    retries += 1
-                    if retries > (0 if self.failing else self.settings.output_retries):
+                    wait_seconds = backoff.failed()
+                    if backoff.failures > (0 if self.failing else self.settings.output_retries):
                         await self._abandon(error)
                         return
-                    self.result.retries += 1
                     self.writer.observer.retried()
-                    await self._pause(backoff_s(retries))
+                    await self._pause(wait_seconds)
                     continue
                 if not self.stopped:
                     await self._find_refused(items, error)
@@ -253,8 +260,6 @@ class _Write:
     def _acknowledge(self, items: list[Item], answer: Any, seconds: float) -> None:
         self.failing = 0
         size = sum(item.size for item in items)
-        self.result.batches += 1
-        self.result.bytes += size
         self.writer.observer.acknowledged(len(items), size, seconds)
         identity = self.target.identity
         for item in items:

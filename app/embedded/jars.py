@@ -61,7 +61,7 @@ class Jar:
 
     @property
     def path(self) -> Path:
-        """Where the cache keeps it: a directory for each jar.
+        """The path of the jar in the cache, which has a directory for each jar.
 
         The manifest of a jar may name other jars beside it, and Java would load those: of another
         version, if another set has it.

@@ -12,7 +12,8 @@ A part, and what it is for:
 - `files`, `tcp`, `actor`, `flume`, `x`, `kafka`: sources of several modules, a folder each
 - `bluesky`, `sample`, `stdin`, `zeromq`: sources of one module
 - `loading`: classes of the user, for `produce actor` and `produce custom`
-- `descriptor`, `line_splitter`, `backoff`, `reconnecting`, `extras`: tools that sources share
+- `descriptor`, `line_splitter`, `announced_backoff`, `reconnecting`, `extras`: tools that sources
+  share
 - `actor_client`: the documented import path of the client for actors
 
 The commands are in `app/commands/produce`, a module for each source.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.sources.backoff import Backoff, linear
+from app.backoff import Backoff, linear
 
 __all__ = ["ReconnectPolicy"]
 

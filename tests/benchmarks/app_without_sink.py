@@ -32,7 +32,9 @@ class NullSink:
     async def open(self) -> None:
         """Do nothing."""
 
-    async def write(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> WriteResult:
+    async def write(
+        self, rows: Sequence[Row], *, timeout_seconds: float | None = None
+    ) -> WriteResult:
         """Accept all rows."""
         return WriteResult(rows=len(rows))
 

@@ -39,6 +39,7 @@ from app.settings import Settings
 from tests.benchmarks.cassandra_plot import draw
 from tests.benchmarks.jars import SPARK, jars_of
 from tests.benchmarks.report import machine
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -89,13 +90,13 @@ class WriteBench:
 
     async def write(self, options: dict[str, str], rows: list[Row]) -> Cost:
         """Write `rows` with the application's writer."""
-        writer = await CassandraWriter.create(
-            self.session, settings_of(self.server.address, options)
-        )
+        events = WriteEvents()
+        settings = settings_of(self.server.address, options)
+        writer = await CassandraWriter.create(self.session, settings, events)
 
         async def write() -> None:
             result = await writer.write(rows)
-            if result.retries or result.unwritten:
+            if events.retries or result.unwritten:
                 raise SystemExit(f"{len(result.unwritten)} rows left: {result.faults}")
 
         return await self._timed(write, len(rows))
@@ -120,7 +121,7 @@ class WriteBench:
         return await self._timed(write, len(rows))
 
     async def _timed(self, write: Callable[[], Awaitable[None]], count: int) -> Cost:
-        await self.session.execute(f"TRUNCATE {self.table}", timeout_s=30)
+        await self.session.execute(f"TRUNCATE {self.table}", timeout_seconds=30)
         gc.collect()  # rows of the write before this one
         processes = psutil.Process(), psutil.Process(self.server.pid)
         cpu = [_cpu_s(process) for process in processes]
@@ -226,7 +227,9 @@ async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> Non
                     spark, server, arguments.same_rows, windows, arguments.runs
                 )
                 costs["spark-cassandra-connector"] = Cost(rate, 0.0, 0.0)
-            found = await session.execute(f"SELECT count(*) FROM {measured.table}", timeout_s=60)
+            found = await session.execute(
+                f"SELECT count(*) FROM {measured.table}", timeout_seconds=60
+            )
             if found[0][0] < arguments.same_rows:
                 raise SystemExit("Spark has not written all rows")
     text = "\n".join(_lines(grid, same))

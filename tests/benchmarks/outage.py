@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEYSPACE = "outage"
-BEFORE_S, AFTER_S = 60, 90
+BEFORE_SECONDS, AFTER_SECONDS = 60, 90
 WORDS_A_LINE = 10
 REPEATED_LINES = 1_000_000
 FAUST = (sys.executable, "-m", "faust", "-A", "app")
@@ -66,7 +66,7 @@ class Outage:
     def run(self) -> dict[str, float]:
         """Run the outage to its end and return the figures; exit if a count differs."""
         text, counts = self._text()
-        seconds = BEFORE_S + self.arguments.down + AFTER_S
+        seconds = BEFORE_SECONDS + self.arguments.down + AFTER_SECONDS
         repeats = -(-self.arguments.rate * seconds // REPEATED_LINES)
         start_together(self.kafka, self.cassandra)
         try:
@@ -79,7 +79,7 @@ class Outage:
                 *("--repeat", str(repeats), "--rate", str(self.arguments.rate)),
                 log="produce.log",
             )
-            self._watch_until(lambda: self._second() >= BEFORE_S, BEFORE_S + 60)
+            self._watch_until(lambda: self._second() >= BEFORE_SECONDS, BEFORE_SECONDS + 60)
             self.cassandra.kill()
             down = self._second()
             self._report("Cassandra killed")

@@ -25,6 +25,7 @@ from app.cassandra.writer import CassandraWriter
 from app.errors import UnavailableError
 from app.settings import Settings
 from tests.cluster import CassandraCluster
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -197,7 +198,8 @@ async def test_batches_go_to_one_set_of_replicas_each(
     single = dataclasses.replace(settings, keyspace=f"{settings.keyspace[:40]}_1")
     async with await connect(single) as session:
         await apply(session, single, 1)
-        writer = await CassandraWriter.create(session, single)
+        events = WriteEvents()
+        writer = await CassandraWriter.create(session, single, events)
         group_of = replica_groups(session, single.keyspace)
         assert group_of is not None
         rows = rows_of(600, 1)
@@ -207,8 +209,8 @@ async def test_batches_go_to_one_set_of_replicas_each(
         result = await writer.write(rows)
         assert not result.unwritten
         # Each group's rows fill batches of their own.
-        at_most = -(-result.bytes // single.output_batch_bytes) + len(groups)
-        assert len(groups) <= result.batches <= at_most + len(groups)
+        at_most = -(-events.bytes // single.output_batch_bytes) + len(groups)
+        assert len(groups) <= events.batches <= at_most + len(groups)
 
 
 async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
@@ -219,7 +221,9 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
     No row is said to be written at LOCAL_QUORUM; at ONE the third node is enough.
     """
     # Many small batches: some go to each node, those to the third are answered.
-    writer.settings = dataclasses.replace(settings, output_batch_rows=5)
+    small = dataclasses.replace(settings, output_batch_rows=5)
+    events = WriteEvents()
+    small_writer = await CassandraWriter.create(writer.session, small, events)
     one = dataclasses.replace(settings, output_consistency="ONE")
     session_at_one = await connect(one)
     faults: dict[str, str] = {}
@@ -229,9 +233,10 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
     try:
         while not faults.keys() >= {"WriteTimeout", "Unavailable"}:
             assert time.monotonic() < deadline, faults
-            result = await writer.write(rows_of(200, 1))
+            events.failures.clear()
+            result = await small_writer.write(rows_of(200, 1))
             assert len(result.unwritten) == 200
-            assert result.faults.keys() == result.failures.keys()
+            assert result.faults.keys() == events.failures.keys()
             faults |= result.faults
         assert "timed out" in faults["WriteTimeout"]
         assert "Cannot achieve consistency level LOCAL_QUORUM" in faults["Unavailable"]
@@ -240,7 +245,7 @@ async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
             assert not (await at_one.write(rows_of(200, 1))).unwritten
     finally:
         cluster.start_all()
-    await all_written(writer, reader, settings.keyspace, 2)
+    await all_written(small_writer, reader, settings.keyspace, 2)
 
 
 async def patiently_created(

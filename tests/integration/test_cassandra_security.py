@@ -325,7 +325,7 @@ async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
         assert not (await sink.write(rows)).unwritten
         await change_password(admin, unique, "second")
         server.kill()
-        assert not (await sink.write(rows, timeout_s=5)).rows
+        assert not (await sink.write(rows, timeout_seconds=5)).rows
         await asyncio.to_thread(server.start)
         with pytest.raises(ConfigurationError, match=f"refuses the user '{unique}'") as caught:
             await write_until(sink, rows, lambda: False)
@@ -359,5 +359,5 @@ async def write_until(sink: CassandraSink, rows: list[Row], done: Callable[[], b
     """Write again and again, as flushes do, for a minute and a half at most."""
     async with asyncio.timeout(90):
         while not done():
-            await sink.write(rows, timeout_s=5)
+            await sink.write(rows, timeout_seconds=5)
             await asyncio.sleep(0.1)

@@ -25,10 +25,10 @@ def settings(contact: str, **options: str) -> Settings:
     return Settings.read({"WORDCOUNT_CASSANDRA": contact, **given})
 
 
-async def failure(kind: type[Exception], settings: Settings, timeout_s: float = 10.0) -> str:
+async def failure(kind: type[Exception], settings: Settings, timeout_seconds: float = 10.0) -> str:
     """The one line that `connect` fails with."""
     with pytest.raises(kind) as caught:
-        await connect(settings, timeout_s=timeout_s)
+        await connect(settings, timeout_seconds=timeout_seconds)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -89,7 +89,7 @@ async def test_silence_is_given_up_in_time() -> None:
         contact = f"127.0.0.1:{silent.getsockname()[1]}"
         ticking = asyncio.ensure_future(tick())
         began = time.monotonic()
-        message = await failure(UnavailableError, settings(contact), timeout_s=2.0)
+        message = await failure(UnavailableError, settings(contact), timeout_seconds=2.0)
         ticking.cancel()
     assert time.monotonic() - began < 4
     assert ticks > 50

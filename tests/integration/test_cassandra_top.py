@@ -13,6 +13,7 @@ from app.cassandra.top import TopRow
 from app.cassandra.writer import CassandraWriter
 from app.errors import ConfigurationError
 from app.settings import Settings
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,7 +40,15 @@ def ranks(partition: int, version: int, *words: str, cut: bool = False) -> list[
 
 
 @pytest.fixture
-async def writer_of(cassandra: EmbeddedCassandra, keyspace: str) -> AsyncIterator[MakeWriter]:
+def events() -> WriteEvents:
+    """The events of the writers of one test."""
+    return WriteEvents()
+
+
+@pytest.fixture
+async def writer_of(
+    cassandra: EmbeddedCassandra, keyspace: str, events: WriteEvents
+) -> AsyncIterator[MakeWriter]:
     """Makes a writer of ranks into a keyspace of this test's own."""
     sessions: list[CassandraSession] = []
 
@@ -49,7 +58,8 @@ async def writer_of(cassandra: EmbeddedCassandra, keyspace: str) -> AsyncIterato
         settings = Settings.read(where | {"WORDCOUNT_TOP_WORDS": "10"} | given)
         sessions.append(await connect(settings))
         await apply(sessions[-1], settings)
-        return await (await CassandraWriter.create(sessions[-1], settings)).create_top()
+        writer = await CassandraWriter.create(sessions[-1], settings, events)
+        return await writer.create_top()
 
     yield make
     for session in sessions:
@@ -63,12 +73,12 @@ def table(session: Session, keyspace: str, columns: str = "partition, rank, word
 
 
 async def test_partitions_rank_side_by_side(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """One query brings the ranks of all; each list goes out as one batch, so it appears at once."""
     writer = await writer_of()
     result = await writer.write([*ranks(0, 1, "tea", "milk"), *ranks(3, 1, "soy", cut=True)])
-    assert (result.unwritten, result.batches) == ([], 2)
+    assert (result.unwritten, events.batches) == ([], 2)
     assert table(session, keyspace) == [(0, 1, "tea"), (0, 2, "milk"), (3, 1, "soy")]
     assert table(session, keyspace, "count") == [(1000,), (999,), (1000,)]
 

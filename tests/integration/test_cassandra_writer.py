@@ -13,6 +13,7 @@ from app.cassandra.schema import apply
 from app.cassandra.session import CassandraSession, connect
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.settings import Settings
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +34,15 @@ def row(word: str, count: int, stamp_us: int = 1_000, start_ms: int = NOW_MS) ->
 
 
 @pytest.fixture
-async def writer_of(cassandra: EmbeddedCassandra, keyspace: str) -> AsyncIterator[MakeWriter]:
+def events() -> WriteEvents:
+    """The events of the writers of one test."""
+    return WriteEvents()
+
+
+@pytest.fixture
+async def writer_of(
+    cassandra: EmbeddedCassandra, keyspace: str, events: WriteEvents
+) -> AsyncIterator[MakeWriter]:
     """Makes a writer into a keyspace of this test's own; makes its table where it is missing."""
     sessions: list[CassandraSession] = []
 
@@ -43,7 +52,7 @@ async def writer_of(cassandra: EmbeddedCassandra, keyspace: str) -> AsyncIterato
         settings = Settings.read(where | given)
         sessions.append(await connect(settings))
         await apply(sessions[-1], settings)
-        return await CassandraWriter.create(sessions[-1], settings)
+        return await CassandraWriter.create(sessions[-1], settings, events)
 
     yield make
     for session in sessions:
@@ -57,7 +66,7 @@ def table(session: Session, keyspace: str, columns: str = "word, window_start, c
 
 
 async def test_the_default_table_holds_every_row(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """Words of all scripts in several windows, and the result adds up."""
     words = ["tea", "naïve", "漢字", "🍵", "'; DROP TABLE words; --", "x" * 2000]
@@ -66,8 +75,8 @@ async def test_the_default_table_holds_every_row(
     ]
     writer = await writer_of()
     result = await writer.write(rows)
-    assert (result.rows, result.unwritten, result.retries) == (12, [], 0)
-    assert result.bytes >= 4000
+    assert (result.rows, result.unwritten, events.retries) == (12, [], 0)
+    assert events.bytes >= 4000
     found = table(session, keyspace)
     stored = {(r.word, int(r.window_start.timestamp()), r.count) for r in found}
     assert {(w, c) for w, _, c in stored} == {(r.word, r.count) for r in rows}
@@ -85,10 +94,12 @@ async def test_the_pages_own_table_works_as_it_is(
     assert table(session, keyspace, "word, count") == [("milk", 2), ("tea", 3)]
 
 
-async def test_nothing_at_all_is_written_at_once(writer_of: MakeWriter) -> None:
+async def test_nothing_at_all_is_written_at_once(
+    writer_of: MakeWriter, events: WriteEvents
+) -> None:
     """No rows, no request."""
     result = await (await writer_of()).write([])
-    assert (result.rows, result.batches, result.unwritten) == (0, 0, [])
+    assert (result.rows, events.batches, result.unwritten) == (0, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -151,12 +162,12 @@ async def test_writing_a_row_again_changes_nothing(
 
 
 async def test_each_row_of_a_batch_keeps_its_own_timestamp(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """The batch has none of its own."""
     writer = await writer_of()
-    result = await writer.write([row(f"w{n}", n, 1_000 + n) for n in range(20)])
-    assert result.batches == 1
+    await writer.write([row(f"w{n}", n, 1_000 + n) for n in range(20)])
+    assert events.batches == 1
     found = table(session, keyspace, "count, writetime(count) AS stamp")
     assert all(r.stamp == 1_000 + r.count for r in found)
 
@@ -186,13 +197,13 @@ async def test_a_row_of_a_window_long_gone_expires_at_once(
 
 
 async def test_only_new_rows_are_written_when_asked(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """IF NOT EXISTS: what is there stays, and is counted."""
     writer = await writer_of(OUTPUT_IF_NOT_EXISTS="true", OUTPUT_TTL="1h")
     first = await writer.write([row("tea", 1), row("milk", 1)])
+    assert (first.rows, first.existing, events.batches) == (2, 0, 2)
     second = await writer.write([row("tea", 9), row("water", 9)])
-    assert (first.rows, first.existing, first.batches) == (2, 0, 2)
     assert (second.rows, second.existing, second.unwritten) == (1, 1, [])
     found = table(session, keyspace, "word, count")
     assert sorted(found) == [("milk", 1), ("tea", 1), ("water", 9)]
@@ -251,13 +262,13 @@ async def test_a_row_that_cassandra_refuses_is_found(
 
 
 async def test_a_batch_too_large_for_cassandra_is_written_in_parts(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """Past the server's own limit the batch is split until it goes through."""
     writer = await writer_of(OUTPUT_BATCH_BYTES="1MiB")
     result = await writer.write([row(f"w{n}", n) for n in range(2_000)])
     assert not result.unwritten
-    assert result.failures["InvalidRequest"] >= 1
+    assert events.failures["InvalidRequest"] >= 1
     assert len(table(session, keyspace)) == 2_000
 
 
@@ -286,6 +297,7 @@ async def test_batches_stay_below_the_servers_warning(
 
 async def test_cassandra_measures_a_batch_as_the_writer_does(
     writer_of: MakeWriter,
+    events: WriteEvents,
     keyspace: str,
     cassandra: EmbeddedCassandra,
     wait_until: Callable[..., Any],
@@ -293,9 +305,9 @@ async def test_cassandra_measures_a_batch_as_the_writer_does(
     """The server logs the size that the writer computed, less the keys, which it omits."""
     writer = await writer_of(OUTPUT_BATCH_BYTES="40KiB", OUTPUT_TTL="1h")
     rows = [row(f"w{n:03}", n) for n in range(256)]
-    result = await writer.write(rows)
-    assert result.batches == 1
-    kib = (result.bytes - sum(len(r.word) for r in rows)) / 1024
+    await writer.write(rows)
+    assert events.batches == 1
+    kib = (events.bytes - sum(len(r.word) for r in rows)) / 1024
     wanted = f"Batch for [{keyspace}.words] is of size {kib:.3f}KiB"
     await asyncio.to_thread(
         wait_until, lambda: wanted in cassandra.log.read_text(encoding="utf-8"), 10

@@ -7,7 +7,7 @@ import socket
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from app.sources.backoff import AnnouncedBackoff
+from app.sources.announced_backoff import AnnouncedBackoff
 from app.sources.base import Source
 from app.sources.tcp.connection import enable_keepalive, lines_of, reason
 

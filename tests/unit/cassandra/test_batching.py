@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.cassandra.batching import Batcher
 
 if TYPE_CHECKING:
-    from app.cassandra.batching import Batch
+    from app.cassandra.batching import RowBatch
 
 items = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 200)), max_size=300)
 """(group, size) of each item; the item itself is its place."""
@@ -18,7 +18,7 @@ items = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 200)), max_size=300
 
 def batches_of(
     groups: list[tuple[int, int]], max_rows: int | None, max_bytes: int, max_open: int
-) -> list[Batch[int]]:
+) -> list[RowBatch[int]]:
     batcher: Batcher[int] = Batcher(max_rows=max_rows, max_bytes=max_bytes, max_open=max_open)
     added = (batcher.add(group, place, size) for place, (group, size) in enumerate(groups))
     return [*(batch for batch in added if batch is not None), *batcher.drain()]

@@ -24,16 +24,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from app.backoff import Backoff
 from app.cassandra import faults
-from app.cassandra.results import Observer, Unobserved
 from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import TableColumn, fit
 from app.cassandra.session import CassandraSession
-from app.cassandra.writer import CassandraWriter
+from app.cassandra.writer import CassandraWriter, retry_backoff
 from app.settings import Settings
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from app.cassandra.results import Observer
 
 COLUMNS = [
     TableColumn("word", "text", "partition_key", 0),
@@ -96,6 +99,11 @@ class FakeCassandra:
         good(None)
 
 
+def no_backoff() -> Backoff:
+    """No waits: faults are retried at once."""
+    return Backoff(first_seconds=0.0, longest_seconds=0.0)
+
+
 def writer_of(
     fake: FakeCassandra, observer: Observer | None = None, **options: str
 ) -> CassandraWriter:
@@ -103,17 +111,11 @@ def writer_of(
     session = CassandraSession(SimpleNamespace(metadata=Metadata()), fake)
     prepared = PreparedStatement([], b"id", [0], "INSERT", "k", ProtocolVersion.V5, [], b"meta")
     target = RowEncoder(settings, fit(settings, COLUMNS))
-    return CassandraWriter(session, settings, target, [prepared], None, observer)
+    return CassandraWriter(session, settings, target, [prepared], None, observer, no_backoff)
 
 
 def rows_of(count: int) -> list[Row]:
     return [Row(f"word{n}", 0, 60_000, n, 1) for n in range(count)]
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults are tried again at once."""
-    monkeypatch.setattr(faults, "_FIRST_WAIT_S", 0.0)
 
 
 @given(
@@ -130,8 +132,10 @@ def test_a_row_is_written_or_reported(
     """After any failure acknowledged rows are there, and the others come back, each once."""
     chance = random.Random(seed)
     fake = FakeCassandra(lambda: chance.choice(PASSING) if chance.random() < failing else None)
+    events = WriteEvents()
     writer = writer_of(
         fake,
+        events,
         OUTPUT_RETRIES=str(retries),
         OUTPUT_BATCH_ROWS="7",
         OUTPUT_CONCURRENT_WRITES=str(at_once),
@@ -143,7 +147,7 @@ def test_a_row_is_written_or_reported(
     assert not stored & unwritten
     assert result.rows == len(stored)
     assert result.rows + len(result.unwritten) == rows
-    assert sum(result.failures.values()) + result.batches == len(fake.requests)
+    assert sum(events.failures.values()) + events.batches == len(fake.requests)
     assert fake.most_requests <= at_once
 
 
@@ -151,10 +155,11 @@ async def test_passing_faults_are_tried_again() -> None:
     """One fault of each kind, and all rows arrive."""
     left = list(PASSING)
     fake = FakeCassandra(lambda: left.pop() if left else None)
-    result = await writer_of(fake).write(rows_of(10))
+    events = WriteEvents()
+    result = await writer_of(fake, events).write(rows_of(10))
     assert not result.unwritten
-    assert result.retries == len(PASSING)
-    assert result.failures == {
+    assert events.retries == len(PASSING)
+    assert events.failures == {
         "OperationTimedOut": 1,
         "WriteTimeout": 1,
         "Unavailable": 1,
@@ -167,13 +172,14 @@ async def test_a_node_that_does_not_know_the_table_yet_is_asked_again() -> None:
     """After a schema change nodes lag: no row is taken for refused, whatever the node says."""
     left = [InvalidRequest("unconfigured table words")] * 3
     fake = FakeCassandra(lambda: left.pop() if left else None)
-    writer = writer_of(fake, OUTPUT_BATCH_ROWS="4")
+    events = WriteEvents()
+    writer = writer_of(fake, events, OUTPUT_BATCH_ROWS="4")
     with (
         patch.object(writer.session, "schema_agreed", AsyncMock(return_value=True)),
         patch.object(writer.target, "check", AsyncMock()),
     ):
         result = await writer.write(rows_of(10))
-    assert (result.rows, result.retries) == (10, 3)
+    assert (result.rows, events.retries) == (10, 3)
 
 
 async def test_while_nodes_disagree_no_table_is_missed() -> None:
@@ -215,7 +221,7 @@ async def test_writing_continues_when_some_batches_fail() -> None:
 async def test_no_more_is_tried_when_the_time_is_over() -> None:
     """With a deadline in the past nothing is sent, and everything comes back."""
     fake = FakeCassandra()
-    result = await writer_of(fake).write(rows_of(10), timeout_s=0.0)
+    result = await writer_of(fake).write(rows_of(10), timeout_seconds=0.0)
     assert result.unwritten == rows_of(10)
     assert fake.requests == []
 
@@ -249,24 +255,13 @@ async def test_a_fault_of_our_own_is_not_taken_for_one_of_cassandra() -> None:
         await writer_of(fake).write(rows_of(10))
 
 
-class Waits(Unobserved):
-    """Sums the waits of batches."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def waited(self, seconds: float) -> None:
-        """Add a wait."""
-        self.seconds += seconds
-
-
 async def test_the_limit_of_rows_a_second_is_kept() -> None:
     """The pauses add up to the rows beyond the first batch, across writes."""
-    waits = Waits()
-    writer = writer_of(FakeCassandra(), waits, OUTPUT_THROUGHPUT="1000", OUTPUT_BATCH_ROWS="10")
+    events = WriteEvents()
+    writer = writer_of(FakeCassandra(), events, OUTPUT_THROUGHPUT="1000", OUTPUT_BATCH_ROWS="10")
     began = asyncio.get_running_loop().time()
     first = await writer.write(rows_of(60))
-    first_wait_seconds = waits.seconds
+    first_wait_seconds = events.waited_seconds
     second = await writer.write(rows_of(60))
     seconds = asyncio.get_running_loop().time() - began
     assert first.rows == second.rows == 60
@@ -312,13 +307,12 @@ async def test_a_cancelled_write_leaves_nothing_behind() -> None:
 
 def test_waits_grow_and_differ() -> None:
     """Doubling with up to half left to chance, never over 2 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faults, "_FIRST_WAIT_S", 0.1)
-        for attempt in range(1, 20):
-            longest = min(2.0, 0.1 * 2 ** (attempt - 1))
-            waits = {faults.backoff_s(attempt) for _ in range(50)}
-            assert len(waits) > 1
-            assert all(longest / 2 <= wait <= longest for wait in waits)
+    backoffs = [retry_backoff() for _ in range(50)]
+    for attempt in range(1, 20):
+        longest = min(2.0, 0.1 * 2 ** (attempt - 1))
+        waits = {backoff.failed() for backoff in backoffs}
+        assert len(waits) > 1
+        assert all(longest / 2 <= wait <= longest for wait in waits)
 
 
 def test_a_fault_is_described_in_one_line() -> None:

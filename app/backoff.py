@@ -1,4 +1,4 @@
-"""Waits between attempts that grow with each failure."""
+"""Computes waits between attempts that grow with each failure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.sources.notices import notify
-from app.sources.throttled_output import ThrottledOutput
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AnnouncedBackoff", "Backoff", "doubled", "linear"]
-
-_KIND = "retry"
+__all__ = ["Backoff", "doubled", "linear"]
 
 
 def doubled(first_seconds: float, failures: int) -> float:
@@ -49,23 +44,3 @@ class Backoff:
     def succeeded(self) -> None:
         """Start again from the shortest wait."""
         self.failures = 0
-
-
-class AnnouncedBackoff:
-    """A doubling backoff that prints the first failure, then one every half minute, and the end."""
-
-    def __init__(self) -> None:
-        self._backoff = Backoff(first_seconds=0.1, longest_seconds=15.0, jitter=0.5)
-        self._output = ThrottledOutput(seconds=30.0)
-
-    def failed(self, problem: str) -> float:
-        """Count a failure and print `problem`; return the seconds to wait."""
-        self._output.notify(_KIND, f"{problem}; retrying")
-        return self._backoff.failed()
-
-    def succeeded(self, message: str) -> None:
-        """Print `message` if attempts had failed before this one."""
-        if self._backoff.failures:
-            self._output.forget(_KIND)
-            notify(message)
-        self._backoff.succeeded()

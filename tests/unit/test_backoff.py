@@ -1,8 +1,6 @@
 """Waits grow with each failure, and a success resets them."""
 
-import pytest
-
-from app.sources.backoff import AnnouncedBackoff, Backoff, linear
+from app.backoff import Backoff, linear
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -30,18 +28,3 @@ def test_jitter_takes_off_a_random_part() -> None:
     waits = {Backoff(8, longest_seconds=8, jitter=0.5).failed() for _ in range(50)}
     assert len(waits) > 1
     assert all(4 <= wait <= 8 for wait in waits)
-
-
-def test_failures_are_announced_once_and_their_end_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """A success after no failure prints nothing; a new failure is printed at once."""
-    backoff = AnnouncedBackoff()
-    backoff.succeeded("server is there")
-    for _ in range(3):
-        assert 0 < backoff.failed("server is away") <= 15
-    backoff.succeeded("server is there")
-    backoff.failed("server is away")
-    assert capsys.readouterr().err.splitlines() == [
-        "server is away; retrying",
-        "server is there",
-        "server is away; retrying",
-    ]
