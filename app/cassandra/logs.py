@@ -56,9 +56,6 @@ class _DriverLogFilter(logging.Filter):
         return True
 
 
-_driver_log_filter = _DriverLogFilter()
-
-
 def quieten_driver() -> None:
     """Make the loggers of cassandra-driver print one line instead of a traceback, once a minute.
 
@@ -67,5 +64,5 @@ def quieten_driver() -> None:
     """
     for name in _LOGGERS:
         logger = logging.getLogger(f"cassandra.{name}")
-        if _driver_log_filter not in logger.filters:
-            logger.addFilter(_driver_log_filter)
+        if not any(isinstance(known, _DriverLogFilter) for known in logger.filters):
+            logger.addFilter(_DriverLogFilter())
