@@ -84,8 +84,10 @@ async def test_a_port_in_use_is_reported() -> None:
 
 
 def send(port: int, protocol: type, events: list[Event]) -> int | None:
-    """Send events by the Thrift library's own framed client; return the status of the reply."""
-    transport = TFramedTransport(TSocket("127.0.0.1", port))
+    """Send events by the Thrift library's own framed client; return the status of the reply, if it comes."""
+    peer = TSocket("127.0.0.1", port)
+    peer.setTimeout(20_000)
+    transport = TFramedTransport(peer)
     transport.open()
     result = Result()
     with closing(transport), suppress(TTransportException):
