@@ -201,7 +201,8 @@ def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> flo
             check=True,
         )
     reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return median(count / one["seconds"] for one in reports[2:])
+    seconds: list[float] = [one["seconds"] for one in reports[2:]]
+    return median(count / each for each in seconds)
 
 
 async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> None:

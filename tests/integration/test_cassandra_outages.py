@@ -299,7 +299,7 @@ async def test_an_outage_is_printed_measured_and_made_good(
     def measures(line: str) -> bool:
         return line in (worker.get("/metrics")[1] or "no answer in time")
 
-    def wait(condition: Callable[[], bool]) -> Any:
+    def wait(condition: Callable[[], object]) -> Any:
         return asyncio.to_thread(worker.wait_until, condition)
 
     await asyncio.to_thread(server.kill)
