@@ -84,7 +84,7 @@ async def test_a_port_in_use_is_reported() -> None:
 
 
 def send(port: int, protocol: type, events: list[Event]) -> int | None:
-    """Send events by the Thrift library's own framed client; return the status of the reply, if it comes."""
+    """Send events by the library's own framed client; return the status; None without a reply."""
     peer = TSocket("127.0.0.1", port)
     peer.setTimeout(20_000)
     transport = TFramedTransport(peer)
