@@ -56,7 +56,7 @@ def plans(settings: Settings) -> list[TopicPlan]:
         "segment.bytes": str(128 << 20),
     }
     # Kafka compacts closed segments only, so each is closed after an hour. Compaction starts once a
-    # third of the log is dirty, or after a day. Records that are not compacted make recovery longer.
+    # third of the log is dirty, or after a day. Records not yet compacted make recovery longer.
     compacted = {
         "max.message.bytes": MESSAGE_BYTES,
         "cleanup.policy": "compact",
