@@ -28,9 +28,9 @@ import click
 import psutil
 from cassandra.concurrent import execute_concurrent_with_args
 
+from app.cassandra.connecting import connect
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
 from app.embedded.java import find_java

@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.cassandra_rows import count_rows
 from agents.splitting import split_blocks
 from app import create_app
+from app.cassandra.connecting import connect
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
 from app.cassandra.sink import CassandraSink
 from app.counting.partials import WindowCounts, pack, unpack
 from app.counting.text import count_words

@@ -15,10 +15,10 @@ import pytest
 from cassandra.policies import ConstantReconnectionPolicy
 from cassandra.protocol import StartupMessage
 
+from app.cassandra.connecting import connect
 from app.cassandra.results import Unobserved, WriteResult
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import CassandraSession, connect
 from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
@@ -28,6 +28,7 @@ from tests.write_events import WriteEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from app.cassandra.session import CassandraSession
     from tests.integration.conftest import Stream
 
 
@@ -245,7 +246,7 @@ async def test_a_node_that_comes_back_is_noticed_by_driver_or_session(
         await found_by_driver.open()
         found_by_driver._reconnected_at = math.inf
         monkeypatch.setattr(
-            "app.cassandra.session.ExponentialReconnectionPolicy",
+            "app.cassandra.connecting.ExponentialReconnectionPolicy",
             lambda *_, **__: ConstantReconnectionPolicy(3_600, max_attempts=None),
         )
         await found_anew.open()
