@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -154,17 +155,23 @@ async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: St
     await stalled.produce()
     workers = [stalled.worker, stalled.start()]
 
-    def reported(worker: Any) -> tuple[int, int, bool]:
+    def reported(worker: WorkerProcess) -> tuple[int, int, bool]:
         """How many workers answer, how many do not, and whether all lags are known."""
         status = worker.json("/api/status")
         lags = [part["lines_lag"] for each in status["workers"] for part in each["partitions"]]
         return len(status["workers"]), len(status["silent"]), None not in lags
 
+    def is_complete(worker: WorkerProcess) -> bool:
+        return worker.json("/api/top") is not None and reported(worker) == (2, 0, True)
+
+    def misses_lags(worker: WorkerProcess) -> bool:
+        return not reported(worker)[2]
+
     for worker in workers:
-        worker.wait_until(lambda w=worker: w.json("/api/top") and reported(w) == (2, 0, True))
+        worker.wait_until(partial(is_complete, worker))
     stalled.kafka.pause()
     for worker in workers:
-        worker.wait_until(lambda w=worker: not reported(w)[2])
+        worker.wait_until(partial(misses_lags, worker))
     assert all(worker.json("/api/top") for worker in workers)
     seen: set[tuple[int, int, bool]] = set()
 
@@ -177,4 +184,4 @@ async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: St
     assert seen == {(2, 0, False)}
     stalled.kafka.resume()
     for worker in workers:
-        worker.wait_until(lambda w=worker: reported(w) == (2, 0, True))
+        worker.wait_until(partial(is_complete, worker))
