@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.embedded.jars import JarCache, read_lock
+from app.embedded.jar_lock import read_lock
+from app.embedded.jars import JarCache
 
 if TYPE_CHECKING:
     from pathlib import Path

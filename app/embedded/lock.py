@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from jgo.maven import Dependency as Coordinates
 from jgo.maven import MavenContext
 
-from app.embedded.jars import CASSANDRA, KAFKA, LOCK, sha256_of
+from app.embedded.jar_lock import CASSANDRA, KAFKA, LOCK
+from app.embedded.jars import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -161,12 +161,16 @@ class BufferedSource(Source):
         full = False
         while True:
             self._space.clear()
+            # While the buffer closes nothing waits for space. Behind lines on disk a batch must go
+            # there, too. Otherwise memory takes it, whatever its size: `close` writes it.
             if self._closing and (self._write_ahead or self._spool.unread):
                 self._remaining += cut(dated(batch, read_ms), self.chunk)
                 break
             if self._closing or self._fits(batch):
                 self._memory.put(batch, read_ms)
                 break
+            # A sender that does not wait would lose lines. One that waits need not fill the disk
+            # unless Kafka is away.
             if self._write_ahead or not self._source.waits or self._kafka_is_away():
                 try:
                     await self._to_disk(dated(batch, read_ms))
