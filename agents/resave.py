@@ -99,6 +99,7 @@ class Resaver:
         if not found:
             return None
         windows = self._table.windows
+        # A dict keeps the order of the scan, so its last key is where the next step begins.
         return count_rows(changed_counts(windows, found), windows), next(reversed(found))
 
     async def _read(self, partition: int, state: PartitionState, read: Callable[[], T]) -> T | None:
