@@ -21,6 +21,8 @@ _LOGGERS = (
     "io.asyncorereactor",
     "io.asyncioreactor",
 )
+# RepeatFilter in app/logs.py passes a message every 10 s. That is too often for a driver that may
+# try to reconnect for hours.
 _QUIET_SECONDS = 60.0
 _RAISED_AS_WELL = ("Control connection failed to connect", "Error preparing query")
 # Cassandra warns of batches over several partitions. The writer sends such batches on purpose:
