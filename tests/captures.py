@@ -129,7 +129,15 @@ def _draw_all(stream: Stream, folder: Path) -> None:
     workers[0].wait_until(
         lambda: sum(worker["lines"] for worker in workers[0].json("/api/status")["workers"]) == 4000
     )
-    time.sleep(2)  # one more flush
+    workers[0].wait_until(
+        lambda: (
+            not any(
+                partition["rows_waiting"]
+                for worker in workers[0].json("/api/status")["workers"]
+                for partition in worker["partitions"]
+            )
+        )
+    )
     shot("top", "top", "-n", "10")
     shot("count", "count", "the")
     shot("count-json", "count", "the", "--json")

@@ -92,7 +92,7 @@ class WorkerProcess:
     @property
     def ready(self) -> bool:
         """Whether the worker reports itself ready."""
-        return self.get("/health/ready", 2.0)[0] == 200
+        return self.get("/health/ready")[0] == 200
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         """Return the condition's value once it is true; fail if the worker ends before."""

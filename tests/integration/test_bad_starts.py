@@ -41,13 +41,14 @@ BANNER = " → Cassandra "
 TOKEN = "a-token-of-20-letters"  # noqa: S105 - a test's own
 
 LATE_CONSUMER = """
-import asyncio, os
+import asyncio, os, pathlib
 from aiokafka import AIOKafkaConsumer
 from faust.cli.faust import cli
 
 start = AIOKafkaConsumer.start
 
 async def once_kafka_is_gone(self):
+    pathlib.Path(os.environ["CONSUMER_STARTS"]).touch()
     while True:
         try:
             _, writer = await asyncio.open_connection(*os.environ["WORDCOUNT_BROKER"].split(":"))
@@ -78,9 +79,10 @@ class Worker:
 
     def __init__(self, environ: dict[str, str], data: Path, *, late_consumer: bool) -> None:
         faust = ("-c", LATE_CONSUMER) if late_consumer else ("-m", "faust")
+        self._consumer_starts = data.with_name(f"{data.name}-consumer-starts")
         self._process = subprocess.Popen(
             [sys.executable, *faust, "-A", "app", "--datadir", str(data), "worker"],
-            env=environ_with(**environ),
+            env=environ_with(**environ, CONSUMER_STARTS=str(self._consumer_starts)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -105,6 +107,12 @@ class Worker:
         said = any(text in line for line in self.stderr)
         assert said or self._process.poll() is None, self.stderr
         return said
+
+    @property
+    def is_starting_its_consumer(self) -> bool:
+        """Whether all but the late consumer has started; fails the test if it has ended first."""
+        assert self._process.poll() is None, self.stderr
+        return self._consumer_starts.exists()
 
     def end(self, seconds: float) -> End:
         """Wait for its end."""
@@ -583,7 +591,7 @@ def test_broker_killed_before_the_consumer_starts(world: World, show: Callable[.
     kafka = world.kafka()
     worker = world.start(world.good(BROKER=kafka.address), late_consumer=True)
     world.wait_until(partial(worker.says, BANNER), SECONDS)
-    time.sleep(2)  # the sink and Faust's producer start
+    world.wait_until(lambda: worker.is_starting_its_consumer, SECONDS)
     kafka.kill()
     began = time.monotonic()
     end = worker.end(SECONDS)

@@ -133,7 +133,7 @@ async def test_a_second_ctrl_c_ends_and_reports_the_lines_that_were_not_delivere
     process.send_signal(signal.SIGINT)
     wait_until(lambda: "Stopping: 100000 lines wait" in said())
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, b"2 lines acknowledged by Kafka\n")
     *_, figures, last = said().splitlines()
     assert figures.startswith("in ")

@@ -34,10 +34,16 @@ LINES = 3_000
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedKafka]:
+def own_kafka() -> Iterator[EmbeddedKafka]:
     """A Kafka that these tests may kill."""
     with EmbeddedKafka() as kafka:
         yield kafka
+
+
+@pytest.fixture
+def broker(own_kafka: EmbeddedKafka) -> EmbeddedKafka:
+    """That Kafka, running, however the test before has ended."""
+    return own_kafka.start()
 
 
 @pytest.fixture

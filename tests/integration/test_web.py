@@ -70,14 +70,20 @@ class Counted:
         return [{"word": word, "count": count} for word, count in ranked[:n]]
 
     def is_answered(self) -> bool:
-        """Whether both workers answer, and have counted everything."""
+        """Whether both workers answer, and have counted, saved and measured everything."""
         total = sum(counts.total() for counts in self.windows.values())
         for worker in self.workers:
             answer = worker.json("/api/windows")
             if answer is None or sum(window["words"] for window in answer["windows"]) != total:
                 return False
-            if len(worker.json("/api/status")["workers"]) != 2:
+            status = worker.json("/api/status")
+            if status is None or len(status["workers"]) != 2:
                 return False
+            for each in status["workers"]:
+                for part in each["partitions"]:
+                    # A lag is None until it has been measured.
+                    if (part["lines_lag"], part["partials_lag"], part["rows_waiting"]) != (0, 0, 0):
+                        return False
         return True
 
 
@@ -334,10 +340,14 @@ def test_one_worker_prints_the_top_words(counted: Counted) -> None:
         for own in counted.workers[0].json("/api/status")["workers"]
         if 0 in [partition["partition"] for partition in own["partitions"]]
     )
-    printed = {worker.url: worker.output for worker in counted.workers}
+    workers = {worker.url: worker for worker in counted.workers}
+    printer, other = workers.pop(owner), workers.popitem()[1]
     word, count = counted.top(counted.newest, 1)[0].values()
-    assert f"{word}  {count}" in " ".join(printed.pop(owner).replace("   ", "  ").split("\n"))
-    assert word not in printed.popitem()[1].split()
+    expected = f"{word}  {count}"
+    printer.wait_until(
+        lambda: expected in " ".join(printer.output.replace("   ", "  ").split("\n"))
+    )
+    assert word not in other.output.split()
 
 
 class TestCommands:

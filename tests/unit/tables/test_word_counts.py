@@ -17,6 +17,7 @@ from tables.flush_batch import FlushBatch
 from tables.partition import PartitionState
 from tables.row_quota import RowQuota
 from tables.rows import decode_row
+from tests.clock import run_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +215,7 @@ async def test_rows_of_long_words_take_more_of_the_quota(table: WordCounts) -> N
             pass
 
     changed = asyncio.create_task(change())
-    await asyncio.sleep(0.01)
+    await run_ready()
     assert not changed.done()
     flush(table, 99)
     quota.recheck()
@@ -236,11 +237,11 @@ async def test_tasks_share_the_quota_of_dirty_rows(table: WordCounts) -> None:
     # c is more than there may ever be: it comes once there is nothing else.
     offers = (("a", 6), ("b", 2), ("c", 11), ("d", 1))
     changes = [asyncio.create_task(change(*each)) for each in offers]
-    await asyncio.sleep(0.01)
+    await run_ready()
     assert entered == ["a"]  # 4 wait and 6 come: the one of 2 would be too many
     flush(table, 3)
     quota.recheck()
-    await asyncio.sleep(0.01)
+    await run_ready()
     assert entered == ["a", "b"]  # 1 waits, 8 come: c is too many, and d does not pass it by
     leave.set()
     flush(table, 10)

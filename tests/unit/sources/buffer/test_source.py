@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,6 +16,7 @@ from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spool import Spool
 from app.sources.buffer.spools import spool_for
 from app.sources.pump import pump
+from tests.clock import Clock
 from tests.collecting import batches_of, collecting
 
 BATCH = 1000
@@ -119,18 +121,24 @@ async def test_a_sender_that_waits_is_not_read_while_kafka_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Back-pressure comes before the disk, which is for outages."""
-    monkeypatch.setattr(buffer_source, "_SECONDS_TO_OUTAGE", 0.3)
+    clock = Clock()
+    times = SimpleNamespace(monotonic=clock, time_ns=time.time_ns)
+    monkeypatch.setattr(buffer_source, "time", times)
+    monkeypatch.setattr(buffer_source, "_SECONDS_TO_OUTAGE", 1.0)
+    monkeypatch.setattr(buffer_source, "_SECONDS_BETWEEN_TRIES", 0.001)
     inner = Numbers(100)
     source = buffered(inner, tmp_path)
     await source.open()
     batches = batches_of(source)
     found = [await anext(batches)]
     for _ in range(30):
-        await asyncio.sleep(0.02)
+        clock.now += 0.9
+        await asyncio.sleep(0.01)  # some tries to store the next batch
         await source.acknowledge(found[-1].position)
         found.append(await anext(batches))
     assert inner.taken_in < 40
     assert not segments(tmp_path)
+    clock.now += 1.1
     await taken_in(inner, 100)
     assert segments(tmp_path)
     await batches.aclose()

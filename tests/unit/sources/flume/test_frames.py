@@ -3,6 +3,7 @@
 import asyncio
 
 from app.sources.flume.frames import FrameMemory
+from tests.clock import run_ready
 
 
 async def test_frames_wait_for_memory_and_a_larger_one_is_alone() -> None:
@@ -20,7 +21,7 @@ async def test_frames_wait_for_memory_and_a_larger_one_is_alone() -> None:
     tasks = [asyncio.create_task(hold("60", 60, first))]
     await asyncio.sleep(0)
     tasks += [asyncio.create_task(hold(str(size), size, rest)) for size in (50, 200)]
-    await asyncio.sleep(0.01)
+    await run_ready()
     assert order == ["60"]
     first.set()
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
