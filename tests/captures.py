@@ -140,10 +140,10 @@ def _draw_all(stream: Stream, folder: Path) -> None:
     shot("produce-help", "produce", "--help")
     shot("servers", "servers", "--data", str(folder / "servers"), until=b"ready")
     shot("completion", "completion", "--help")
-    workers[1].process.pause()
+    workers[1].pause()
     workers[0].wait_until(lambda: workers[0].json("/api/status")["silent"])
     shot("status-trouble", "status")
-    workers[1].process.resume()
+    workers[1].resume()
     stream.close()
     shot("no-worker", "top")
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.workers import ROOT, environ_with, faust
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["children", "output_until", "running"]
-
-ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -24,11 +22,10 @@ def running(
     *arguments: str, directory: Path = ROOT, **environ: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Run `faust -A app …` in a directory, without WORDCOUNT_ settings but those of `environ`."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("WORDCOUNT")}
     with subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "app", *arguments],
+        faust(*arguments),
         cwd=directory,
-        env={**kept, "PYTHONPATH": str(ROOT), **environ},
+        env=environ_with(**environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

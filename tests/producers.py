@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.embedded.process import Process
-from tests.workers import ROOT, faust
+from tests.workers import environ_with, faust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,12 @@ __all__ = ["Produce", "Producer", "Watched", "end", "unread"]
 
 
 def _environ(broker: str, topic: str, **more: str) -> dict[str, str]:
-    return {
-        **{k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")},
-        "PYTHONPATH": str(ROOT),
+    settings = {
         "WORDCOUNT_BROKER": f"kafka://{broker}",
         "WORDCOUNT_LINES": topic,
         "WORDCOUNT_ID": topic,
-        **more,
     }
+    return environ_with(**{**settings, **more})
 
 
 class Produce:

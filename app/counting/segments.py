@@ -27,7 +27,7 @@ from unicode_segmentation_rs import split_word_bounds, unicode_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["segment_counts", "words_of"]
+__all__ = ["segment_counts", "segments_of", "words_of"]
 
 PIECE_CHARACTERS = 1 << 14
 """Characters that the library gets in one call: it holds the GIL for as long."""
@@ -120,7 +120,7 @@ def _pieces(text: str) -> Iterator[str]:
     # boundary on the rules need nothing of what is before it.
     begin, size = 0, PIECE_CHARACTERS
     while begin + size < len(text):
-        sure = _segments(text[begin : begin + size])[:-2]
+        sure = segments_of(text[begin : begin + size])[:-2]
         length = sum(map(len, sure))
         if length:
             yield text[begin : begin + length]
@@ -134,11 +134,11 @@ def _lettered_segments(text: str) -> Sequence[str]:
     """The segments of a text that hold a letter or digit."""
     if _ZWJ not in text:
         return unicode_words(text)
-    return [segment for segment in _segments(text) if unicode_words(segment)]
+    return [segment for segment in segments_of(text) if unicode_words(segment)]
 
 
-def _segments(text: str) -> list[str]:
-    """The segments of a text."""
+def segments_of(text: str) -> list[str]:
+    """The segments of a text, in order: joined, they are the text."""
     if _ZWJ not in text:
         return split_word_bounds(text)
     # The library misjudges what stands around a ZWJ with a pictograph behind it. WB3c joins those

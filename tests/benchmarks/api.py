@@ -28,7 +28,7 @@ import click
 from tests.integration.conftest import Stream
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import RunningWorker
+    from tests.workers import WorkerProcess
 
 __all__ = ["CountedText", "Report", "count_text", "query_through_a_rebalance"]
 
@@ -152,10 +152,10 @@ async def query_through_a_rebalance(
 
 async def _send(
     session: aiohttp.ClientSession,
-    worker: RunningWorker,
+    worker: WorkerProcess,
     request: tuple[str, Any],
     report: Report,
-    there: list[RunningWorker],
+    there: list[WorkerProcess],
 ) -> None:
     path, expected = request
     began = time.monotonic()
@@ -178,14 +178,14 @@ async def _send(
         report.wrong.append(f"{path}: {status} {answer!r:.200}, not {expected!r:.200}")
 
 
-async def _change(stream: Stream, there: list[RunningWorker]) -> None:
+async def _change(stream: Stream, there: list[WorkerProcess]) -> None:
     """Let a third worker join; kill the second; wait until the others have taken over."""
     third = await asyncio.to_thread(stream.start, ready=False)
     await asyncio.to_thread(third.wait_until, lambda: third.get("/health/live")[0] == 200)
     there.append(third)
-    await asyncio.to_thread(third.wait_until, lambda: third.ready)
+    await asyncio.to_thread(third.wait_until_ready)
     victim = there.pop(1)
-    await asyncio.to_thread(victim.process.kill)
+    await asyncio.to_thread(victim.kill)
     for worker in there:
         await asyncio.to_thread(worker.wait_until, lambda w=worker: w.json("/api/top") is not None)
 

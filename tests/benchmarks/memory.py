@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import re
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +21,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
-from app.embedded.ports import free_port
-from app.embedded.process import Process
 from tests.benchmarks.memory_scenarios import MESSAGE_BYTES, SCENARIOS
-from tests.benchmarks.this_app import WITH_SINK, WITHOUT_SINK, python_environ
+from tests.benchmarks.this_app import WITH_SINK, WITHOUT_SINK
+from tests.workers import WorkerProcess, environ_with, faust
 
 if TYPE_CHECKING:
     from tests.benchmarks.memory_scenarios import Scenario
@@ -43,20 +39,18 @@ class ScenarioRun:
         self.kafka, self.cassandra = servers
         self.name = f"memory_{scenario.name}"
         self.folder = folder / scenario.name
-        self.port = free_port()
         self.words = 0
         self.peak_mib = self.last_mib = 0
-        self.environ = python_environ(
-            WORDCOUNT_BROKER=f"kafka://{self.kafka.address}",
-            WORDCOUNT_CASSANDRA=self.cassandra.address,
-            WORDCOUNT_ID=self.name,
-            WORDCOUNT_LINES=f"{self.name}_lines",
-            WORDCOUNT_KEYSPACE=self.name,
-            WORDCOUNT_PARTITIONS=str(scenario.partitions),
-            WORDCOUNT_WEB_PORT=str(self.port),
-            WORDCOUNT_MEMORY=memory,
+        self.settings = {
+            "WORDCOUNT_BROKER": f"kafka://{self.kafka.address}",
+            "WORDCOUNT_CASSANDRA": self.cassandra.address,
+            "WORDCOUNT_ID": self.name,
+            "WORDCOUNT_LINES": f"{self.name}_lines",
+            "WORDCOUNT_KEYSPACE": self.name,
+            "WORDCOUNT_PARTITIONS": str(scenario.partitions),
+            "WORDCOUNT_MEMORY": memory,
             **{f"WORDCOUNT_{key}": value for key, value in scenario.settings.items()},
-        )
+        }
 
     @property
     def data(self) -> Path:
@@ -68,18 +62,17 @@ class ScenarioRun:
         """The worker's log."""
         return self.folder / "worker.log"
 
-    def start_worker(self) -> Process:
-        """Start the worker."""
-        command = WITH_SINK if self.scenario.sink else WITHOUT_SINK
-        options = ["-A", "app", "--datadir", str(self.data), "worker"]
-        return Process([*command, *options], self.log, self.environ)
+    def start_worker(self) -> WorkerProcess:
+        """Start a worker on the run's data directory."""
+        module = WITH_SINK if self.scenario.sink else WITHOUT_SINK
+        return WorkerProcess(self.data, self.log, self.settings, module=module).start()
 
     async def run(self, size: float, outage_s: float) -> str:
         """Run the scenario and return one line with the result."""
         self.folder.mkdir(parents=True)
         await self.fill(size)
         if self.scenario.sink:
-            await self._finish([*WITH_SINK, "-A", "app", "schema", "--apply"])
+            await self._finish(faust("schema", "--apply"))
         worker = self.start_worker()
         began = time.monotonic()
         try:
@@ -87,7 +80,7 @@ class ScenarioRun:
                 await self._outage(worker, min(outage_s, self.scenario.outage_s))
             counted = await self.until_counted(worker)
         finally:
-            worker.terminate(60)
+            worker.stop(60)
         took = time.monotonic() - began
         return (
             f"{self.scenario.name}: peak {self.peak_mib} MiB, {self.last_mib} MiB at the end; "
@@ -123,12 +116,12 @@ class ScenarioRun:
         await producer.stop()
 
     async def _finish(self, command: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(*command, env=self.environ)
+        process = await asyncio.create_subprocess_exec(*command, env=environ_with(**self.settings))
         assert await process.wait() == 0
 
-    async def _outage(self, worker: Process, seconds: float) -> None:
+    async def _outage(self, worker: WorkerProcess, seconds: float) -> None:
         """Pause Cassandra while the worker runs at full load."""
-        while (await self._counted() or 0) < self.words // 50:
+        while (await self._counted(worker) or 0) < self.words // 50:
             await asyncio.sleep(0.5)
             self._look(worker)
         self.cassandra.pause()
@@ -138,20 +131,20 @@ class ScenarioRun:
             self._look(worker)
         self.cassandra.resume()
 
-    async def until_counted(self, worker: Process) -> int:
+    async def until_counted(self, worker: WorkerProcess) -> int:
         """Wait until all words are counted or the worker has ended; return the counted words."""
         counted = 0
         while counted < self.words and worker.running:
             self._look(worker)
-            counted = await self._counted() or counted
+            counted = await self._counted(worker) or counted
             await asyncio.sleep(0.5)
         return counted
 
-    async def _counted(self) -> int | None:
-        answer = await asyncio.to_thread(_get_json, self.port)
+    async def _counted(self, worker: WorkerProcess) -> int | None:
+        answer = await asyncio.to_thread(worker.json, "/api/local/windows", 30.0)
         return answer and sum(words for _, words, _ in answer["windows"])
 
-    def _look(self, worker: Process) -> None:
+    def _look(self, worker: WorkerProcess) -> None:
         if worker.running:
             status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
             self.peak_mib = _mib("VmHWM", status)
@@ -161,15 +154,6 @@ class ScenarioRun:
 def _mib(name: str, status: str) -> int:
     found = re.search(rf"{name}:\s+(\d+) kB", status)
     return int(found[1]) // 1024 if found else 0
-
-
-def _get_json(port: int) -> Any:
-    try:
-        url = f"http://127.0.0.1:{port}/api/local/windows"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return json.load(answer)
-    except (OSError, urllib.error.HTTPError):
-        return None
 
 
 def _arguments() -> argparse.Namespace:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
-import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,9 +22,9 @@ import click
 from cassandra.cluster import Cluster
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
-from app.embedded.ports import free_port
 from app.embedded.process import Process
 from tests.benchmarks.report import machine
+from tests.workers import WorkerProcess, environ_with, faust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +33,6 @@ KEYSPACE = "outage"
 BEFORE_SECONDS, AFTER_SECONDS = 60, 90
 WORDS_A_LINE = 10
 REPEATED_LINES = 1_000_000
-FAUST = (sys.executable, "-m", "faust", "-A", "app")
 
 
 class Moment(NamedTuple):
@@ -59,9 +55,16 @@ class Outage:
         self.kafka = EmbeddedKafka(heap="512m")
         self.cassandra = EmbeddedCassandra(heap="1g")
         self.moments: list[Moment] = []
-        self.port = free_port()
         self._began = 0.0
-        self._processes: list[Process] = []
+        self._settings = {
+            "WORDCOUNT_BROKER": f"kafka://{self.kafka.address}",
+            "WORDCOUNT_CASSANDRA": self.cassandra.address,
+            "WORDCOUNT_KEYSPACE": KEYSPACE,
+            "WORDCOUNT_TOP_WORDS": str(arguments.top),
+            "WORDCOUNT_PRINT": "0",
+        }
+        self._worker = WorkerProcess(folder / "data", folder / "worker.log", self._settings)
+        self._commands: list[_Command] = []
 
     def run(self) -> dict[str, float]:
         """Run the outage to its end and return the figures; exit if a count differs."""
@@ -71,7 +74,7 @@ class Outage:
         start_together(self.kafka, self.cassandra)
         try:
             self._start("schema", "--apply").wait_for_end(60)
-            worker = self._start("worker", log="worker.log")
+            self._worker.start()
             self._watch_until(lambda: self._metrics() is not None, 60)
             self._began = time.monotonic()
             self._start(
@@ -94,11 +97,12 @@ class Outage:
             self._report("caught up")
             wanted = {word: count * repeats for word, count in counts.items()}
             self._watch_until(lambda: self._counted() >= sum(wanted.values()), 900, every=5)
-            worker.stop()
+            if status := self._worker.stop(60):
+                raise SystemExit(f"ended with status {status}:\n{self._worker.output[-3000:]}")
             if self._rows() != wanted:
                 raise SystemExit("the counts in Cassandra differ from those of the text")
         finally:
-            for process in self._processes:
+            for process in (self._worker, *self._commands):
                 process.kill()
             close_together(self.kafka, self.cassandra)
         return {
@@ -130,20 +134,9 @@ class Outage:
         return path, counts
 
     def _start(self, *arguments: str, log: str = "command.log") -> _Command:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
-        environ = {
-            **kept,
-            "WORDCOUNT_BROKER": f"kafka://{self.kafka.address}",
-            "WORDCOUNT_CASSANDRA": self.cassandra.address,
-            "WORDCOUNT_KEYSPACE": KEYSPACE,
-            "WORDCOUNT_WEB_PORT": str(self.port),
-            "WORDCOUNT_TOP_WORDS": str(self.arguments.top),
-            "WORDCOUNT_PRINT": "0",
-        }
-        command = [*FAUST, "--datadir", str(self.folder / "data"), *arguments]
-        process = _Command(command, self.folder / log, environ)
-        self._processes.append(process)
-        return process
+        environ = environ_with(**self._settings)
+        self._commands.append(_Command(faust(*arguments), self.folder / log, environ))
+        return self._commands[-1]
 
     def _second(self) -> float:
         return time.monotonic() - self._began
@@ -158,9 +151,9 @@ class Outage:
         while not condition():
             if time.monotonic() > deadline:
                 raise SystemExit(f"not within {seconds:.0f} s; logs in {self.folder}")
-            for process in self._processes:
+            for process in (self._worker, *self._commands):
                 if process.exit_status:
-                    raise SystemExit(f"a command has failed:\n{process.log_tail()}")
+                    raise SystemExit(f"a command has failed:\n{process.output[-3000:]}")
             metrics = self._metrics()
             if metrics is not None and self._began:
                 self._note(metrics)
@@ -180,11 +173,8 @@ class Outage:
 
     def _metrics(self) -> dict[str, float] | None:
         """Return metrics by name, summed over labels; None while the worker does not answer."""
-        try:
-            url = f"http://127.0.0.1:{self.port}/metrics"
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                text = answer.read().decode()
-        except OSError:
+        status, text = self._worker.get("/metrics", 10.0)
+        if status != 200:
             return None
         found: Counter[str] = Counter()
         for name, value in re.findall(r"^(\w+)(?:\{.*\})? (\S+)$", text, re.MULTILINE):
@@ -211,27 +201,22 @@ class Outage:
 class _Command(Process):
     """A command of the application with its output in a file."""
 
-    def __init__(self, command: list[str], output: Path, environ: dict[str, str]) -> None:
-        super().__init__(command, output, environ)
-        self.output = output
+    def __init__(self, command: list[str], log: Path, environ: dict[str, str]) -> None:
+        super().__init__(command, log, environ)
+        self._log = log
 
-    def log_tail(self) -> str:
-        """Return the end of the command's output."""
-        return self.output.read_text(encoding="utf-8", errors="replace")[-3000:]
+    @property
+    def output(self) -> str:
+        """The text of its output so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for_end(self, seconds: float) -> None:
         """Wait until the command has ended."""
         deadline = time.monotonic() + seconds
         while self.running:
             if time.monotonic() > deadline:
-                raise SystemExit(f"still runs after {seconds} s:\n{self.log_tail()}")
+                raise SystemExit(f"still runs after {seconds} s:\n{self.output[-3000:]}")
             time.sleep(0.1)
-
-    def stop(self) -> None:
-        """Stop the command in order."""
-        self.terminate(60)
-        if self.exit_status:
-            raise SystemExit(f"ended with status {self.exit_status}:\n{self.log_tail()}")
 
 
 def draw(path: Path, moments: list[Moment], figures: dict[str, float]) -> None:

@@ -44,8 +44,9 @@ class WatchedWorker(ThisApp):
         """Start the worker, then the reader of its streams."""
         super().start()
         if self.pages:
+            port = str(self.started[0].port)
             self._watchers = subprocess.Popen(
-                [sys.executable, "-m", MODULE, "--watch", str(self.ports[0]), str(self.pages)],
+                [sys.executable, "-m", MODULE, "--watch", port, str(self.pages)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

@@ -12,7 +12,7 @@ from app.embedded.ports import free_port
 from app.embedded.process import Process
 from tests.benchmarks.json_lines import ReportingSystem
 from tests.benchmarks.measure import COUNTED, compare
-from tests.benchmarks.this_app import python_environ
+from tests.workers import environ_with
 
 if TYPE_CHECKING:
     from tests.benchmarks.lines import Counts
@@ -33,7 +33,7 @@ class PlainFaust(ReportingSystem):
         job = self.job
         # An agent on a missing topic would wait for ever.
         job.topics.create(f"{job.name}-words")
-        environ = python_environ(
+        environ = environ_with(
             BENCH_BROKER=job.kafka.address,
             BENCH_ID=job.name,
             BENCH_TOPIC=job.topic,

@@ -12,46 +12,33 @@ import shutil
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedCassandra, EmbeddedKafka, close_together, start_together
 from tests.benchmarks.memory import ScenarioRun
 from tests.benchmarks.memory_scenarios import SCENARIOS
 
-if TYPE_CHECKING:
-    from app.embedded.process import Process
-
 __all__: list[str] = []
 
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
-            return True
-    except (OSError, urllib.error.HTTPError):
-        return False
+LONGEST_SECONDS = 3600.0
+"""Time limit of a recovery."""
 
 
 def _seconds_to_ready(run: ScenarioRun) -> float:
     began = time.monotonic()
     worker = run.start_worker()
-    while not _ready(run.port):
-        assert worker.running, run.log.read_text(encoding="utf-8")
-        time.sleep(0.05)
+    worker.wait_until_ready(LONGEST_SECONDS)
     took = time.monotonic() - began
-    worker.terminate(60)
+    worker.stop(60)
     return took
 
 
 async def _count(run: ScenarioRun, rows: int) -> None:
     run.folder.mkdir(parents=True)
     await run.fill(rows / 10_000_000)
-    worker: Process = run.start_worker()
+    worker = run.start_worker()
     counted = await run.until_counted(worker)
-    worker.terminate(60)
+    worker.stop(60)
     assert counted == run.words, f"{counted} of {run.words} words"
 
 

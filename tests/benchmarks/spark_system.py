@@ -15,7 +15,7 @@ from tests.benchmarks.jars import SPARK, jars_of
 from tests.benchmarks.json_lines import ReportingSystem, last_report
 from tests.benchmarks.measure import COUNTED, SAVED, Skipped, compare
 from tests.benchmarks.saved import make_table, saved_counts
-from tests.benchmarks.this_app import python_environ
+from tests.workers import environ_with
 
 if TYPE_CHECKING:
     from tests.benchmarks.lines import Counts
@@ -52,7 +52,7 @@ class Spark(ReportingSystem):
             "settings": self._settings(jars),
         }
         script = str(Path(__file__).with_name("spark_job.py"))
-        environ = python_environ(
+        environ = environ_with(
             JAVA_HOME=str(find_java().resolve().parent.parent),
             SPARK_LOCAL_IP="127.0.0.1",
             PYSPARK_PYTHON=sys.executable,

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.counting.windows import Windows
-from app.embedded.ports import free_port
-from app.embedded.process import Process
 from tables.rows import PREFIX_BYTES, decode_row
 from tests.benchmarks.lines import WORDS_PER_LINE
 from tests.benchmarks.measure import SAVED, BenchError, Progress, System, compare
 from tests.benchmarks.saved import saved_counts
+from tests.workers import WorkerProcess, environ_with, faust
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.benchmarks.lines import Counts
 
-__all__ = ["ROOT", "ThisApp", "python_environ"]
-
-ROOT = Path(__file__).parents[2]
+__all__ = ["WITHOUT_SINK", "WITH_SINK", "ThisApp"]
 
 # `app_without_sink` is the same command without Cassandra.
-WITH_SINK = (sys.executable, "-m", "faust")
-WITHOUT_SINK = (sys.executable, "-m", "tests.benchmarks.app_without_sink")
-
-
-def python_environ(**more: str) -> dict[str, str]:
-    """The environment of a Python child: this checkout on its path, without the user's settings."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+WITH_SINK = "faust"
+WITHOUT_SINK = "tests.benchmarks.app_without_sink"
 
 
 @dataclass
@@ -46,7 +33,7 @@ class ThisApp(System):
 
     name: str = "this app"
     mode: str = SAVED
-    ports: list[int] = field(default_factory=list)
+    started: list[WorkerProcess] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     seen: Progress = Progress(0.0, 0, all_at_work=False)
 
@@ -54,9 +41,12 @@ class ThisApp(System):
         """Create the table and start all workers together."""
         job = self.job
         if self.mode == SAVED:
-            command = [*WITH_SINK, "-A", "app", "schema", "--apply"]
             done = subprocess.run(
-                command, env=self._environ(), check=False, capture_output=True, text=True
+                faust("schema", "--apply"),
+                env=environ_with(**self._settings()),
+                check=False,
+                capture_output=True,
+                text=True,
             )
             if done.returncode:
                 raise BenchError(f"{self.name}: {done.stderr}")
@@ -65,17 +55,15 @@ class ThisApp(System):
 
     def start_worker(self, data: Path) -> None:
         """Start one more worker."""
-        self.ports.append(free_port())
-        command = WITH_SINK if self.mode == SAVED else WITHOUT_SINK
-        environ = self._environ() | {"WORDCOUNT_WEB_PORT": str(self.ports[-1])}
-        log = self.job.folder / f"worker-{len(self.ports)}.log"
-        self.processes.append(
-            Process([*command, "-A", "app", "--datadir", str(data), "worker"], log, environ)
-        )
+        module = WITH_SINK if self.mode == SAVED else WITHOUT_SINK
+        log = self.job.folder / f"worker-{len(self.started) + 1}.log"
+        worker = WorkerProcess(data, log, self._settings(), module=module).start()
+        self.started.append(worker)
+        self.processes.append(worker.process)
 
     def progress(self) -> Progress:
         """Return the words in the workers' tables, which hold committed checkpoints."""
-        answers = [_get_json(port, "api/local/windows") for port in self.ports]
+        answers = [worker.json("/api/local/windows") for worker in self.started]
         owned = [partition for answer in answers if answer for partition in answer["partitions"]]
         # Before and during a rebalance the workers' answers do not cover all partitions.
         if sorted(owned) == list(range(self.job.partitions)) and all(answers):
@@ -88,7 +76,7 @@ class ThisApp(System):
         """Return the time if no row waits for Cassandra."""
         if self.mode != SAVED:
             return time.time()
-        answers = [_get_json(port, "api/local/status") for port in self.ports]
+        answers = [worker.json("/api/local/status") for worker in self.started]
         waiting = [
             own["rows_waiting"] for answer in answers if answer for own in answer["partitions"]
         ]
@@ -114,27 +102,15 @@ class ThisApp(System):
         """Return the end of the logs, without colours."""
         return re.sub(r"\x1b\[[0-9;]*m", "", super().log_tail())
 
-    def _environ(self) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         job = self.job
-        address = job.cassandra.address
-        return python_environ(
-            **{
-                "WORDCOUNT_BROKER": f"kafka://{job.kafka.address}",
-                "WORDCOUNT_CASSANDRA": address,
-                "WORDCOUNT_ID": job.name,
-                "WORDCOUNT_LINES": job.topic,
-                "WORDCOUNT_PARTITIONS": str(job.partitions),
-                "WORDCOUNT_KEYSPACE": job.keyspace,
-                "WORDCOUNT_PRINT": "0",
-                **self.settings,
-            }
-        )
-
-
-def _get_json(port: int, path: str) -> Any:
-    """Return the JSON of an answer; None if there is no answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
-            return json.load(answer)
-    except (OSError, urllib.error.HTTPError):
-        return None
+        return {
+            "WORDCOUNT_BROKER": f"kafka://{job.kafka.address}",
+            "WORDCOUNT_CASSANDRA": job.cassandra.address,
+            "WORDCOUNT_ID": job.name,
+            "WORDCOUNT_LINES": job.topic,
+            "WORDCOUNT_PARTITIONS": str(job.partitions),
+            "WORDCOUNT_KEYSPACE": job.keyspace,
+            "WORDCOUNT_PRINT": "0",
+            **self.settings,
+        }

@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.integration.conftest import RunningWorker, Stream
+    from tests.integration.conftest import Stream
+    from tests.workers import WorkerProcess
 
 __all__ = ["held_in_recovery"]
 
 
 @contextmanager
-def held_in_recovery(stream: Stream, folder: Path) -> Iterator[RunningWorker]:
+def held_in_recovery(stream: Stream, folder: Path) -> Iterator[WorkerProcess]:
     """Start a worker without rows; it recovers none until the block ends."""
     stall = folder / "recovery"
     stall.touch()

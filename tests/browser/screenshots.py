@@ -76,7 +76,7 @@ class Studio:
 
     async def _recovering(self) -> None:
         for worker in self._stream.workers:
-            worker.process.kill()
+            worker.kill()
         with held_in_recovery(self._stream, FOLDER) as worker:
             banner = "() => document.getElementById('banner').textContent.includes('recovers')"
             await self.take("recovering", worker.url, until=banner)

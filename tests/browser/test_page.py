@@ -11,7 +11,6 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.pages import PHONE, LivePage
-from tests.workers import start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -357,8 +356,7 @@ async def test_the_page_reconnects_to_its_worker(counted: Counted, open_page: Op
     assert await page.text("#pill") == "Connection lost"
     assert await page.bars() == before
     assert await page.faults() == []
-    environ = counted.stream.environ(WORDCOUNT_WEB_PORT=str(worker.port))
-    worker.process = start_worker(worker.output.with_name("data-0"), worker.output, environ)
+    worker.start()
     await page.until("() => document.getElementById('pill-text').textContent === 'Live'")
     await page.until_bars(*before)
     assert not await page.was_reloaded()

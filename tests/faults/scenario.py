@@ -130,7 +130,7 @@ class Scenario:
         return self.report
 
     def _add_worker(self) -> Worker:
-        environ = {
+        settings = {
             "WORDCOUNT_BROKER": f"kafka://{self.servers.kafka.address}",
             "WORDCOUNT_CASSANDRA": self.servers.cassandra.address,
             "WORDCOUNT_ID": self.name,
@@ -148,7 +148,7 @@ class Scenario:
             "BROKER_HEARTBEAT_INTERVAL": "1",
             **self.environ,
         }
-        worker = Worker(len(self.pool), self.logs, environ)
+        worker = Worker(len(self.pool), self.logs, settings)
         self.pool.append(worker)
         worker.start()
         return worker
@@ -213,9 +213,9 @@ class Scenario:
         worker.start()
 
     async def _freeze(self, worker: Worker, fault: Fault) -> None:
-        worker.freeze()
+        worker.pause()
         await asyncio.sleep(fault.seconds)
-        worker.thaw()
+        worker.resume()
 
     async def _point(self, worker: Worker, fault: Fault) -> None:
         """Start a worker that ends, or halts, at a place in the code; wait until it does."""
@@ -235,7 +235,7 @@ class Scenario:
             worker.ended()
         await asyncio.sleep(fault.seconds)
         if worker.running:
-            worker.thaw()
+            worker.resume()
         else:
             worker.start()
 

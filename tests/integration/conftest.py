@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,18 +11,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cassandra.cluster import Cluster, Session
 
-from app.embedded.ports import free_port
-from app.queries.requests import bearer
 from tests.delivered import administrator
 from tests.producers import Produce
-from tests.workers import faust, get, is_ready, start_worker
+from tests.workers import WorkerProcess, environ_with, faust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
-    from app.embedded.process import Process
     from tests.conftest import Servers
 
 
@@ -64,47 +59,6 @@ def create_topic(admin: AIOKafkaAdminClient) -> Callable[..., Awaitable[str]]:
     return create
 
 
-class RunningWorker:
-    """A worker process that a test has started."""
-
-    def __init__(self, process: Process, port: int, output: Path, token: str | None = None) -> None:
-        self.process = process
-        self.headers = bearer(token)
-        self.url = f"http://127.0.0.1:{port}"
-        self.port = port
-        self.output = output
-
-    def get(self, path: str, seconds: float = 5.0, **headers: str) -> tuple[int, Any]:
-        """Return status and body of an answer, JSON decoded; (0, None) if there is no answer."""
-        return get(self.url + path, seconds, {**self.headers, **headers})
-
-    def json(self, path: str) -> Any:
-        """Return the JSON of an answer with status 200; None for any other answer."""
-        status, body = self.get(path)
-        return body if status == 200 else None
-
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Return the condition's value once it is true; fail if the worker ends before."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            assert self.process.running, f"the worker has ended:\n{self.output.read_text()}"
-            assert time.monotonic() < deadline, f"not in {seconds} s:\n{self.output.read_text()}"
-            time.sleep(0.05)
-        return value
-
-    @property
-    def ready(self) -> bool:
-        """Whether the worker reports itself ready."""
-        return is_ready(self.url)
-
-    def stop(self, seconds: float = 30.0) -> int:
-        """End the worker by SIGTERM and return its exit status."""
-        self.process.terminate(seconds)
-        status = self.process.exit_status
-        assert status is not None
-        return status
-
-
 class Stream:
     """A separate application on the session's servers: names, schema, text and workers.
 
@@ -116,7 +70,7 @@ class Stream:
     def __init__(self, servers: Servers, name: str, folder: Path) -> None:
         self.name = name
         self.lines = f"{name}-lines"
-        self.workers: list[RunningWorker] = []
+        self.workers: list[WorkerProcess] = []
         self._broker = servers.kafka.address
         self._folder = folder
         self._environ = {
@@ -138,8 +92,7 @@ class Stream:
 
     def environ(self, **more: str) -> dict[str, str]:
         """The environment of this application's commands."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
-        return {**kept, **self._environ, **more}
+        return environ_with(**{**self._environ, **more})
 
     def run(self, *arguments: str, port: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `faust -A app …` to its end; `port` is the web port of the worker to query."""
@@ -153,7 +106,7 @@ class Stream:
             timeout=60,
         )
 
-    def start(self, *, ready: bool = True, app: str = "app", **more: str) -> RunningWorker:
+    def start(self, *, ready: bool = True, app: str = "app", **more: str) -> WorkerProcess:
         """Start a worker with its own data directory, and wait until it is ready.
 
         `app` is the module of the application, `more` extends the stream's environment.
@@ -161,14 +114,16 @@ class Stream:
         if not self.workers:
             schema = self.run("schema", "--apply")
             assert schema.returncode == 0, schema.stderr
-        number, port = len(self.workers), free_port()
-        output = self._folder / f"worker-{number}.log"
-        environ = self.environ(WORDCOUNT_WEB_PORT=str(port), **more)
-        process = start_worker(self._folder / f"data-{number}", output, environ, app)
-        worker = RunningWorker(process, port, output, environ.get("WORDCOUNT_WEB_TOKEN"))
+        number = len(self.workers)
+        worker = WorkerProcess(
+            self._folder / f"data-{number}",
+            self._folder / f"worker-{number}.log",
+            {**self._environ, **more},
+            app=app,
+        ).start()
         self.workers.append(worker)
         if ready:
-            worker.wait_until(lambda: worker.ready)
+            worker.wait_until_ready()
         return worker
 
     async def produce(self, lines: Iterable[tuple[str, int]]) -> None:
@@ -198,9 +153,7 @@ class Stream:
     def close(self) -> None:
         """Kill the workers that still run."""
         for worker in self.workers:
-            if worker.process.running:
-                worker.process.resume()
-                worker.process.kill()
+            worker.kill()
 
 
 @pytest.fixture(scope="session")
@@ -228,10 +181,10 @@ def stream(new_stream: Callable[[str], Stream], unique: str) -> Iterator[Stream]
 
 
 @pytest.fixture
-def worker(stream: Stream) -> Callable[..., RunningWorker]:
+def worker(stream: Stream) -> Callable[..., WorkerProcess]:
     """`worker(grace="5s")` starts a worker of `stream` with these settings, once it is ready."""
 
-    def start(**settings: object) -> RunningWorker:
+    def start(**settings: object) -> WorkerProcess:
         return stream.configure(**settings).start()
 
     return start

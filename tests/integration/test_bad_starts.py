@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
+from tests.workers import environ_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,10 +78,9 @@ class Worker:
 
     def __init__(self, environ: dict[str, str], data: Path, *, late_consumer: bool) -> None:
         faust = ("-c", LATE_CONSUMER) if late_consumer else ("-m", "faust")
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORDCOUNT_")}
         self._process = subprocess.Popen(
             [sys.executable, *faust, "-A", "app", "--datadir", str(data), "worker"],
-            env={**inherited, **environ},
+            env=environ_with(**environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

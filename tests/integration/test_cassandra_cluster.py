@@ -30,7 +30,8 @@ from tests.write_events import WriteEvents
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from tests.integration.conftest import RunningWorker, Stream
+    from tests.integration.conftest import Stream
+    from tests.workers import WorkerProcess
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 by itself"
@@ -152,7 +153,7 @@ async def test_a_node_that_is_killed_and_comes_back_stops_nothing(
     )
     made = stream.run("schema", "--apply", "--replication-factor", "3")
     assert made.returncode == 0, made.stderr
-    worker: RunningWorker = stream.start()
+    worker: WorkerProcess = stream.start()
     parts = [text(seed, 2_000) for seed in range(3)]
     expected: Counter[tuple[int, str]] = Counter()
 
@@ -185,7 +186,7 @@ async def test_a_node_that_is_killed_and_comes_back_stops_nothing(
         wanted = sorted(of_window, key=lambda r: (-r[1], r[0]))[:RANKS]
         assert top_words(reader, stream.name, start) == wanted
     assert worker.stop() == 0
-    log = worker.output.read_text()
+    log = worker.output
     assert f"node {cluster.nodes[2].address} is down" in log
     assert f"node {cluster.nodes[2].address} is back" in log
     assert "Traceback" not in log

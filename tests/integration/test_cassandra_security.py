@@ -299,7 +299,7 @@ async def test_a_worker_with_a_password_and_a_certificate_keeps_them_to_itself(
         for path in ("/", "/metrics", "/api/status", "/api/top", "/api/windows", "/health/ready")
     ]
     assert await asyncio.to_thread(worker.stop) == 0
-    assert "sesame" not in worker.output.read_text() + "".join(answers)
+    assert "sesame" not in worker.output + "".join(answers)
 
 
 async def test_a_user_that_is_refused_while_writing_stops_with_one_line(

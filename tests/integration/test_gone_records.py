@@ -52,12 +52,9 @@ def lost(worker: Any) -> int:
 
 def last_error(worker: Any, seconds: float = 60) -> str:
     """The line with which a worker ends by itself, and its exit status."""
-    deadline = time.monotonic() + seconds
-    while worker.process.running:
-        assert time.monotonic() < deadline, worker.output.read_text()
-        time.sleep(0.05)
-    last = worker.output.read_text().rstrip().rpartition("\n")[2]
-    return f"{worker.process.exit_status} {last}"
+    status = worker.wait_for_end(seconds)
+    last = worker.output.rstrip().rpartition("\n")[2]
+    return f"{status} {last}"
 
 
 async def delete_unread(
@@ -66,12 +63,12 @@ async def delete_unread(
     """Let a worker count the first of these lines; delete the others before it reads them."""
     await stream.produce(lines[:1])
     running.wait_until(lambda: rows_of(session, stream.name))
-    running.process.pause()
+    running.pause()
     # A fetch that waits at the broker is answered with the first of these.
     await stream.produce(lines[1:2])
     await stream.produce(lines[2:])
     await delete(admin, stream.lines, len(lines))
-    running.process.resume()
+    running.resume()
 
 
 async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
@@ -89,7 +86,7 @@ async def test_lines_that_kafka_deletes_below_a_worker_are_named_and_counted(
     running.wait_until(lambda: len(rows_of(session, stream.name)) + lost(running) == len(lines))
     assert lost(running) > 0
     assert expected(lines[20:]).items() <= rows_of(session, stream.name).items()
-    assert running.output.read_text().count("are gone before they were counted") == 1
+    assert running.output.count("are gone before they were counted") == 1
     await admin.create_partitions({stream.lines: NewPartitions(2)})
     assert last_error(running).startswith(f"2 Error: topic {stream.lines} has 2 partitions, not 1")
 
@@ -151,7 +148,7 @@ async def test_offsets_that_are_gone_stop_a_worker(
     assert re.match(
         rf"1 Error: topic {stream.name}\S+, partition 0: Kafka holds no committed offset", error
     ), error
-    assert "Traceback" not in again.output.read_text()
+    assert "Traceback" not in again.output
     assert rows_of(session, stream.name) == expected([("one two", START)])
 
 

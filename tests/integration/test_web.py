@@ -233,7 +233,7 @@ def test_the_web_server_listens_on_loopback_only(counted: Counted) -> None:
     for worker in counted.workers:
         listening = [
             connection.laddr
-            for connection in psutil.Process(worker.process.pid).net_connections("tcp")
+            for connection in psutil.Process(worker.pid).net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN
         ]
         assert listening == [("127.0.0.1", worker.port)]
@@ -334,7 +334,7 @@ def test_one_worker_prints_the_top_words(counted: Counted) -> None:
         for own in counted.workers[0].json("/api/status")["workers"]
         if 0 in [partition["partition"] for partition in own["partitions"]]
     )
-    printed = {worker.url: worker.output.read_text() for worker in counted.workers}
+    printed = {worker.url: worker.output for worker in counted.workers}
     word, count = counted.top(counted.newest, 1)[0].values()
     assert f"{word}  {count}" in " ".join(printed.pop(owner).replace("   ", "  ").split("\n"))
     assert word not in printed.popitem()[1].split()

@@ -81,7 +81,7 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     await stream.produce(text.more())
     first.wait_until(lambda: top_answer(first) == top_answer(second) == text.top())
     first.wait_until(lambda: stream.copies(0) == stream.copies(1) == {0, 1, 2, 3})
-    second.process.kill()
+    second.kill()
     answers = []
     first.wait_until(lambda: answers.append(top_answer(first)) or answers[-1] is not None)
     assert len(answers) > 1
@@ -89,7 +89,7 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     for word, count in text.counts.items():
         windows = first.json(f"/api/words?{urlencode({'word': word})}")["windows"]
         assert [window["count"] for window in windows] == [count]
-    first.wait_until(lambda: first.ready)
+    first.wait_until_ready()
 
 
 async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
@@ -104,7 +104,7 @@ async def test_no_wrong_number_while_workers_join_and_die(stream: Any) -> None:
     for start in text.starts:
         top = first.json(f"/api/top?n=1000&window={start}")["words"]
         assert {item["word"]: item["count"] for item in top} == text.most_common(start, 1000)
-    first.wait_until(lambda: first.ready)
+    first.wait_until_ready()
 
 
 async def test_a_worker_that_was_paused_past_its_eviction_returns_no_stale_counts(
@@ -115,7 +115,7 @@ async def test_a_worker_that_was_paused_past_its_eviction_returns_no_stale_count
     text = Text()
     await stream.produce(text.more())
     first.wait_until(lambda: top_answer(first) == top_answer(second) == text.top())
-    second.process.pause()
+    second.pause()
     first.wait_until(lambda: top_answer(first) is not None)
     await stream.produce(text.more())
     first.wait_until(lambda: top_answer(first) == text.top())
@@ -123,7 +123,7 @@ async def test_a_worker_that_was_paused_past_its_eviction_returns_no_stale_count
         # These requests arrive while it is paused, so it answers them first.
         found = [asking.submit(counted, second, word) for word in text.counts]
         first.wait_until(lambda: waiting(second) == len(found))
-        second.process.resume()
+        second.resume()
     for word, answer in zip(text.counts, found, strict=True):
         assert answer.result() in (None, [text.counts[word]])
     answers = []
@@ -138,7 +138,7 @@ async def test_a_worker_answers_before_it_works(stream: Any) -> None:
     assert (status, answer["ready"]) == (503, False)
     assert answer["reasons"]
     assert starting.get("/health/live")[0] == 200
-    starting.wait_until(lambda: starting.ready)
+    starting.wait_until_ready()
     assert starting.json("/api/top") == {"window": None, "words": []}
     assert starting.stop() == 0
 
@@ -162,4 +162,4 @@ async def test_running_totals_are_one_window_without_end(
         "windows": [{**window, "final": False, "words": 8, "distinct": 4}]
     }
     assert only.get("/api/top?window=60000")[0] == 400
-    assert "Time:" not in only.output.read_text()
+    assert "Time:" not in only.output

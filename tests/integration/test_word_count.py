@@ -233,7 +233,7 @@ async def test_a_word_too_long_for_cassandra_stops_nothing(
     wanted = {key: n for key, n in expected(lines).items() if len(key[0]) < 65_536}
     wait_until(lambda: rows_of(session, stream.name) == wanted, 30)
     message = f"a row for {stream.name}.words can't be written: word 'yyyy"
-    wait_until(lambda: message in running.output.read_text(), 30)
+    wait_until(lambda: message in running.output, 30)
     assert "wordcount_rows_refused_total 1.0" in running.get("/metrics")[1]
     assert running.stop() == 0
 
