@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from app.sources.base import Batch, Source
 
-__all__ = ["Collected", "collecting"]
+__all__ = ["Collected", "batches_of", "collecting"]
+
+
+def batches_of(source: Source) -> AsyncGenerator[Batch]:
+    """The batches of a source as the async generator that its contract requires."""
+    return cast("AsyncGenerator[Batch]", source.batches())
 
 
 class Collected:

@@ -39,7 +39,7 @@ def running(
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """All descendants of the process."""
-    return psutil.Process(process.pid).children(recursive=True)
+    return list(psutil.Process(process.pid).children(recursive=True))
 
 
 def output_until(process: subprocess.Popen[str], start: str) -> str:

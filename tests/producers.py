@@ -11,7 +11,7 @@ import signal
 import subprocess
 import termios
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from app.embedded.process import Process
 from tests.workers import environ_with, faust
@@ -36,31 +36,38 @@ class Produce:
     """Starts `faust -A app produce` with any arguments, for one broker and one topic."""
 
     def __init__(self, broker: str, topic: str, folder: Path) -> None:
-        self._environ = _environ(broker, topic, XDG_STATE_HOME=str(folder))
+        self.environ = _environ(broker, topic, XDG_STATE_HOME=str(folder))
+        """The environment variables of the processes; a test may add to them."""
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str | Path, **streams: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        *arguments: str | Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stderr: int | IO[bytes] = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         """Start it without waiting."""
         process = subprocess.Popen(
             faust("produce", *map(str, arguments)),
-            env=self._environ,
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            | streams,
+            env=self.environ,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
         )
         self.processes.append(process)
         return process
 
-    def watch(self, *arguments: str | Path, **streams: Any) -> Watched:
+    def watch(self, *arguments: str | Path, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Watched:
         """Start it, with its stderr in a file that can be read while it runs."""
         number = len(self.processes)
         with (self.folder / f"stderr-{number}").open("wb") as stderr:
-            process = self.start(*arguments, stderr=stderr, **streams)
+            process = self.start(*arguments, stdin=stdin, stderr=stderr)
         return Watched(process, self.folder / f"stderr-{number}")
 
-    def __call__(self, *arguments: str | Path, **streams: Any) -> tuple[int, str, str]:
+    def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
         """Run it to its end: status, stdout, stderr."""
-        return end(self.start(*arguments, **streams))
+        return end(self.start(*arguments))
 
 
 class Watched(NamedTuple):
@@ -132,9 +139,10 @@ class Producer:
 
     def end(self, seconds: float = 120) -> dict[str, Any]:
         """Wait for its end; the figures that it prints with --json."""
-        assert self._process is not None
-        self.wait_until(lambda: not self._process.running, seconds)
-        return {"status": self._process.exit_status, **self._figures()}
+        process = self._process
+        assert process is not None
+        self.wait_until(lambda: not process.running, seconds)
+        return {"status": process.exit_status, **self._figures()}
 
     def _figures(self) -> dict[str, Any]:
         last = [line for line in self.said.splitlines() if line.startswith("{")]

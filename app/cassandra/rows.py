@@ -10,13 +10,14 @@ from cassandra.query import UNSET_VALUE
 
 from app.cassandra.columns import CodecError, codec, key_part
 from app.cassandra.replicas import replica_groups
-from app.cassandra.schema import LAST_EXPIRY_SECONDS, MAX_TTL_SECONDS, check
+from app.cassandra.schema import check
+from app.cassandra.table_shape import MAX_TTL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from app.cassandra.schema import TableShape
     from app.cassandra.session import CassandraSession
+    from app.cassandra.table_shape import TableShape
     from app.settings import Settings
 
 __all__ = ["CELL_BYTES", "ROW_BYTES", "TTL_BYTES", "Row", "RowEncoder", "ttl_of_window", "using"]
@@ -37,6 +38,9 @@ class Row(NamedTuple):
 
 
 _PLACES = {"word": 0, "window_start": 1, "window_end": 2, "count": 3, "updated_at": 4}
+
+LAST_EXPIRY_SECONDS = (1 << 31) - 2
+"""The last second since 1970 at which a row may expire, by the default of a cluster."""
 
 MAX_KEY_BYTES = 65_535
 """Maximum size of a value in a primary key, by Cassandra."""

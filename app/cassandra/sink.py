@@ -6,8 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from app.cassandra.connecting import connect
 from app.cassandra.nodes import Nodes
-from app.cassandra.session import connect
 from app.cassandra.writer import CassandraWriter, Row
 from app.errors import UnavailableError
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cassandra import Unauthorized
 from cassandra.protocol import ServerError
 
 from app.backoff import Backoff
-from app.cassandra.batching import Batcher
-from app.cassandra.columns import CodecError
 from app.cassandra.faults import (
     DRIVER_ERRORS,
     describe,
@@ -21,14 +18,17 @@ from app.cassandra.faults import (
     is_passing,
     kind,
 )
+from app.cassandra.refusals import Refusals
 from app.cassandra.requests import Item, request
 from app.cassandra.results import Observer, Unobserved, WriteRefusedError, WriteResult
+from app.cassandra.row_batches import batches, newest, ordered_by_partition
 from app.cassandra.rows import Row, RowEncoder
 from app.cassandra.schema import check, check_top
 from app.cassandra.session import REQUEST_TIMEOUT_SECONDS, CassandraSession, completion
+from app.cassandra.table_check import TableCheck
 from app.cassandra.throughput import Throughput
 from app.cassandra.top import TopEncoder
-from app.errors import ConfigurationError, UnavailableError
+from app.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["CassandraWriter", "Row", "WriteRefusedError", "WriteResult"]
 
 logger = logging.getLogger(__name__)
-
-_ROWS_PER_TURN = 500
-"""Rows to process before other tasks of the event loop get a turn: about 2 ms."""
-
 
 _MAX_REFUSED = 20
 """Refused rows after which a write stops: then more than single rows must be wrong."""
@@ -104,7 +100,7 @@ class CassandraWriter:
         seconds, the rest is returned as `unwritten`. Raises WriteRefusedError for rows that can
         never be written, after writing all others.
         """
-        return await _Write(self, rows, timeout_seconds).run()
+        return await _Write(self, timeout_seconds).run(rows)
 
 
 async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
@@ -123,27 +119,36 @@ async def _prepare(session: CassandraSession, target: Target) -> list[Any]:
 class _Write:
     """One call of `write`: its progress, and the state of Cassandra as far as it shows."""
 
-    def __init__(
-        self, writer: CassandraWriter, rows: Sequence[Any], timeout_seconds: float | None
-    ) -> None:
+    # The workers of a write share one iterator of batches. Each worker takes a batch, sends it, and
+    # retries it until it is acknowledged or abandoned. A row leaves `todo` only when its batch is
+    # acknowledged, so `todo` holds exactly the unwritten rows at any time.
+
+    def __init__(self, writer: CassandraWriter, timeout_seconds: float | None) -> None:
         self.writer = writer
         self.settings = writer.settings
-        self.rows = rows
+        self.target = writer.target
         self.result = WriteResult()
         self.deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        self.target = writer.target
         self.todo: dict[Hashable, Any] = {}
-        self.refused: list[tuple[Any, str]] = []
+        self.refusals = Refusals(writer.target.name)
+        self.table_check = TableCheck(writer.session, writer.target)
         self.failing = 0  # batches abandoned since a request last succeeded
         self.stopped = False
-        self.fatal: str | None = None
-        self.checked = False
 
-    async def run(self) -> WriteResult:
-        await self._keep_newest()
-        batches = self._batches(await self._ordered_by_partition())
+    async def run(self, rows: Sequence[Any]) -> WriteResult:
+        self.todo, self.result.superseded = await newest(self.target, rows)
+        ordered = await ordered_by_partition(self.target, self.todo.values())
+        writer = self.writer
+        of_rows = batches(
+            writer.session,
+            self.settings,
+            self.target,
+            writer.prepared,
+            ordered,
+            self.refusals.refuse,
+        )
         concurrency = min(self.settings.output_concurrent_writes, max(1, len(self.todo)))
-        workers = [asyncio.ensure_future(self._work(batches)) for _ in range(concurrency)]
+        workers = [asyncio.ensure_future(self._work(of_rows)) for _ in range(concurrency)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -151,63 +156,13 @@ class _Write:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
         self.result.unwritten = list(self.todo.values())
-        if self.fatal is not None or self.refused:
-            raise self._refusal()
+        error = self.refusals.error(self.result)
+        if error is not None:
+            raise error
         return self.result
 
-    async def _keep_newest(self) -> None:
-        todo, identity = self.todo, self.target.identity
-        for number, row in enumerate(self.rows, 1):
-            key = identity(row)
-            other = todo.setdefault(key, row)
-            if other is not row:
-                self.result.superseded += 1
-                if row.timestamp_us >= other.timestamp_us:
-                    todo[key] = row
-            if number % (10 * _ROWS_PER_TURN) == 0:
-                await asyncio.sleep(0)
-
-    async def _ordered_by_partition(self) -> list[Any]:
-        """The rows, ordered by partition: Cassandra applies adjacent rows as one write."""
-        together = self.target.neighbours
-        if together is None:
-            return list(self.todo.values())
-        partitions: dict[Hashable, list[Any]] = {}
-        for number, row in enumerate(self.todo.values(), 1):
-            partitions.setdefault(together(row), []).append(row)
-            if number % (10 * _ROWS_PER_TURN) == 0:
-                await asyncio.sleep(0)
-        return list(chain.from_iterable(partitions.values()))
-
-    def _batches(self, rows: list[Any]) -> Iterator[list[Item] | None]:
-        """Yield batches in the order in which they fill; None at times gives other tasks a turn."""
-        settings, target, prepared = self.settings, self.target, self.writer.prepared
-        batcher: Batcher[Item] = Batcher(
-            max_rows=1 if settings.output_if_not_exists else settings.output_batch_rows,
-            max_bytes=settings.output_batch_bytes,
-            max_open=settings.output_batch_grouping_buffer,
-        )
-        group_of = target.grouping(self.writer.session)
-        now_ms = int(time.time() * 1000)
-        for number, row in enumerate(rows, 1):
-            if number % _ROWS_PER_TURN == 0:
-                now_ms = int(time.time() * 1000)
-                yield None
-            try:
-                values = target.encode(row, now_ms)
-            except CodecError as error:
-                self.refused.append((row, str(error)))
-                continue
-            routing_key, size = target.routing_key(values), target.size(values)
-            item = Item(row, prepared[target.which(row)], values, routing_key, size)
-            batch = batcher.add(group_of(row, routing_key), item, size)
-            if batch is not None:
-                yield batch.items
-        for batch in batcher.drain():
-            yield batch.items
-
-    async def _work(self, batches: Iterator[list[Item] | None]) -> None:
-        for items in batches:
+    async def _work(self, of_rows: Iterator[list[Item] | None]) -> None:
+        for items in of_rows:
             if self.stopped:
                 return
             if items is None:
@@ -227,6 +182,9 @@ class _Write:
 
     async def _send(self, items: list[Item]) -> None:
         """Write `items`, with retries while they may help; unacknowledged rows stay in `todo`."""
+        # A failed request has one of three outcomes. A passing fault is retried. An invalid request
+        # is retried if only the queried node lacks the table. Any other refusal is permanent: halve
+        # the batch to find the rows, and write the others.
         statement = request(self.settings.keyspace, items)
         backoff = self.writer.backoff()
         while not self.stopped:
@@ -273,6 +231,8 @@ class _Write:
         """Abandon one batch: the next ones get one attempt each, and none once all of them fail."""
         if isinstance(error, ServerError):  # dropping a table causes it, too
             await self._check_table()
+        # During an outage every batch would wait through all its retries, one after the other. One
+        # failure for each concurrent request, without a success between them, shows an outage.
         self.failing += 1
         if self.failing >= self.settings.output_concurrent_writes:
             self.stopped = True
@@ -297,36 +257,17 @@ class _Write:
             await self._send(items[:middle])
             await self._send(items[middle:])
             return
-        self.refused.append((items[0].row, f"word {items[0].row.word[:100]!r}: {describe(error)}"))
-        if len(self.refused) >= _MAX_REFUSED:
-            self._stop(f"{len(self.refused)} rows are refused, the last one {self.refused[-1][1]}")
+        reason = f"word {items[0].row.word[:100]!r}: {describe(error)}"
+        count = self.refusals.refuse(items[0].row, reason)
+        if count >= _MAX_REFUSED:
+            self._stop(f"{count} rows are refused, the last one {reason}")
 
     async def _check_table(self) -> None:
-        """Stop if the table is gone or does not fit any more; queries the schema once a write."""
-        if self.checked:
-            return
-        self.checked = True
-        if not await self.writer.session.schema_agreed():
-            self.checked = False  # the queried node may have an older schema than the others
-            return
-        try:
-            await self.target.check(self.writer.session)
-        except ConfigurationError as unfit:
-            self._stop(str(unfit))
-        except UnavailableError:
-            self.checked = False
+        """Stop if the table is gone or does not fit any more."""
+        reason = await self.table_check.misfit()
+        if reason is not None:
+            self._stop(reason)
 
     def _stop(self, reason: str) -> None:
         self.stopped = True
-        self.fatal = self.fatal or reason
-
-    def _refusal(self) -> WriteRefusedError:
-        table = self.target.name
-        if self.fatal is not None:
-            what = f"writes to {table} are refused: {self.fatal}"
-        else:
-            more = len(self.refused) - 1
-            others = f" (and {more} more)" if more else ""
-            what = f"a row for {table} can't be written: {self.refused[0][1]}{others}"
-        rows = [row for row, _ in self.refused]
-        return WriteRefusedError(what, self.result, rows, only_rows=self.fatal is None)
+        self.refusals.refuse_all(reason)

@@ -48,8 +48,8 @@ def schema(apply_it: bool, replication_factor: int, as_json: bool) -> None:
 
 
 async def _apply(settings: Settings, replication_factor: int) -> list[str]:
+    from app.cassandra.connecting import connect
     from app.cassandra.schema import apply
-    from app.cassandra.session import connect
 
     async with await connect(settings) as session:
         return list(await apply(session, settings, replication_factor))

@@ -12,6 +12,8 @@ from jgo.maven import MavenContext
 
 from app.embedded.jars import CASSANDRA, KAFKA, LOCK, sha256_of
 
+__all__ = ["lock_line", "make_lock", "needed_jars"]
+
 ROOTS = {
     CASSANDRA: ("org.apache.cassandra", "cassandra-all", "5.0.9"),
     KAFKA: ("org.apache.kafka", "kafka_2.13", "4.4.0"),
@@ -22,11 +24,12 @@ def make_lock() -> str:
     """The text of the lock file: all jars that the roots need, fetched and summed."""
     with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
         maven = MavenContext(repo_cache=Path(directory), timeout=60)
-        needed = [(name, jar) for name, root in ROOTS.items() for jar in _needed(maven, root)]
-        return "".join(sorted(pool.map(_line, needed)))
+        needed = [(name, jar) for name, root in ROOTS.items() for jar in needed_jars(maven, root)]
+        return "".join(sorted(pool.map(lock_line, needed)))
 
 
-def _needed(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates]:
+def needed_jars(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates]:
+    """The jar of a root (group, artifact, version), and those that it needs at run time."""
     group, artifact, version = root
     inputs, transitive = maven.resolver.resolve(
         [maven.create_dependency(f"{group}:{artifact}:{version}")]
@@ -34,7 +37,8 @@ def _needed(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates
     return [d for d in [*inputs, *transitive] if d.scope in ("compile", "runtime", None)]
 
 
-def _line(needed: tuple[str, Coordinates]) -> str:
+def lock_line(needed: tuple[str, Coordinates]) -> str:
+    """The line of a lock file for a jar of a set; fetches the jar for its SHA-256."""
     name, jar = needed
     columns = (name, jar.groupId, jar.artifactId, jar.version, jar.classifier or "")
     return " ".join((*columns, sha256_of(Path(jar.artifact.resolve())) or "")) + "\n"

@@ -26,7 +26,7 @@ async def dated(batches: AsyncIterator[Batch], timestamp_ms: int) -> AsyncIterat
         yield dataclasses.replace(batch, timestamp_ms=timestamp_ms)
 
 
-async def paced(source: Source, lines_per_second: float) -> AsyncIterator[Batch]:
+async def paced(source: Source, lines_per_second: float) -> AsyncGenerator[Batch]:
     """Yield the source's batches in small steps, at a steady rate.
 
     After Kafka was slow, a burst makes up for at most a second's lines. A batch stays whole if its

@@ -6,8 +6,8 @@ import socket
 import tempfile
 from typing import IO, TYPE_CHECKING
 
+from app.cassandra.connecting import connect
 from app.cassandra.schema import check
-from app.cassandra.session import connect
 from app.errors import UnavailableError
 from app.file_lock import try_lock
 from app.kafka.topics import ensure_topics

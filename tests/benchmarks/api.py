@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -187,7 +188,7 @@ async def _change(stream: Stream, there: list[WorkerProcess]) -> None:
     victim = there.pop(1)
     await asyncio.to_thread(victim.kill)
     for worker in there:
-        await asyncio.to_thread(worker.wait_until, lambda w=worker: w.json("/api/top") is not None)
+        await asyncio.to_thread(worker.wait_until, partial(worker.json, "/api/top"))
 
 
 def _iso(ms: int) -> str:

@@ -28,26 +28,30 @@ from tests.benchmarks.this_app import ThisApp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.measure import Job
 
 FAUST_LINES = 20_000
 """Lines for plain Faust, which takes a thousand times as long for each line."""
 
+
+def _new(system: Callable[..., System], **options: Any) -> partial[System]:
+    return partial(system, **options)
+
+
 # Keys are the values of SYSTEMS. Systems that need Cassandra come last, so that Cassandra does not
 # run while the others are measured.
-SYSTEMS: dict[str, list[Callable[[Job], System]]] = {
+SYSTEMS: dict[str, list[partial[System]]] = {
     "app": [
-        partial(ThisApp, mode=COUNTED, workers=1),
-        partial(ThisApp, mode=COUNTED, workers=2),
-        partial(ThisApp, mode=SAVED, workers=1),
-        partial(ThisApp, mode=SAVED, workers=2),
+        _new(ThisApp, mode=COUNTED, workers=1),
+        _new(ThisApp, mode=COUNTED, workers=2),
+        _new(ThisApp, mode=SAVED, workers=1),
+        _new(ThisApp, mode=SAVED, workers=2),
     ],
-    "spark": [partial(Spark, mode=COUNTED), partial(Spark, mode=SAVED)],
+    "spark": [_new(Spark, mode=COUNTED), _new(Spark, mode=SAVED)],
     "streams": [
-        partial(KafkaStreams),
-        partial(KafkaStreams, name="Kafka Streams, exactly once", guarantee="exactly_once_v2"),
+        _new(KafkaStreams),
+        _new(KafkaStreams, name="Kafka Streams, exactly once", guarantee="exactly_once_v2"),
     ],
-    "faust": [partial(PlainFaust)],
+    "faust": [_new(PlainFaust)],
 }
 
 
@@ -146,13 +150,13 @@ def _compare(bench: Bench, arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _ordered(systems: list[str]) -> list[tuple[str, Callable[[Job], System]]]:
+def _ordered(systems: list[str]) -> list[tuple[str, partial[System]]]:
     chosen = [(kind, make) for kind in systems if kind in SYSTEMS for make in SYSTEMS[kind]]
     return sorted(chosen, key=lambda item: item[1].keywords.get("mode") == SAVED)
 
 
 def _run(
-    bench: Bench, new_job: Callable[[], Any], make: Callable[[Job], System], flush: str
+    bench: Bench, new_job: Callable[[], Any], make: partial[System], flush: str
 ) -> Run | str | None:
     """Return one run, or the reason why it was skipped; None if it failed."""
     with new_job() as job:

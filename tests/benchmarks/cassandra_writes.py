@@ -28,9 +28,9 @@ import click
 import psutil
 from cassandra.concurrent import execute_concurrent_with_args
 
+from app.cassandra.connecting import connect
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
 from app.embedded.java import find_java
@@ -201,7 +201,8 @@ def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> flo
             check=True,
         )
     reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return median(count / one["seconds"] for one in reports[2:])
+    seconds: list[float] = [one["seconds"] for one in reports[2:]]
+    return median(count / each for each in seconds)
 
 
 async def bench(server: EmbeddedCassandra, arguments: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -24,6 +23,7 @@ from aiokafka.admin import NewTopic
 from app.embedded import EmbeddedKafka
 from app.embedded.ports import free_port
 from app.sources.flume.source import FlumeSource
+from tests.collecting import batches_of
 from tests.delivered import administrator, assign, consumer
 from tests.peers.flume import FlumeAgent
 from tests.peers.jetstream_server import is_post
@@ -116,7 +116,7 @@ async def flume(kafka: EmbeddedKafka, folder: Path, lines: int) -> tuple[str, st
 
 
 async def _answering(source: FlumeSource) -> Any:
-    async with aclosing(source.batches()) as batches:
+    async with aclosing(batches_of(source)) as batches:
         async for batch in batches:
             if batch.position is not None:
                 await source.acknowledge(batch.position)
@@ -251,4 +251,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

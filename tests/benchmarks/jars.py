@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.embedded import lock
+from jgo.maven import MavenContext
+
 from app.embedded.jars import JarCache, read_lock
+from app.embedded.lock import lock_line, needed_jars
 
 __all__ = ["LOCK", "SPARK", "STREAMS", "jars_of"]
 
@@ -41,18 +43,18 @@ def make_lock() -> str:
     jars = Path(pyspark.__file__).with_name("jars").glob("*.jar")
     shipped = {re.sub(r"-\d.*", "", jar.name) for jar in jars}
     with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
-        maven = lock.MavenContext(repo_cache=Path(directory), timeout=60)
+        maven = MavenContext(repo_cache=Path(directory), timeout=60)
         needed = {
             (name, jar.artifactId): (name, jar)
             for name, root in ROOTS
-            for jar in lock._needed(maven, root)
+            for jar in needed_jars(maven, root)
         }
         wanted = [
             item
             for (name, artifact), item in needed.items()
             if name != SPARK or artifact not in shipped
         ]
-        return "".join(sorted(pool.map(lock._line, wanted)))
+        return "".join(sorted(pool.map(lock_line, wanted)))
 
 
 if __name__ == "__main__":

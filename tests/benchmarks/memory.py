@@ -142,7 +142,7 @@ class ScenarioRun:
 
     async def _counted(self, worker: WorkerProcess) -> int | None:
         answer = await asyncio.to_thread(worker.json, "/api/local/windows", 30.0)
-        return answer and sum(words for _, words, _ in answer["windows"])
+        return sum(words for _, words, _ in answer["windows"]) if answer else None
 
     def _look(self, worker: WorkerProcess) -> None:
         if worker.running:

@@ -14,7 +14,7 @@ import random
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,7 +102,7 @@ class Outage:
             if self._rows() != wanted:
                 raise SystemExit("the counts in Cassandra differ from those of the text")
         finally:
-            for process in (self._worker, *self._commands):
+            for process in self._processes:
                 process.kill()
             close_together(self.kafka, self.cassandra)
         return {
@@ -138,6 +138,10 @@ class Outage:
         self._commands.append(_Command(faust(*arguments), self.folder / log, environ))
         return self._commands[-1]
 
+    @property
+    def _processes(self) -> list[WorkerProcess | _Command]:
+        return [self._worker, *self._commands]
+
     def _second(self) -> float:
         return time.monotonic() - self._began
 
@@ -151,7 +155,7 @@ class Outage:
         while not condition():
             if time.monotonic() > deadline:
                 raise SystemExit(f"not within {seconds:.0f} s; logs in {self.folder}")
-            for process in (self._worker, *self._commands):
+            for process in self._processes:
                 if process.exit_status:
                     raise SystemExit(f"a command has failed:\n{process.output[-3000:]}")
             metrics = self._metrics()
@@ -176,10 +180,10 @@ class Outage:
         status, text = self._worker.get("/metrics", 10.0)
         if status != 200:
             return None
-        found: Counter[str] = Counter()
+        found: defaultdict[str, float] = defaultdict(float)
         for name, value in re.findall(r"^(\w+)(?:\{.*\})? (\S+)$", text, re.MULTILINE):
-            found[name] += float(value)  # type: ignore[assignment]
-        return found  # type: ignore[return-value]
+            found[name] += float(value)
+        return found
 
     def _caught_up(self) -> bool:
         """Whether Cassandra has all rows but the last interval's, and Kafka has no backlog."""

@@ -42,8 +42,10 @@ async def count_words(words: faust.StreamT[str]) -> None:
         counted += 1
 
 
-@app.timer(interval=0.2)
+@app.timer(interval=0.2)  # type: ignore[untyped-decorator]  # Faust's own has no types
 async def report_progress() -> None:
     """Print one line of JSON."""
+    # Not sys.stdout: a worker redirects that to its log.
+    assert sys.__stdout__ is not None
     sys.__stdout__.write(json.dumps({"time": time.time(), "words": counted}) + "\n")
     sys.__stdout__.flush()

@@ -203,7 +203,7 @@ async def actor(bench: SourceBench) -> dict[str, str]:
     """Measure an actor with one client over TCP; alone, a local actor drops the lines."""
     (bench.folder / "echo.py").write_text(ACTOR)
     sys.path.insert(0, str(bench.folder))
-    from echo import Echo  # type: ignore[import-not-found] - written above
+    from echo import Echo  # type: ignore[import-not-found]  # written above
 
     def tell(port: int) -> None:
         with RemoteActor("127.0.0.1", port) as client:
@@ -256,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

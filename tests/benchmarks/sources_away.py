@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from app.embedded import EmbeddedKafka
 from tests.delivered import assign, consumer, delivered, lines_in
-from tests.peers.feeds import FEEDS
+from tests.peers.feeds import FEEDS, Kafka
 from tests.producers import Produce
 
 if TYPE_CHECKING:
@@ -87,10 +86,10 @@ async def measure(name: str, seconds: float, *, kill: bool) -> str:
     """Measure one source before, during and after its fault."""
     with EmbeddedKafka() as kafka, TemporaryDirectory() as made, ExitStack() as stack:
         if name == "kafka":
-            FEEDS["kafka"].broker = stack.enter_context(EmbeddedKafka()).address
+            Kafka.broker = stack.enter_context(EmbeddedKafka()).address
         feed = await asyncio.to_thread(FEEDS[name], Path(made))
         produce = Produce(kafka.address, "lines", Path(made))
-        produce._environ |= feed.environ
+        produce.environ |= feed.environ
         more = ["--write-ahead"] if kill and name in VOLATILE else []
 
         def start() -> Watched:
@@ -142,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +18,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.cassandra_rows import count_rows
 from agents.splitting import split_blocks
 from app import create_app
+from app.cassandra.connecting import connect
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
 from app.cassandra.sink import CassandraSink
 from app.counting.partials import WindowCounts, pack, unpack
 from app.counting.text import count_words
@@ -33,11 +34,12 @@ from tables.partition import PartitionState
 from tests.benchmarks.display import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from rich.console import Console
 
     from tables.checkpoint import Change
+    from tables.rows import Put
     from tables.word_counts import WordCounts
     from tests.benchmarks.measure import Job
 
@@ -175,7 +177,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
         f"{settings.id}-stages", TopicPartition(job.topic, 0), settings.id, settings.broker, offsets
     )
     await writer.open()
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     rows = 0
     try:
         for number, deltas in groupby(
@@ -184,7 +186,7 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
             windows = [
                 window for _, messages in deltas for m in messages for window in unpack(m).windows
             ]
-            change = _timed(spent, "merge", lambda windows=windows: table.merge(0, windows, {0: 0}))
+            change = _timed(spent, "merge", partial(table.merge, 0, windows, {0: 0}))
             began = time.perf_counter()
             records = [Record(key, value) for key, value in change.puts]
             written = await writer.commit([PartitionRecords(changelog, records)], number + 1)
@@ -215,21 +217,25 @@ async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., Non
     table.databases.close(0)
 
 
-def _timed(spent: Counter[str], name: str, step: Callable[[], Any]) -> Any:
+def _timed(spent: defaultdict[str, float], name: str, step: Callable[[], Any]) -> Any:
     began = time.perf_counter()
     result = step()
-    spent[name] += time.perf_counter() - began  # type: ignore[assignment] # seconds are floats
+    spent[name] += time.perf_counter() - began
     return result
 
 
-def _apply(spent: Counter[str], table: WordCounts, change: Change, offset: int) -> None:
+def _apply(spent: defaultdict[str, float], table: WordCounts, change: Change, offset: int) -> None:
     databases = table.databases
     write = databases.write
-    databases.write = lambda *arguments: _timed(spent, "write", lambda: write(*arguments))  # type: ignore[method-assign]
+
+    def timed_write(partition: int, puts: Iterable[Put], offset: int) -> None:
+        _timed(spent, "write", partial(write, partition, puts, offset))
+
+    databases.write = timed_write  # type: ignore[method-assign]  # the measured step
     try:
         _timed(spent, "apply", lambda: table.apply(0, change, offset))
     finally:
-        databases.write = write  # type: ignore[method-assign]
+        databases.write = write  # type: ignore[method-assign]  # as it was
 
 
 def _settings(job: Job) -> Settings:

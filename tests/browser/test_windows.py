@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,10 @@ async def test_a_dragged_slider_fetches_only_the_window_where_it_rests(open_page
         assert len(worker.times_of("/api/top")) == 1
 
 
+def _fetched_thrice(worker: ScriptedWorker, path: str) -> bool:
+    return len(worker.times_of(path)) > 2
+
+
 async def test_a_window_that_is_picked_again_is_fetched_once_at_a_time(open_page: OpenPage) -> None:
     """Quick changes away and back cause one request each two seconds, for a window and a word."""
     async with ScriptedWorker(minutes(0, 1, 2)) as worker:
@@ -74,7 +79,7 @@ async def test_a_window_that_is_picked_again_is_fetched_once_at_a_time(open_page
             ["w2", "w1", "w2"],
         )
         for path in ("/api/top", "/api/words?word=w2"):
-            await until(lambda p=path: len(worker.times_of(p)) > 2)
+            await until(partial(_fetched_thrice, worker, path))
             first, _, third, *_ = worker.times_of(path)
             assert third - first > 3
 

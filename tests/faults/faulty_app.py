@@ -18,9 +18,12 @@ from tables.word_counts import WordCounts
 from tests.faults.points import lost, reached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
+
+    from faust.types import TP, EventT
 
     from app.kafka.blocks import Block
+    from tables.checkpoint import Change
 
 _commit_transaction = AIOKafkaProducer.commit_transaction
 _put, _is_wanted = Stage.put, BlockConsumer._is_wanted
@@ -41,15 +44,15 @@ async def put(self: Stage, block: Block) -> None:
         await _put(self, block)
 
 
-def is_wanted(self: BlockConsumer, *fetched: Any) -> bool:
+def is_wanted(self: BlockConsumer, partition: TP, active: set[TP] | None, generation: int) -> bool:
     """Whether a fetch is current; a fetch that gets lost looks like an overtaken one."""
-    return _is_wanted(self, *fetched) and not lost("blocks.fetched")
+    return _is_wanted(self, partition, active, generation) and not lost("blocks.fetched")
 
 
-def apply(self: WordCounts, *change: Any) -> None:
+def apply(self: WordCounts, partition: int, change: Change, offset: int) -> None:
     """The transaction of a checkpoint has committed; then RocksDB has its rows."""
     reached("count.committed")
-    _apply(self, *change)
+    _apply(self, partition, change, offset)
     reached("count.applied")
 
 
@@ -59,27 +62,34 @@ async def write(self: CassandraSink, rows: Any, **options: Any) -> Any:
     return await _write(self, rows, **options)
 
 
-def acknowledge(self: FlushBatch, *lacking: Any) -> None:
+def acknowledge(
+    self: FlushBatch, rows: Iterable[tuple[int, str]], lists: Collection[tuple[int, int]] = ()
+) -> None:
     """Cassandra has the rows of a batch, and the table does not mark them as flushed yet."""
     if any(taken.rows for taken in self._taken):
         reached("flush.written")
-    _acknowledge(self, *lacking)
+    _acknowledge(self, rows, lists)
 
 
-def recover(self: CountStore, batch: Iterable[Any], **convert: Callable[[Any], Any]) -> None:
+def recover(
+    self: CountStore,
+    batch: Iterable[EventT[Any]],
+    to_key: Callable[[Any], Any],
+    to_value: Callable[[Any], Any],
+) -> None:
     """Recovery has written a block of the changelog."""
     for event in batch:
         before = self.persisted_offset(event.message.tp)
-        _recover(self, [event], **convert)
+        _recover(self, [event], to_key, to_value)
         if self.persisted_offset(event.message.tp) != before:
             reached("store.recovered")
 
 
 AIOKafkaProducer.commit_transaction = commit_transaction
-Stage.put = put  # type: ignore[method-assign]
-BlockConsumer._is_wanted = is_wanted  # type: ignore[method-assign]
-WordCounts.apply = apply  # type: ignore[method-assign]
-CassandraSink.write = write  # type: ignore[method-assign]
-FlushBatch.acknowledge = acknowledge  # type: ignore[method-assign]
-CountStore.apply_changelog_batch = recover  # type: ignore[method-assign]
+Stage.put = put  # type: ignore[method-assign]  # a fault point
+BlockConsumer._is_wanted = is_wanted  # type: ignore[method-assign]  # a fault point
+WordCounts.apply = apply  # type: ignore[method-assign]  # a fault point
+CassandraSink.write = write  # type: ignore[method-assign]  # a fault point
+FlushBatch.acknowledge = acknowledge  # type: ignore[method-assign]  # a fault point
+CountStore.apply_changelog_batch = recover  # type: ignore[method-assign]  # a fault point
 app = create_app()

@@ -20,7 +20,11 @@ from app.kafka.transport import BlockConsumer
 from app.queries import health
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from aiokafka import TopicPartition
+
+    from app.kafka.producer import PartitionRecords
 
 health.STUCK_SECONDS = 4.0
 health.SEEN_SECONDS = 5.0
@@ -42,18 +46,23 @@ async def getmany(self: BlockConsumer, timeout: float) -> AsyncIterator[Any]:
         yield fetched
 
 
-async def commit(self: TransactionalProducer, *args: Any) -> Any:
+async def commit(
+    self: TransactionalProducer,
+    records: Sequence[PartitionRecords],
+    offset: int | None,
+    metadata: str = "",
+) -> dict[TopicPartition, int]:
     """Commit once the stall is over."""
     await _until_over("commit")
-    return await _commit(self, *args)
+    return await _commit(self, records, offset, metadata)
 
 
-BlockConsumer.getmany = getmany
-TransactionalProducer.commit = commit
+BlockConsumer.getmany = getmany  # type: ignore[method-assign]  # the stall
+TransactionalProducer.commit = commit  # type: ignore[method-assign]  # the stall
 app = create_app()
 
 
-@app.timer(0.1)
+@app.timer(0.1)  # type: ignore[untyped-decorator]  # Faust's own has no types
 async def block_the_loop() -> None:
     """Block the event loop while the stall lasts."""
     while (STALLS / "loop").exists():

@@ -16,11 +16,11 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import ConstantReconnectionPolicy
 from cassandra.query import SimpleStatement
 
+from app.cassandra.connecting import connect
 from app.cassandra.faults import DRIVER_ERRORS
 from app.cassandra.replicas import replica_groups
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import CassandraSession, connect
 from app.cassandra.writer import CassandraWriter
 from app.errors import UnavailableError
 from app.settings import Settings
@@ -30,6 +30,7 @@ from tests.write_events import WriteEvents
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from app.cassandra.session import CassandraSession
     from tests.integration.conftest import Stream
     from tests.workers import WorkerProcess
 

@@ -15,10 +15,10 @@ import pytest
 from cassandra.policies import ConstantReconnectionPolicy
 from cassandra.protocol import StartupMessage
 
+from app.cassandra.connecting import connect
 from app.cassandra.results import Unobserved, WriteResult
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import CassandraSession, connect
 from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter
 from app.embedded import EmbeddedCassandra
@@ -28,6 +28,7 @@ from tests.write_events import WriteEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from app.cassandra.session import CassandraSession
     from tests.integration.conftest import Stream
 
 
@@ -245,7 +246,7 @@ async def test_a_node_that_comes_back_is_noticed_by_driver_or_session(
         await found_by_driver.open()
         found_by_driver._reconnected_at = math.inf
         monkeypatch.setattr(
-            "app.cassandra.session.ExponentialReconnectionPolicy",
+            "app.cassandra.connecting.ExponentialReconnectionPolicy",
             lambda *_, **__: ConstantReconnectionPolicy(3_600, max_attempts=None),
         )
         await found_anew.open()
@@ -298,7 +299,7 @@ async def test_an_outage_is_printed_measured_and_made_good(
     def measures(line: str) -> bool:
         return line in (worker.get("/metrics")[1] or "no answer in time")
 
-    def wait(condition: Callable[[], bool]) -> Any:
+    def wait(condition: Callable[[], object]) -> Any:
         return asyncio.to_thread(worker.wait_until, condition)
 
     await asyncio.to_thread(server.kill)

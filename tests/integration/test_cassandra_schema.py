@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.cassandra.connecting import connect
 from app.cassandra.schema import apply, check
-from app.cassandra.session import connect
 from app.errors import ConfigurationError
 from app.settings import Settings
 

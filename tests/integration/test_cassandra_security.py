@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.cassandra.connecting import connect
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import connect
 from app.cassandra.sink import CassandraSink
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.embedded import EmbeddedCassandra

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cassandra import ProtocolVersion
 
-from app.cassandra.session import connect
+from app.cassandra.connecting import connect
 from app.errors import ConfigurationError, UnavailableError
 from app.settings import Settings
 

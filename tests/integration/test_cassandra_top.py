@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.cassandra.connecting import connect
 from app.cassandra.schema import apply, check_top
-from app.cassandra.session import CassandraSession, connect
 from app.cassandra.top import TopRow
 from app.cassandra.writer import CassandraWriter
 from app.errors import ConfigurationError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cassandra.cluster import Session
 
+    from app.cassandra.session import CassandraSession
     from app.embedded import EmbeddedCassandra
 
     MakeWriter = Callable[..., Awaitable[CassandraWriter]]

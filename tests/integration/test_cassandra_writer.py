@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.cassandra.connecting import connect
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.session import CassandraSession, connect
 from app.cassandra.writer import CassandraWriter, WriteRefusedError
 from app.settings import Settings
 from tests.write_events import WriteEvents
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cassandra.cluster import Session
 
+    from app.cassandra.session import CassandraSession
     from app.embedded import EmbeddedCassandra
 
     MakeWriter = Callable[..., Awaitable[CassandraWriter]]

@@ -133,7 +133,7 @@ async def test_a_broker_that_still_reads_its_log_is_not_taken_to_know_of_no_offs
     await commit(broker)
     await asyncio.to_thread(broker.kill)
     start = asyncio.create_task(asyncio.to_thread(broker.start))
-    found = set()
+    found: set[int] = set()
     deadline = time.monotonic() + 120
     while COMMITS not in found:
         assert time.monotonic() < deadline, found

@@ -33,7 +33,8 @@ async def ends(kafka: EmbeddedKafka) -> AsyncIterator[Callable[..., Any]]:
     await consumer.start()
 
     async def end_of(topic: str) -> int:
-        return (await consumer.end_offsets([TopicPartition(topic, 0)]))[TopicPartition(topic, 0)]
+        ends = await consumer.end_offsets([TopicPartition(topic, 0)])
+        return int(ends[TopicPartition(topic, 0)])
 
     yield end_of
     await consumer.stop()

@@ -197,7 +197,7 @@ async def test_a_time_that_kafka_refuses_stops_no_stream(
 ) -> None:
     """Such a line gets the present time, and is counted and reported; others keep their times."""
     (tmp_path / "own_times.py").write_text(TIMES)
-    produce._environ["PYTHONPATH"] += f":{tmp_path}"
+    produce.environ["PYTHONPATH"] += f":{tmp_path}"
     await create_topic(unique, 1, **{"message.timestamp.after.max.ms": "60000"})
     started = time.time() * 1000
     status, out, err = produce("custom", f"own_times:{source}", "--json")
@@ -263,7 +263,7 @@ async def test_a_wrong_topic_or_setting_ends_with_one_line_and_status_2(produce:
     status, out, err = produce("sample", "--topic", "a b")
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("Error: topic a b can't be created: Topic name is invalid")
-    produce._environ["WORDCOUNT_PARTITIONS"] = "none"
+    produce.environ["WORDCOUNT_PARTITIONS"] = "none"
     status, _, err = produce("sample")
     assert (status, err) == (2, "Error: WORDCOUNT_PARTITIONS=none: is not a whole number\n")
 

@@ -14,6 +14,7 @@ from app.errors import ConfigurationError
 from app.sources.base import Batch, Position, SourceError
 from app.sources.bluesky import BlueskySource
 from app.sources.reconnecting import ReconnectPolicy
+from tests.collecting import batches_of
 from tests.delivered import delivered, lines_in
 from tests.peers.jetstream_server import is_post, lines, time_us
 from tests.peers.peer import Peer
@@ -44,7 +45,7 @@ async def take(source: BlueskySource, number: int, seconds: float = 60) -> list[
     posts = 0
     async with asyncio.timeout(seconds):
         await source.open()
-        async with aclosing(source.batches()) as batches:
+        async with aclosing(batches_of(source)) as batches:
             async for batch in batches:
                 taken.append(batch)
                 posts += batch.lines
@@ -57,7 +58,7 @@ async def test_every_post_comes_once_through_all_failures(
     server: Peer, stream: Callable[..., BlueskySource], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Closes, resets, stalls and temporary refusals cost time; the cursor brings missed posts."""
-    acts = [
+    acts: list[dict[str, Any]] = [
         {"posts": 100, "then": "close"},
         {"posts": 100, "then": "abort"},
         {"status": 503},

@@ -14,6 +14,7 @@ from app.errors import ConfigurationError, UnavailableError
 from app.sources.base import Batch, SourceError
 from app.sources.reconnecting import ReconnectPolicy
 from app.sources.x.source import XSource
+from tests.collecting import batches_of
 from tests.delivered import delivered, lines_in
 from tests.peers.peer import Peer
 from tests.peers.x_server import FIRST_MS, TOKEN
@@ -45,7 +46,7 @@ async def take(source: XSource, number: int, seconds: float = 60) -> list[Batch]
     try:
         async with asyncio.timeout(seconds):
             await source.open()
-            async with aclosing(source.batches()) as batches:
+            async with aclosing(batches_of(source)) as batches:
                 async for batch in batches:
                     taken.append(batch)
                     if len(taken) == number:
@@ -71,7 +72,7 @@ async def test_every_post_comes_once_through_all_documented_failures(
     server: Peer, stream: Callable[..., XSource], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Closes, breaks, stalls, disconnects, repeats, 5xx and 429: no post is lost or doubled."""
-    acts = [
+    acts: list[dict[str, Any]] = [
         {"posts": 100, "then": "close"},
         {"posts": 100, "then": "abort"},
         {"status": 503},

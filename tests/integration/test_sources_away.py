@@ -17,7 +17,7 @@ from app.embedded import EmbeddedKafka
 from tests.conftest import Servers
 from tests.delivered import delivered, lines_in
 from tests.integration.conftest import Stream
-from tests.peers.feeds import FEEDS
+from tests.peers.feeds import FEEDS, Actor, Kafka, Tcp
 from tests.producers import Produce
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def feeds(
 ) -> Iterator[Callable[..., Awaitable[dict[str, Feed]]]]:
     """Creates the peers of sources by the sources' names."""
     made: list[Feed] = []
-    FEEDS["kafka"].broker = kafka.address
+    Kafka.broker = kafka.address
 
     def make(name: str) -> Feed:
         folder = tmp_path / name
@@ -96,7 +96,7 @@ def start(broker: EmbeddedKafka, unique: str, started: list[Produce]) -> Callabl
         folder = feed.folder / "producer"
         folder.mkdir(exist_ok=True)
         produce = Produce(broker.address, unique, folder)
-        produce._environ |= feed.environ
+        produce.environ |= feed.environ
         started.append(produce)
         return produce.watch(*feed.arguments, *more, stdin=feed.stdin or subprocess.DEVNULL)
 
@@ -202,9 +202,11 @@ async def test_lines_that_came_while_kafka_was_away_survive_kill(
         wait_until(lambda: re.search(pattern, runs["actor"].said.read_text()), 120)
         for run in runs.values():
             run.kill()
-    fed["tcp"].reconnect()  # type: ignore[attr-defined] - a Tcp
+    assert isinstance(fed["tcp"], Tcp)
+    fed["tcp"].reconnect()
     runs = go()
-    await asyncio.to_thread(fed["actor"].flush)  # type: ignore[attr-defined] - an Actor
+    assert isinstance(fed["actor"], Actor)
+    await asyncio.to_thread(fed["actor"].flush)
     await send(fed, 2 * LINES, 3 * LINES)
     await delivered(broker.address, unique, 3 * LINES * len(fed), distinct=True)
     statuses = {name: run.stop()[0] for name, run in runs.items()}

@@ -60,11 +60,12 @@ async def test_a_compressed_file_resumes(
     produce: Produce, kafka: EmbeddedKafka, unique: str, tmp_path: Path, suffix: str
 ) -> None:
     """The position counts bytes of text; another file of the name is read from its beginning."""
-    pack: Callable[[bytes], bytes] = {
+    packers: dict[str, Callable[[bytes], bytes]] = {
         ".gz": gzip.compress,
         ".bz2": bz2.compress,
-        ".zst": lambda data: pa.Codec("zstd").compress(data, asbytes=True),
-    }[suffix]
+        ".zst": lambda data: bytes(pa.Codec("zstd").compress(data, asbytes=True)),
+    }
+    pack = packers[suffix]
     path = tmp_path / f"packed{suffix}"
     path.write_bytes(pack(numbered(0, 200_000)))
     run = produce.watch("file", path, "--resume", "--rate", "100000")

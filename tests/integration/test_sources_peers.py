@@ -106,7 +106,7 @@ async def test_messages_to_an_actor_arrive_from_other_processes(
     """No message is lost when senders and producer are killed and the actor crashes."""
     (tmp_path / "own_actor.py").write_text(ACTOR)
     arguments = ("actor", "own_actor:Reader", "--listen", f"127.0.0.1:{unused_port}")
-    produce._environ["PYTHONPATH"] = str(tmp_path)
+    produce.environ["PYTHONPATH"] = str(tmp_path)
     run = produce.watch(*arguments)
     steady = python(TELL, unused_port, 0, 30_000)
     doomed = python(TELL, unused_port, 100_000, 1_000_000)
@@ -140,7 +140,7 @@ async def test_the_documented_source_works_as_written(
     code = _documented("A source of your own")
     assert code.count("\n") <= 20
     (tmp_path / "countdown.py").write_text(code)
-    produce._environ["PYTHONPATH"] = str(tmp_path)
+    produce.environ["PYTHONPATH"] = str(tmp_path)
     status, out, err = produce("custom", "countdown:Countdown", "3")
     assert (status, out) == (0, "4 lines acknowledged by Kafka\n"), err
     assert sorted(await lines_in(kafka.address, unique)) == [b"0", b"1", b"2", b"3"]
@@ -151,7 +151,7 @@ async def test_the_documented_actor_works_as_written(
 ) -> None:
     """The code of docs/sources.md receives messages of the documented client."""
     (tmp_path / "readings.py").write_text(_documented("Actors"))
-    produce._environ["PYTHONPATH"] = str(tmp_path)
+    produce.environ["PYTHONPATH"] = str(tmp_path)
     address = f"127.0.0.1:{unused_port}"
     run = produce.watch("actor", "readings:Readings", "--listen", address)
     with RemoteActor("127.0.0.1", unused_port) as actor:

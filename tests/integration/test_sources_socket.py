@@ -62,6 +62,7 @@ async def test_every_line_of_netcat_arrives_once(
     run = produce.watch("socket", "127.0.0.1", str(unused_port))
     for start in (0, 50_000):
         peer = netcat("-l", "127.0.0.1", str(unused_port))
+        assert peer.stdin is not None
         await asyncio.to_thread(peer.stdin.write, numbered(start, start + 50_000))
         peer.stdin.flush()
         await delivered(kafka.address, unique, start + 50_000)

@@ -8,7 +8,7 @@ import random
 import re
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,9 +239,9 @@ def test_the_web_server_listens_on_loopback_only(counted: Counted) -> None:
         assert listening == [("127.0.0.1", worker.port)]
 
 
-def metrics_of(counted: Counted) -> Counter[str]:
+def metrics_of(counted: Counted) -> defaultdict[str, float]:
     """The sum over both workers of each metric, its topic behind its name."""
-    values = Counter[str]()
+    values: defaultdict[str, float] = defaultdict(float)
     for worker in counted.workers:
         status, text = worker.get("/metrics")
         assert status == 200

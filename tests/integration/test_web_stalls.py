@@ -153,7 +153,7 @@ async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: St
     for worker in workers:
         worker.wait_until(lambda w=worker: not reported(w)[2])
     assert all(worker.json("/api/top") for worker in workers)
-    seen = set()
+    seen: set[tuple[int, int, bool]] = set()
 
     def is_missed() -> bool:
         """Whether a worker misses the broker by now; queries all workers meanwhile."""

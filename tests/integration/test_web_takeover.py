@@ -49,6 +49,18 @@ def top_answer(worker: Any) -> Any:
     return None
 
 
+def answers_until_top(worker: Any) -> list[Any]:
+    """All of a worker's answers up to the first one with words."""
+    answers: list[Any] = []
+
+    def is_answered() -> bool:
+        answers.append(top_answer(worker))
+        return answers[-1] is not None
+
+    worker.wait_until(is_answered)
+    return answers
+
+
 def counted(worker: Any, word: str) -> Any:
     """Counts of a word; None after an orderly refusal."""
     status, answer = worker.get(f"/api/words?{urlencode({'word': word})}", 60)
@@ -82,8 +94,7 @@ async def test_no_wrong_number_while_a_dead_worker_s_partitions_are_taken_over(
     first.wait_until(lambda: top_answer(first) == top_answer(second) == text.top())
     first.wait_until(lambda: stream.copies(0) == stream.copies(1) == {0, 1, 2, 3})
     second.kill()
-    answers = []
-    first.wait_until(lambda: answers.append(top_answer(first)) or answers[-1] is not None)
+    answers = answers_until_top(first)
     assert len(answers) > 1
     assert answers[-1] == text.top()
     for word, count in text.counts.items():
@@ -126,9 +137,7 @@ async def test_a_worker_that_was_paused_past_its_eviction_returns_no_stale_count
         second.resume()
     for word, answer in zip(text.counts, found, strict=True):
         assert answer.result() in (None, [text.counts[word]])
-    answers = []
-    second.wait_until(lambda: answers.append(top_answer(second)) or answers[-1] is not None)
-    assert answers[-1] == text.top()
+    assert answers_until_top(second)[-1] == text.top()
 
 
 async def test_a_worker_answers_before_it_works(stream: Any) -> None:

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.embedded import lock
+from jgo.maven import MavenContext
+
 from app.embedded.jars import JarCache, read_lock
+from app.embedded.lock import lock_line, needed_jars
 
 __all__ = ["FLUME", "LOCK", "jars_of"]
 
@@ -60,14 +62,14 @@ def jars_of(name: str) -> list[Path]:
 def make_lock() -> str:
     """Build the text of the lock file."""
     with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
-        maven = lock.MavenContext(repo_cache=Path(directory), timeout=60)
+        maven = MavenContext(repo_cache=Path(directory), timeout=60)
         needed = {
             (name, jar.artifactId): (name, jar)
             for name, root in ROOTS
-            for jar in lock._needed(maven, root)
+            for jar in needed_jars(maven, root)
             if jar.artifactId in NEEDED
         }
-        return "".join(sorted(pool.map(lock._line, needed.values())))
+        return "".join(sorted(pool.map(lock_line, needed.values())))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ class Server:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._note(path=request.path, status=401)
             return web.json_response({"title": "Unauthorized", "status": 401}, status=401)
-        return await handler(request)
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def rules(self, request: web.Request) -> web.Response:
         """List, add or delete rules."""

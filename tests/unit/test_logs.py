@@ -9,6 +9,7 @@ import logging
 import logging.config
 import re
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def raised(error: Exception) -> Exception:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets the time that the filter sees, in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def set_to(seconds: float) -> None:
         now[0] = 1000.0 + seconds
@@ -165,7 +166,7 @@ class TestExpectedFilter:
     def test_accepts_a_message_that_is_not_text(self) -> None:
         """Libraries log exceptions as messages; the filter looks at their text."""
         thing = record("")
-        thing.msg = ValueError("x")  # type: ignore[assignment]
+        thing.msg = ValueError("x")
         assert logs.ExpectedFilter().filter(thing)
 
 

@@ -118,7 +118,7 @@ class TestDefaults:
     def test_cannot_be_changed(self) -> None:
         """A setting cannot be assigned."""
         with pytest.raises(dataclasses.FrozenInstanceError):
-            read().partitions = 8  # type: ignore[misc]
+            read().partitions = 8  # type: ignore[misc]  # the mistake under test
 
 
 GOOD: list[tuple[str, str, str, Any]] = [

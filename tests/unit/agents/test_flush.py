@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 import pytest
@@ -52,7 +52,7 @@ def app_without_kafka() -> faust.App:
     """An application whose streams read local channels only."""
     app = faust.App("test-flush", broker="kafka://127.0.0.1:1")
     # A real consumer would open an event loop for its thread.
-    app.consumer = SimpleNamespace(unacked=set(), _unacked_messages=set())
+    app.consumer = cast("Any", SimpleNamespace(unacked=set(), _unacked_messages=set()))
     return app
 
 

@@ -23,7 +23,7 @@ class HangingFlusher(Flusher):
 async def test_the_last_flush_waits_no_longer_than_it_may() -> None:
     """It returns the number of dirty rows while an earlier flush still waits for Cassandra."""
     table = SimpleNamespace(dirty_count=lambda: 3, owned={}, windows=None)
-    flusher = HangingFlusher(table, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    flusher = HangingFlusher(table, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]  # stand-ins
     before = asyncio.create_task(flusher.flush_counts())
     await asyncio.sleep(0)
     async with asyncio.timeout(5):

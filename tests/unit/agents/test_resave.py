@@ -95,7 +95,7 @@ def all_of(table: Table) -> set[tuple[str, int, int, int]]:
 async def test_every_row_is_saved_once_in_steps() -> None:
     """Each row keeps its version; a second run saves only partitions that were not owned before."""
     table, sink = Table(), Sink()
-    resaver = Resaver(table, sink)  # type: ignore[arg-type]
+    resaver = Resaver(table, sink)  # type: ignore[arg-type]  # stand-ins
     await resaver.save_owned()
     assert saved(sink) == all_of(table)
     assert len(sink.written) == 100
@@ -108,7 +108,7 @@ async def test_rows_that_cassandra_does_not_take_are_retried_until_it_does() -> 
     """Nothing is skipped in an outage."""
     table, sink = Table(), Sink()
     sink.left = [3, 10, 10]
-    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
+    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]  # stand-ins
     assert saved(sink) == all_of(table)
 
 
@@ -116,7 +116,7 @@ async def test_a_row_that_fits_no_column_does_not_keep_the_others_out() -> None:
     """That row is skipped, as in a flush."""
     table, sink = Table(), Sink()
     sink.refused = "w03-1"
-    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
+    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]  # stand-ins
     assert saved(sink) == {row for row in all_of(table) if row[0] != "w03-1"}
 
 
@@ -128,12 +128,12 @@ async def test_a_partition_that_goes_in_the_middle_of_a_step_is_left_to_its_next
     def close(partition: int, start: int, after: bytes) -> Iterator[tuple[bytes, bytes]]:
         if partition == 0 and sink.written:
             del table.owned[0]
-            table.rows_of = rows_of  # type: ignore[method-assign]
+            table.rows_of = rows_of  # type: ignore[method-assign]  # the fault
             raise DbClosedError
         return rows_of(partition, start, after)
 
-    table.rows_of = close  # type: ignore[method-assign]
-    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]
+    table.rows_of = close  # type: ignore[method-assign]  # the fault
+    await Resaver(table, sink).save_owned()  # type: ignore[arg-type]  # stand-ins
     assert {row for row in saved(sink) if row[0].endswith("-1")} == {
         row for row in all_of(table) if row[0].endswith("-1")
     }
@@ -143,7 +143,7 @@ async def test_a_partition_that_goes_in_the_middle_of_a_step_is_left_to_its_next
 async def test_the_top_words_of_each_window_come_along() -> None:
     """The top words of a window follow its rows."""
     table, sink = Table(), Sink()
-    await Resaver(table, sink, 5).save_owned()  # type: ignore[arg-type]
+    await Resaver(table, sink, 5).save_owned()  # type: ignore[arg-type]  # stand-ins
     tops = [row.word for row in sink.written if row.word.startswith("top")]
     assert tops == ["top-0-0", "top-0-60000", "top-1-0", "top-1-60000"]
 
@@ -151,7 +151,7 @@ async def test_the_top_words_of_each_window_come_along() -> None:
 async def test_a_partition_that_goes_is_left_to_its_new_owner() -> None:
     """If the partition comes back, it is saved in full."""
     table, sink = Table(), Sink()
-    resaver = Resaver(table, sink)  # type: ignore[arg-type]
+    resaver = Resaver(table, sink)  # type: ignore[arg-type]  # stand-ins
     owned, table.owned = table.owned, {}
     await resaver.save_owned()
     assert sink.written == []

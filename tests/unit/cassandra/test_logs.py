@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,7 +45,7 @@ def test_the_same_fault_is_logged_once_a_minute(
 ) -> None:
     """Floods are cut, other faults pass."""
     now = 1000.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     for number in range(5):
         driver_log.warning("Host %s error", number)
     driver_log.warning("another")

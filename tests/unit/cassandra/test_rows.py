@@ -7,7 +7,7 @@ from cassandra.query import UNSET_VALUE
 
 from app.cassandra.columns import CodecError
 from app.cassandra.rows import Row, RowEncoder
-from app.cassandra.schema import TableColumn, TableShape
+from app.cassandra.table_shape import TableColumn, TableShape
 from app.settings import Settings
 
 TYPES = {"word": "text", "count": "int"}

@@ -1,29 +1,13 @@
-"""The table's statements, and what does not fit a table."""
+"""The statements that create the keyspace and the tables."""
 
 from __future__ import annotations
 
-import pytest
-
-from app.cassandra.schema import TableColumn, TableShape, fit, statements
-from app.errors import ConfigurationError
+from app.cassandra.schema import statements
 from app.settings import Settings
-
-WORD = TableColumn("word", "text", "partition_key", 0)
-START = TableColumn("window_start", "timestamp", "clustering", 0)
-COUNT = TableColumn("count", "bigint", "regular", -1)
 
 
 def settings(**options: str) -> Settings:
     return Settings.read({f"WORDCOUNT_{name}": value for name, value in options.items()})
-
-
-def misfit(columns: list[TableColumn], **options: str) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        fit(settings(**options), columns)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "faust -A app schema --apply" in message
-    return message
 
 
 def test_the_default_table_is_the_documented_one() -> None:
@@ -63,108 +47,3 @@ def test_the_end_of_a_window_may_be_the_key() -> None:
     table = statements(settings(COLUMNS="word:w,window_end:till,count:n,updated_at"))[1]
     assert "PRIMARY KEY (w, till)) WITH CLUSTERING ORDER BY (till DESC)" in table
     assert "updated_at timestamp" in table
-
-
-def test_a_table_that_fits_is_described() -> None:
-    """Fields come in the order of the settings, keys in the order of the table."""
-    shape = fit(settings(), [COUNT, START, WORD, TableColumn("extra", "blob", "regular", -1)])
-    assert shape == TableShape(
-        "streaming_test",
-        "words",
-        (("word", WORD), ("window_start", START), ("count", COUNT)),
-        ("word",),
-        ("window_start",),
-    )
-    assert shape.name == "streaming_test.words"
-
-
-def test_a_missing_column_is_named() -> None:
-    """The column and the field that goes there."""
-    assert "there is no column total for count" in misfit(
-        [WORD, START, COUNT], COLUMNS="word,window_start,count:total"
-    )
-
-
-def test_a_counter_is_refused_with_the_reason() -> None:
-    """Absolute counts can't be written to counters."""
-    message = misfit([WORD, START, TableColumn("count", "counter", "regular", -1)])
-    assert "column count is a counter, to which absolute counts can't be written" in message
-
-
-def test_an_ascii_word_is_refused_with_the_reason() -> None:
-    """Some day a word beyond ASCII comes."""
-    message = misfit([TableColumn("word", "ascii", "partition_key", 0), START, COUNT])
-    assert "column word is ascii, which can't hold every word" in message
-
-
-def test_a_type_that_can_not_hold_the_field_is_named_with_those_that_can() -> None:
-    """The remedy is in the line."""
-    message = misfit([WORD, START, TableColumn("count", "double", "regular", -1)])
-    assert "column count is double, which can't hold count (make it tinyint or" in message
-
-
-def test_a_key_column_that_is_not_written_is_named() -> None:
-    """Cassandra would refuse every row."""
-    message = misfit([WORD, START, COUNT, TableColumn("bucket", "int", "partition_key", 1)])
-    assert "column bucket is in the primary key and is not written" in message
-
-
-def test_the_word_must_be_in_the_key() -> None:
-    """Otherwise words overwrite each other."""
-    message = misfit(
-        [
-            TableColumn("word", "text", "regular", -1),
-            TableColumn("window_start", "timestamp", "partition_key", 0),
-            COUNT,
-        ]
-    )
-    assert "the word is not in the primary key" in message
-
-
-def test_a_window_must_be_in_the_key() -> None:
-    """Otherwise windows overwrite each other; running totals need none."""
-    columns = [WORD, TableColumn("window_start", "timestamp", "regular", -1), COUNT]
-    assert "neither window_start nor window_end is in the primary key" in misfit(columns)
-    fit(settings(WINDOW="none"), columns)
-
-
-def test_a_date_cannot_distinguish_minutes() -> None:
-    """A date in the key fits windows of whole days only."""
-    columns = [WORD, TableColumn("window_start", "date", "clustering", 0), COUNT]
-    assert "is a date in the primary key" in misfit(columns)
-    fit(settings(WINDOW="24h", RETENTION="7d"), columns)
-
-
-@pytest.mark.parametrize("field", ["count", "updated_at"])
-def test_what_changes_must_not_be_in_the_key(field: str) -> None:
-    """Each new count would add a row instead of replacing one."""
-    columns = [
-        WORD,
-        START,
-        COUNT,
-        TableColumn("updated_at", "timestamp", "regular", -1),
-    ]
-    columns = [
-        TableColumn(c.name, c.type, "clustering", 1) if c.name == field else c for c in columns
-    ]
-    message = misfit(columns, COLUMNS="word,window_start,count,updated_at")
-    assert f"so every new {field} would add a row" in message
-
-
-def test_static_columns_are_refused() -> None:
-    """All windows of a word would share one count."""
-    message = misfit([WORD, START, TableColumn("count", "bigint", "static", -1)])
-    assert "column count is static" in message
-
-
-def test_everything_that_is_wrong_is_reported_at_once() -> None:
-    """One line, all misfits."""
-    message = misfit([WORD, TableColumn("count", "counter", "regular", -1)])
-    assert "there is no column window_start" in message
-    assert "counter" in message
-
-
-def test_a_life_beyond_cassandras_is_refused() -> None:
-    """TTL ends at 20 years."""
-    with pytest.raises(ConfigurationError, match="20 years"):
-        fit(settings(OUTPUT_TTL="8000d"), [WORD, START, COUNT])

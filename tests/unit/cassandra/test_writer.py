@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from app.backoff import Backoff
 from app.cassandra import faults
 from app.cassandra.rows import Row, RowEncoder
-from app.cassandra.schema import TableColumn, fit
 from app.cassandra.session import CassandraSession
+from app.cassandra.table_shape import TableColumn, fit
 from app.cassandra.writer import CassandraWriter, retry_backoff
 from app.settings import Settings
 from tests.write_events import WriteEvents

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import platform
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -132,8 +134,8 @@ def test_two_at_once_fetch_once(tmp_path: Path) -> None:
 
 def test_native_code_of_other_systems_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A jar fits when its classifier is of this system or of none."""
-    monkeypatch.setattr(jars.sys, "platform", "linux")
-    monkeypatch.setattr(jars.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     classifiers = (
         *("", "native", "shaded"),
         *("linux-x86_64", "linux-aarch_64", "osx-x86_64", "windows-x86_64"),
@@ -158,12 +160,12 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
 
 def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache is where the system keeps caches, shared by all checkouts."""
-    monkeypatch.setattr(jars.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_directory() == tmp_path / "wordcount-stream"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_directory() == Path.home() / ".cache" / "wordcount-stream"
-    monkeypatch.setattr(jars.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_directory() == Path.home() / "Library" / "Caches" / "wordcount-stream"
 
 

@@ -20,7 +20,7 @@ from app.kafka.offset_loss import (
     refuse_recreated_topic,
 )
 from app.kafka.records import Records
-from app.kafka.stage import PartitionTask
+from app.kafka.task import PartitionTask
 
 if TYPE_CHECKING:
     from aiokafka.structs import OffsetAndMetadata

@@ -23,13 +23,7 @@ class Bench:
         self.dirty = SimpleNamespace(since=None)
         self.task: Any = SimpleNamespace(partition=0, committed=(5, ""), next_offset=5)
         self.working = frozenset({0})
-        self.stage: Any = SimpleNamespace(
-            name="count",
-            topic="partials",
-            tasks={0: self.task},
-            generation=3,
-            working=lambda: self.working,
-        )
+        self.stage = self.new_stage()
         self.worker = FakeWorker()
         self.worker.stages = [self.stage]
         self.worker.table = SimpleNamespace(owned={0: SimpleNamespace(dirty=self.dirty)})
@@ -38,6 +32,16 @@ class Bench:
         stall_detector = StallDetector([self.stage], lambda: self.now)
         self.health = Health(self.worker, self.membership, stall_detector)
         self.health.observe()
+
+    def new_stage(self) -> Any:
+        """A stage of the one task."""
+        return SimpleNamespace(
+            name="count",
+            topic="partials",
+            tasks={0: self.task},
+            generation=3,
+            working=lambda: self.working,
+        )
 
     def later(self, seconds: float, *, broker: bool = True, lag: int | None = 0) -> None:
         """Observe again after `seconds`, in which the broker answered or not."""

@@ -26,9 +26,13 @@ class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
         self.task = self.new_task()
-        self.stage: Any = SimpleNamespace(name="split", topic="lines", tasks={3: self.task})
+        self.stage = self.new_stage()
         self.detector = StallDetector([self.stage], self.clock)
         self.detector.observe()
+
+    def new_stage(self) -> Any:
+        """A stage of the one task."""
+        return SimpleNamespace(name="split", topic="lines", tasks={3: self.task})
 
     def new_task(self, committed: int = 0, next_offset: int = 0) -> Any:
         """A task of partition 3."""

@@ -15,4 +15,4 @@ def test_a_missing_package_names_its_extra() -> None:
         ),
         extra("zeromq"),
     ):
-        import no_such_package  # noqa: F401 # type: ignore[import-not-found] - so it should be
+        import no_such_package  # type: ignore[import-not-found]  # noqa: F401 - missing by intent

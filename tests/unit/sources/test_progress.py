@@ -36,7 +36,7 @@ async def test_an_outage_is_printed_once_with_its_reason_and_its_end(
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOOKS", 0.001)
     delivery, warning = Stalled(), LastWarning()
     warning.text = "connection refused"
-    async with reported(SampleSource(), delivery, warning):  # type: ignore[arg-type] - a fake
+    async with reported(SampleSource(), delivery, warning):  # type: ignore[arg-type]  # a fake
         delivery.stalled_seconds = 6
         printed = await until(capsys, "retrying")
         await asyncio.sleep(0.02)

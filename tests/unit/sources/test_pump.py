@@ -69,7 +69,7 @@ class Some(Source):
 
 
 async def run(source: Source, delivery: Delivered, **options: float) -> None:
-    await asyncio.wait_for(pump(source, delivery, **options), 10)  # type: ignore[arg-type] - a stand-in
+    await asyncio.wait_for(pump(source, delivery, **options), 10)  # type: ignore[arg-type]  # a stand-in
 
 
 async def test_everything_is_delivered_and_acknowledged() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 
 from app.web import events
 from app.web.events import Feed, Frame, encode
@@ -50,7 +50,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 class Pages:
     """Opens streams that end with the test."""
 
-    def __init__(self, server: TestServer, session: ClientSession) -> None:
+    def __init__(self, server: BaseTestServer, session: ClientSession) -> None:
         self.server = server
         self._session = session
         self._opened: list[ClientResponse] = []

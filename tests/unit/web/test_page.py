@@ -107,9 +107,8 @@ async def test_only_the_page_s_files_are_served(client: Client, name: str) -> No
 def test_the_chart_library_has_the_recorded_checksums() -> None:
     """SHA256.txt lists each file of the library with its SHA-256."""
     folder = STATIC / "uplot"
-    recorded = dict(
-        reversed(line.split()) for line in (folder / "SHA256.txt").read_text().splitlines()
-    )
+    entries = (line.split() for line in (folder / "SHA256.txt").read_text().splitlines())
+    recorded = {name: digest for digest, name in entries}
     present = {entry.name for entry in folder.iterdir()} - {"SHA256.txt", "README.txt"}
     assert recorded.keys() == present
     for name, digest in recorded.items():

@@ -185,7 +185,7 @@ def test_the_kafka_client_stays_quiet_until_its_last_task_has_ended(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task of the client that outlives the run logs nothing to the user as it is cancelled."""
-    left_over = []
+    left_over: list[object] = []
 
     async def reconnect() -> None:
         try:

@@ -7,7 +7,7 @@ from app.sources.actor import StreamingActor
 from app.sources.actor.source import ActorSource
 
 
-class Untyped(StreamingActor):  # type: ignore[type-arg] - the mistake under test
+class Untyped(StreamingActor):  # type: ignore[type-arg]  # the mistake under test
     """Declares no message type."""
 
 

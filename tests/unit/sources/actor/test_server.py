@@ -133,7 +133,7 @@ def test_a_failed_accept_is_retried_after_a_pause(
 ) -> None:
     """The thread does not retry in a busy loop; one line reports the reason."""
     server = ActorServer(ActorSource(Echo), "127.0.0.1", 0)
-    server._server = exhausted = Exhausted()  # type: ignore[assignment] - a stand-in
+    server._server = exhausted = Exhausted()  # type: ignore[assignment]  # a stand-in
     accepting = threading.Thread(target=server._accept)
     accepting.start()
     accepting.join(0.3)

@@ -15,7 +15,7 @@ from app.sources.buffer.source import BufferedSource
 from app.sources.buffer.spool import Spool
 from app.sources.buffer.spools import spool_for
 from app.sources.pump import pump
-from tests.collecting import collecting
+from tests.collecting import batches_of, collecting
 
 BATCH = 1000
 
@@ -78,7 +78,7 @@ def numbers(batches: list[Batch]) -> list[int]:
 async def take(source: BufferedSource, number: int) -> list[Batch]:
     """Open a source and take some batches, as with a Kafka that acknowledges nothing."""
     await source.open()
-    async with aclosing(source.batches()) as batches:  # type: ignore[type-var] - a generator
+    async with aclosing(batches_of(source)) as batches:
         return [await anext(batches) for _ in range(number)]
 
 
@@ -102,7 +102,7 @@ async def test_lines_of_a_sender_that_does_not_wait_go_to_disk(tmp_path: Path) -
     inner = Numbers(1000, waits=False)
     source = buffered(inner, tmp_path)
     await source.open()
-    batches = source.batches()
+    batches = batches_of(source)
     first = await anext(batches)
     await taken_in(inner, 1000)
     found = [first] + [await anext(batches) for _ in range(999)]
@@ -123,7 +123,7 @@ async def test_a_sender_that_waits_is_not_read_while_kafka_answers(
     inner = Numbers(100)
     source = buffered(inner, tmp_path)
     await source.open()
-    batches = source.batches()
+    batches = batches_of(source)
     found = [await anext(batches)]
     for _ in range(30):
         await asyncio.sleep(0.02)
@@ -207,7 +207,7 @@ async def test_a_pace_is_kept_with_write_ahead(tmp_path: Path) -> None:
     source = buffered(inner, tmp_path, write_ahead=True)
     await source.open()
     started = time.monotonic()
-    pumping = asyncio.create_task(pump(source, taken, lines_per_second=2000))  # type: ignore[arg-type] - a stand-in
+    pumping = asyncio.create_task(pump(source, taken, lines_per_second=2000))  # type: ignore[arg-type]  # a stand-in
     async with asyncio.timeout(20):
         while len(taken.batches) < 4:  # noqa: ASYNC110 - a stand-in without events
             await asyncio.sleep(0.01)
@@ -234,7 +234,7 @@ async def test_a_full_spool_stops_reading(
     inner = Numbers(100, waits=False)
     source = buffered(inner, tmp_path, limit=20 * BATCH)
     await source.open()
-    batches = source.batches()
+    batches = batches_of(source)
     found = [await anext(batches)]
     errors = ""
     async with asyncio.timeout(20):

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 from app.errors import UnavailableError
 from app.sources.base import Batch
-from app.sources.buffer import locked_dirs, segment, spool
+from app.sources.buffer import spool
 from app.sources.buffer.spool import Place, Spool, SpoolFullError
 
 ROOM = 1 << 30
@@ -126,7 +127,7 @@ def test_a_full_disk_is_an_error_that_loses_nothing(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, data[:-9], offset)
 
-    monkeypatch.setattr(segment.os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(SpoolFullError, match="No space left"):
         spooled.append([of(1)])
     monkeypatch.undo()
@@ -174,7 +175,7 @@ def test_a_folder_that_another_process_looks_at_is_taken_all_the_same(
     opened(tmp_path).close()
     with (tmp_path / "0" / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        monkeypatch.setattr(locked_dirs.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
         spooled = opened(tmp_path)
     assert spooled.path == tmp_path / "0"
     spooled.close()

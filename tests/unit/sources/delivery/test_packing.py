@@ -92,6 +92,7 @@ def test_a_position_goes_with_the_last_message_of_its_batch() -> None:
     for message in messages:
         taken += message.lines
         if message.position is not None:
+            assert isinstance(message.position, int)
             assert taken >= 5 * message.position
 
 

@@ -89,9 +89,12 @@ async def test_a_later_run_sends_what_is_new(tmp_path: Path) -> None:
     assert len(kept) == 4
     async with collecting(DirectorySource(tmp_path), kept) as second:
         await second.expect(b"more", b"other")
-    assert [b.position.key for b in second.batches if b.position and not b.position.value] == [  # type: ignore[attr-defined] - Positions all
-        f"directory {tmp_path}\0gone"
+    deleted = [
+        batch.position.key
+        for batch in second.batches
+        if isinstance(batch.position, Position) and not batch.position.value
     ]
+    assert deleted == [f"directory {tmp_path}\0gone"]
 
 
 async def test_a_damaged_file_is_skipped_until_it_changes(

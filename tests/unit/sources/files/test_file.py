@@ -34,7 +34,7 @@ def text_of(batches: list[Batch]) -> bytes:
 
 
 def zstandard(data: bytes) -> bytes:
-    return pa.compress(data, codec="zstd", asbytes=True)
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
 
 
 async def test_lines_come_in_order_from_file_after_file(tmp_path: Path) -> None:

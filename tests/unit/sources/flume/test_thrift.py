@@ -1,6 +1,7 @@
 """Calls of Flume are decoded in both protocols; other frames are refused."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,15 +18,15 @@ PROTOCOLS = (TCompactProtocol, TBinaryProtocol)
 
 
 def frame(
-    protocol: type, method: str, arguments: object, kind: int = TMessageType.CALL, number: int = 7
+    protocol: type, method: str, arguments: Any, kind: int = TMessageType.CALL, number: int = 7
 ) -> bytes:
     """Encode a call with the library's own Python codec."""
     buffer = TMemoryBuffer()
     writer = protocol(buffer)
     writer.writeMessageBegin(method, kind, number)
-    arguments.write(writer)  # type: ignore[attr-defined] - a struct
+    arguments.write(writer)
     writer.writeMessageEnd()
-    return buffer.getvalue()
+    return bytes(buffer.getvalue())
 
 
 def batch(*events: Event) -> object:

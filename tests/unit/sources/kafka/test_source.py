@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from app.errors import ConfigurationError
 from app.sources.base import Batch, Position
 from app.sources.kafka.source import KafkaSource
+from tests.collecting import batches_of
 
 PARTITION = TopicPartition("raw", 3)
 
@@ -96,7 +97,7 @@ async def test_partitions_are_listed_before_a_fetch(
 
     monkeypatch.setattr(made, "_add_partitions", add_partitions)
     monkeypatch.setattr(made, "_listed_at", float("-inf"))
-    async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
+    async with aclosing(batches_of(made)) as batches:
         await anext(batches)
     assert calls == ["list", "fetch"]
 
@@ -108,6 +109,6 @@ async def test_all_batches_of_a_partition_but_the_last_announce_the_next(
     made = source()
     monkeypatch.setattr(made, "_consumer", Consumer([]))
     monkeypatch.setattr(made, "_listed_at", float("inf"))
-    async with aclosing(made.batches()) as batches:  # type: ignore[type-var] - it is a generator
+    async with aclosing(batches_of(made)) as batches:
         at_hand = [(await anext(batches), made.at_hand)[1] for _ in range(4)]
     assert at_hand == [True, True, False, False]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.sources.tcp.client import TcpClientSource
-from tests.collecting import Collected, collecting
+from tests.collecting import Collected, batches_of, collecting
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def test_bytes_of_any_kind_and_a_line_of_100_mb_pass(server: socket.socket
 async def test_slow_reading_slows_the_sender_down(server: socket.socket) -> None:
     """The source reads only while its next batch is requested."""
     source = source_of(server)
-    batches = source.batches()
+    batches = batches_of(source)
     waiting = asyncio.ensure_future(anext(batches))
     with await accept(server) as peer:
         peer.settimeout(0.5)
