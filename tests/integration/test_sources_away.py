@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 LINES = 3_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def broker() -> Iterator[EmbeddedKafka]:
-    """A Kafka that these tests may kill."""
+    """A Kafka that a test may kill."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
