@@ -28,7 +28,7 @@ def top_rows(lists: Iterable[TopList], n: int, windows: Windows) -> list[TopRow]
     """Make a row of each rank of top lists that hold up to `n` words.
 
     A list of `n` words is cut behind its end: a worker with a longer list may have written ranks
-    there, and nobody keeps them up to date.
+    there, and no worker updates them any more.
     """
     rows: list[TopRow] = []
     for partition, start, version, words in lists:

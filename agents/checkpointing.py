@@ -37,6 +37,8 @@ class Checkpointer:
 
         Waits while too many rows wait for Cassandra.
         """
+        # Reserve before any work. While Cassandra is behind, the task waits here, its queue fills
+        # up, and fetching of partial counts stops.
         async with self._table.row_quota.reserve(pending.rows):
             with self._metrics.checkpoint_seconds.time():
                 added = (pending.deltas, pending.watermarks, pending.active_sources)
@@ -63,4 +65,5 @@ class Checkpointer:
     async def _commit(self, task: PartitionTask, puts: Iterable[Put], offset: int | None) -> int:
         """Write rows to the changelog with the offset of partials; return the last row's offset."""
         changelog = TopicPartition(self._changelog, task.partition)
+        # The store keeps this offset beside the rows: recovery continues behind it.
         return (await task.commit(changelog_records(changelog, puts), offset))[changelog]

@@ -50,6 +50,7 @@ class Flusher:
         time limit is the last one. Raises WriteRefusedError where a retry is no use.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        # Before the lock: a flush that holds it sees this and ends after its batch.
         self._last = deadline is not None
         try:
             async with asyncio.timeout(timeout_seconds):

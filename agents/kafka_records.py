@@ -46,6 +46,7 @@ def _unchanged(records: Records, more: Sequence[tuple[str, bytes]] = ()) -> list
     """Copy records, each with one additional header of `more` if there are any."""
     copied = zip(records.keys, records.values, records.timestamps.tolist(), strict=True)
     return [
+        # A slice of `more` is empty where there is no header to add.
         Record(*record, (*records.headers.get(place, ()), *more[place : place + 1]))
         for place, record in enumerate(copied)
     ]

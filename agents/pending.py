@@ -52,6 +52,7 @@ class Pending:
             self._bytes += len(value)
         if self.rows > self._max_rows:
             self._add_up()
+            # If more than half is left, few words repeat, and adding up again would free little.
             self._full = self.rows > self._max_rows // 2
         self.offset = blocks[-1].next
         self._deadline = min(self._deadline, time.monotonic() + self._interval_ms / 1000)
@@ -59,6 +60,8 @@ class Pending:
     def _add_up(self) -> None:
         """Add up the counts of each word: a frequent word comes with every block."""
         windows = by_window(self.deltas)
+        # Many windows stay as they are: a call for each would cost too much. The checkpoint adds
+        # them up together.
         if len(windows) <= MAX_SEPARATE_SETS:
             self.deltas = [
                 WindowCounts(start, *merge_counts(parts)) for start, parts in windows.items()

@@ -3,11 +3,11 @@
 A row's version is its write time. So an old row that is written again never hides a newer count of
 it, and counting and flushing continue meanwhile.
 
-Why not load a partition as if nothing had been flushed, and leave the rest to the flush? Passes go
-one after the other: every changed row would wait until all old rows are written, and the changed
-rows that wait would fill their share of memory and stop counting for as long. Expiry would stop,
-too, since it keeps the rows that Cassandra lacks. Here old rows go beside the flush, a step at a
-time.
+Old rows are written beside the flush, a step at a time. The alternative is to load a partition as
+if nothing had been flushed, and to leave the rest to the flush. But passes go one after the other.
+Every changed row would wait until all old rows are written. The waiting rows would fill their share
+of memory, and counting would stop for as long. Expiry would stop too, since it keeps the rows that
+Cassandra lacks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STEP_ROWS = 20_000
 """Maximum number of rows that are held in memory at once."""
 
 PAUSE_SECONDS = 1.0
-"""Wait before rows that Cassandra did not take are written again."""
+"""Wait before the next attempt for rows that Cassandra did not acknowledge."""
 
 
 class Resaver:
@@ -71,6 +71,8 @@ class Resaver:
                     logger.info("partition %d: %d rows saved again", partition, count)
 
     async def _save_window(self, partition: int, state: PartitionState, start: int) -> int:
+        # Counting changes the table meanwhile, and a rebalance may close it. So no iterator stays
+        # open: each step begins behind the last key, and checks that the partition is still owned.
         after = b""
         count = 0
         while self._owns(partition, state):
@@ -97,6 +99,7 @@ class Resaver:
         if not found:
             return None
         windows = self._table.windows
+        # A dict keeps the order of the scan, so its last key is where the next step begins.
         return count_rows(changed_counts(windows, found), windows), next(reversed(found))
 
     async def _read(self, partition: int, state: PartitionState, read: Callable[[], T]) -> T | None:
@@ -111,6 +114,8 @@ class Resaver:
     async def _write(
         self, write: Callable[[list[Any]], Awaitable[WriteResult]], rows: list[Any]
     ) -> None:
+        # Each round keeps the rows that Cassandra may acknowledge later, and drops refused rows. A
+        # refusal of the whole table ends the loop with the error.
         while rows:
             try:
                 rows = (await write(rows)).unwritten

@@ -53,6 +53,7 @@ def split_blocks(
     records = Records.join([block.records for block in blocks])
     bad = invalid_utf8(records.values)
     rejected = records.select(list(bad))
+    # Rejected messages leave before windows are assigned, so they move no watermark.
     if bad:
         records = records.select([place for place in range(len(records)) if place not in bad])
     assignment = windows.assign(records.timestamps, watermark, time.time_ns() // 1_000_000)

@@ -93,6 +93,7 @@ def prepare_change(
     for window in changed:
         puts.extend(zip(window.keys, rows.encode_rows(window.counts, version), strict=True))
         puts.append((windows.prefix(window.start), rows.encode_totals(window.totals)))
+    # A watermark never falls, although those of a recreated topic of lines start low.
     known = state.watermarks
     newest = {**known, **{s: max(mark, known.get(s, mark)) for s, mark in watermarks.items()}}
     puts.append((rows.WATERMARKS, json.dumps(newest).encode()))
@@ -107,6 +108,8 @@ def _add_one_by_one(
     for start, of_window in sorted(parts.items()):
         words, counts = merge_counts(of_window)
         keys = windows.keys(start, words)
+        # A row is an absolute count: the stored one plus the delta. A word without a stored row is
+        # a new distinct word of its window.
         found = read(keys)
         added = counts.to_numpy()
         before = totals.get(start, _NO_TOTALS)

@@ -97,6 +97,7 @@ class Databases:
 
         Raises UnavailableError if the disk does not take them.
         """
+        # One batch: after a crash the store has both the rows and their offset, or neither.
         batch = WriteBatch(raw_mode=True)
         for key, value in puts:
             if value is None:
@@ -149,6 +150,7 @@ class Databases:
                     continue
                 prefix = key[:PREFIX_BYTES]
                 yield prefix
+                # The highest prefix has no next one to seek.
                 if prefix == b"\xff" * PREFIX_BYTES:
                     return
                 iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
@@ -207,6 +209,8 @@ class Databases:
         try:
             return self._unlocked(path)
         except Exception as error:
+            # RocksDB's errors differ in their text alone. Only damage may cost the files: a lock, a
+            # full disk or missing rights pass.
             if "orrupt" not in str(error) and "No such file" not in str(error):
                 raise UnavailableError(
                     f"RocksDB can't open {path}: {error}; is another worker using this data "

@@ -41,6 +41,7 @@ class InheritedDirtyRows:
 
     def __init__(self, scan: Scan, starts: Iterable[int], flushed: int) -> None:
         self._scan = scan
+        # In reverse, so that `pop` removes the oldest window.
         self._starts = sorted(starts, reverse=True)
         self._after = b""
         self._flushed = flushed

@@ -60,6 +60,7 @@ def next_removal(table: WordCounts, partition: int) -> Removal | None:
         keys = [key for key, _ in islice(table.rows_of(partition, start), left)]
         shortened.append(start)
         puts.extend((key, None) for key in keys)
+        # The step is full. The window's own row stays until the last of its words has gone.
         if len(keys) == left:
             break
         ended.append(start)

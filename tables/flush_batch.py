@@ -96,6 +96,8 @@ class FlushBatch:
 
         It lacks `rows` (window start, word) and the top words of `lists` (partition, window start).
         """
+        # The rows come without their partitions, but each key is among the rows of one partition
+        # only.
         keys = {self._windows.key(start, word.encode()) for start, word in rows}
         for taken in self._taken:
             missing = {key: taken.rows[key] for key in keys & taken.rows.keys()}

@@ -32,6 +32,8 @@ class RowQuota:
         A change that costs more than the limit gets the quota for itself alone.
         """
         async with self._turn:
+            # The wait holds the lock, so that later tasks queue behind this one. Otherwise small
+            # changes could pass a large one for ever.
             while (others := self._cost() + self._reserved) and others + cost > self._limit:
                 self._changed.clear()
                 await self._changed.wait()
@@ -39,6 +41,8 @@ class RowQuota:
         try:
             yield
         finally:
+            # The change is applied now, so `cost` counts its rows as dirty. Or it has failed, and
+            # there are none.
             self._reserved -= cost
             self._changed.set()
 

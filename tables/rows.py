@@ -72,6 +72,7 @@ def encode_rows(counts: np.ndarray[Any, Any], version: int) -> list[bytes]:
 def decode_counts(rows: Sequence[bytes | None]) -> np.ndarray[Any, Any]:
     """Counts of row values; 0 where there is no row."""
     packed = b"".join([_NO_ROW if row is None else row for row in rows])
+    # Each row is two numbers, the count first.
     return np.frombuffer(packed, "<i8")[::2]
 
 

@@ -111,6 +111,7 @@ class WordCounts(faust.Table[bytes, bytes]):
         """Apply a change whose transaction has committed, at `offset` of the changelog."""
         state = self.owned[partition]
         with state.changing():
+            # The store comes first: an error of it leaves the state in memory as it was.
             self.databases.write(partition, change.puts, offset)
             state.dirty.begin_version(change.version)
             state.active_at.update(dict.fromkeys(change.active_sources, time.monotonic()))

@@ -42,6 +42,8 @@ class Batcher(Generic[T]):
 
         That is the batch of the group if it is full, or the oldest if too many are open.
         """
+        # A group has at most one open batch. A dict keeps the order of insertion, so its first key
+        # is the group whose batch was opened first.
         out = None
         batch = self._open.get(group)
         if batch is None:

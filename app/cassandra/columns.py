@@ -39,6 +39,8 @@ def _whole_number(code: str, cql_type: str) -> Codec:
     return encode
 
 
+# CQL's varint is two's complement, in enough bytes for the number and a bit for the sign. Its
+# decimal is a scale of four bytes, 0 for whole numbers, and a varint.
 def _varint(number: int) -> bytes:
     return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
 
@@ -80,6 +82,8 @@ _TIMES: dict[str, Codec] = {
     "text": _iso_8601,
     "varchar": _iso_8601,
 }
+# A codec is chosen once for each column, when the writer is created. A row then costs one call for
+# each column, without a look at types.
 _CODECS: dict[str, dict[str, Codec]] = {
     "word": {"text": _text, "varchar": _text},
     "count": _COUNTS,

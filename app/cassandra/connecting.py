@@ -50,6 +50,7 @@ async def connect(
     try:
         driver = await asyncio.wait_for(in_daemon_thread(cluster.connect), timeout_seconds)
     except BaseException as error:
+        # Also if the caller is cancelled: the thread that connects continues until the shutdown.
         _shut_down_later(cluster)
         known = _explain(settings, cluster, error, timeout_seconds)
         if known is None:
@@ -144,15 +145,16 @@ def _explain(
     settings: Settings, cluster: Any, error: BaseException, timeout_seconds: float
 ) -> WordCountError | None:
     """The error of `connect` in one line; None if `error` is not a failure to connect."""
+    # The driver reports one error for each node. A refused user and failed TLS do not pass, so they
+    # count more than a node that does not answer: look for them first.
     where = ", ".join(f"{host}:{port}" for host, port in settings.cassandra)
     causes = [error]
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
         causes += error.errors.values()
     for cause in causes:
         if isinstance(cause, AuthenticationFailed) or "AuthenticationFailed" in repr(cause):
-            if "Unable to perform authentication" in str(
-                cause
-            ):  # its tables of users are unavailable
+            # The node can't read its tables of users now: the user may be right.
+            if "Unable to perform authentication" in str(cause):
                 break
             user = settings.cassandra_username
             return ConfigurationError(

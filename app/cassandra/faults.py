@@ -55,6 +55,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, _PASSING) or _code(error) in _CODES
 
 
+# A missing table has no class of error and no code of its own: the text is the only sign.
 _OF_SCHEMA = re.compile(
     r"does not exist|unconfigured table|unknown (keyspace|table|identifier)|undefined",
     re.IGNORECASE,
@@ -78,6 +79,8 @@ def _code(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """The fault in one short line."""
+    # The driver's texts have several lines, or quote a whole response. The log needs the cause: of
+    # at most three nodes, or the server's own message.
     text = str(error)
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping):
         causes = [f"{host}: {cause}" for host, cause in list(error.errors.items())[:3]]

@@ -42,6 +42,7 @@ class _DriverLogFilter(logging.Filter):
         message = record.getMessage()
         if message.startswith(_RAISED_AS_WELL) or _INTENDED in message:
             return False
+        # The message before its values are filled in: one kind for all nodes and attempts.
         kind = (record.name, str(record.msg))
         now = time.monotonic()
         with self._lock:

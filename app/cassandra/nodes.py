@@ -43,6 +43,8 @@ class Nodes(HostStateListener):
 
     def look(self) -> None:
         """Find and log changes; reads only the state of the driver, without a request."""
+        # Threads of the driver, the event loop and readers of metrics look at the same time. Under
+        # the lock only one of them finds a change, so it is logged and counted once.
         with self._lock:
             # An OutageNotice for each node would keep this state a second time.
             known, self._up = self._up, _states(self._session)
@@ -102,6 +104,8 @@ def _states(session: CassandraSession | None) -> dict[str, bool]:
     for host in cluster.metadata.all_hosts():
         connected = host in pools and pools[host]["open_count"] > 0
         known = connected or host.is_up is not None
+        # `is_up` is None until the driver's first attempt. An open connection proves that a node is
+        # up, even if the driver does not mark it so.
         if known and cluster.profile_manager.distance(host) != HostDistance.IGNORED:
             states[f"{host.endpoint.address}:{host.endpoint.port}"] = connected or host.is_up
     return states

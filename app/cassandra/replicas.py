@@ -29,6 +29,8 @@ def replica_groups(session: CassandraSession, keyspace: str) -> Callable[[bytes]
         hosts_by_token = token_map.tokens_to_hosts_by_ks.get(keyspace)
     if not hosts_by_token:
         return None
+    # The ring divides all tokens into ranges, and each range has a set of replicas. Number the
+    # different sets once. A row then costs a hash of its key and a search among the ranges' ends.
     numbers: dict[frozenset[Any], int] = {}
     groups = [
         numbers.setdefault(frozenset(hosts_by_token[token]), len(numbers))

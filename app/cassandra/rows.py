@@ -33,7 +33,7 @@ class Row(NamedTuple):
     word: str
     window_start_ms: int
     window_end_ms: int | None
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs of a row
+    count: int  # type: ignore[assignment]  # hides tuple.count, which rows do not need
     timestamp_us: int
 
 
@@ -58,6 +58,8 @@ class RowEncoder:
 
     def __init__(self, settings: Settings, shape: TableShape) -> None:
         self._settings = settings
+        # Everything that depends on the table alone is computed here, once: for each column the
+        # field's place in a row, the encoder, the bytes for a missing value, and the name.
         self._columns: list[tuple[int, Callable[[Any], bytes], Any, str]] = []
         key = (*shape.partition_key, *shape.clustering)
         null = UNSET_VALUE if settings.output_ignore_nulls else None
@@ -81,7 +83,8 @@ class RowEncoder:
         self.cql = _insert(settings, shape, names)
         self.statements = (self.cql,)
         self.identity: Callable[[Row], tuple[Any, ...]] = itemgetter(0, 1)
-        # Rows arrive window by window: those of a partition with several windows are not adjacent.
+        # Rows arrive window by window, so the rows of a partition with several windows are not
+        # adjacent.
         self.neighbours: Callable[[Row], Hashable] | None = None
         if self._key_places == [self._word_place] and len(key) > 1:
             self.neighbours = itemgetter(0)
@@ -125,6 +128,8 @@ class RowEncoder:
 
         Cassandra excludes the partition key; this size includes it, since it is sent and stored.
         """
+        # The values of the timestamp and the TTL follow those of the columns. Cassandra counts them
+        # as constants, which are in `_fixed_bytes`.
         written = values[: len(self._columns)]
         try:
             return self._fixed_bytes + sum(map(len, written))
@@ -132,7 +137,7 @@ class RowEncoder:
             return self._fixed_bytes + sum(len(v) for v in written if isinstance(v, bytes))
 
     def grouping(self, session: CassandraSession) -> Callable[[Row, bytes], Hashable]:
-        """By WORDCOUNT_OUTPUT_BATCH_GROUPING_KEY."""
+        """Group rows as WORDCOUNT_OUTPUT_BATCH_GROUPING_KEY requires."""
         key = self._settings.output_batch_grouping_key
         if key == "partition":
             return lambda _, routing_key: routing_key

@@ -86,7 +86,7 @@ async def apply(
             continue
         try:
             await session.execute(statement, timeout_seconds=30.0)
-        except AlreadyExists:
+        except AlreadyExists:  # another process created it meanwhile
             done.append(f"{thing} is there already")
         except DRIVER_ERRORS as error:
             raise _cannot(f"create {thing}", error) from None

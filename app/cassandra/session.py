@@ -89,6 +89,8 @@ async def completion(response: ResponseFuture) -> Any:
 
     The driver calls back on its own thread; cancelling the await leaves the request under way.
     """
+    # Only the loop's thread may set a future, so the driver's thread passes the answer to it. By
+    # then the await may be cancelled, or the loop closed: the answer is dropped.
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
@@ -109,6 +111,8 @@ async def completion(response: ResponseFuture) -> Any:
 
 async def in_daemon_thread(call: Callable[[], _T]) -> _T:
     """Await `call` in a daemon thread of its own, which never keeps the process alive."""
+    # A call of the driver may block for as long as nodes hang. Python joins the threads of a pool
+    # when it exits, so such a call in a pool would keep a stopped worker from ending.
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 

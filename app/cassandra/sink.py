@@ -51,6 +51,8 @@ class CassandraSink:
     ) -> WriteResult:
         """Upsert rows; see CassandraWriter.write."""
         result = await _opened(self._writer).write(rows, timeout_seconds=timeout_seconds)
+        # Look for nodes after each write: the driver sends no event for some changes. A new session
+        # helps only if nothing was written and no node is up.
         up, _ = self.nodes.count()
         if result.unwritten and not result.rows and not up:
             await self._reconnect()

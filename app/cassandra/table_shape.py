@@ -140,6 +140,8 @@ def _wrong_columns(settings: Settings, by_name: dict[str, TableColumn]) -> Itera
 def _wrong_key(
     settings: Settings, by_name: dict[str, TableColumn], key: tuple[str, ...]
 ) -> Iterable[str]:
+    # The key must be equal for two writes of one row, and different for two rows. A column that is
+    # not written has no value, and Cassandra refuses a key without one.
     written = {column: field for field, column in settings.columns}
     for name in key:
         field = written.get(name)

@@ -18,6 +18,8 @@ class Throughput:
         """Seconds until `rows` more rows may be sent; counts them as sent."""
         if self._rate is None:
             return 0.0
+        # Rows take their turns one after the other: `_free_at` is the end of the last turn. Idle
+        # time is not saved up, so no burst follows it.
         now = time.monotonic()
         turn = max(now, self._free_at)
         self._free_at = turn + rows / self._rate

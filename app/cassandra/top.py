@@ -42,7 +42,7 @@ class TopRow(NamedTuple):
     rank: int
     window_end_ms: int | None
     word: str
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs of a row
+    count: int  # type: ignore[assignment]  # hides tuple.count, which rows do not need
     timestamp_us: int
 
 
@@ -85,6 +85,7 @@ class TopEncoder:
 
     def routing_key(self, values: list[Any]) -> bytes:
         """The window's start, which is the table's partition key."""
+        # A rank's values begin with the window's start, the four of a cut with the timestamp.
         start: bytes = values[0] if len(values) > 4 else values[1]
         return start
 

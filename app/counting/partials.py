@@ -59,6 +59,8 @@ def pack(
     counted = [window for window in windows if len(window.words)]
     if not counted:
         return [[] for _ in range(partitions)]
+    # All windows become one batch, with the place of each row's window beside it. So hashing,
+    # sorting and slicing are a few calls for all windows, not a few for each.
     words = join_words([window.words for window in counted])
     counts = pa.concat_arrays([window.counts for window in counted])
     lengths = [len(window.words) for window in counted]
@@ -117,6 +119,8 @@ def _pieces(batch: Any) -> Iterator[Any]:
 def _message(batch: Any, starts: Times, source: int, watermark: int) -> bytes:
     """One message: words and counts, and in its metadata the start and the end of each window."""
     places = batch.column(2).to_numpy()
+    # A window ends where the place changes. Starts and ends go into the metadata: a reader slices
+    # the columns by them, and needs no column of windows.
     ends = np.append(np.flatnonzero(np.diff(places)) + 1, len(places)).astype("<i8")
     metadata = {
         "source": str(source),

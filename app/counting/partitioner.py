@@ -32,6 +32,8 @@ def partition_of(words: Any, partitions: int) -> NDArray[np.uint16]:
     Large types and slices are fine; the array must hold no nulls. `partitions` is at most 65,536.
     """
     hashes = _mixed(_polynomials(*_offsets_and_data(words)))
+    # The upper 32 bits are a fraction of 2³²; the same fraction of `partitions` is the partition.
+    # The product has 48 bits at most.
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.uint16)
 
 
@@ -49,6 +51,7 @@ def _offsets_and_data(words: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]
     large = words.type in (pa.large_string(), pa.large_binary())
     if offsets is None or not len(words):
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    # A slice shares the buffers of its whole array, so both are cut to the slice.
     starts = np.frombuffer(offsets, np.int64 if large else np.int32)
     starts = starts[words.offset : words.offset + len(words) + 1].astype(np.int64)
     held = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
@@ -69,6 +72,7 @@ def _polynomials(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
     shifts = np.empty(len(offsets), np.uint64)
     running = np.zeros(_CHUNK + 1, np.uint64)
     so_far, scale, unscale, done = 0, 1, 1, 0
+    # Up to len(data) inclusive: the last bound is behind the last byte, perhaps alone in a chunk.
     for start in range(0, len(data) + 1, _CHUNK):
         chunk = data[start : start + _CHUNK]
         here = running[: len(chunk) + 1]
@@ -102,6 +106,8 @@ def _powers(base: int) -> Hashes:
 
 
 def _mixed(hashes: Hashes) -> Hashes:
+    # Without this step all words of one byte would be in partition 0: the polynomial of such a word
+    # is a number up to 256, and the upper bits decide.
     hashes = (hashes ^ (hashes >> np.uint64(30))) * _u64(0xBF58476D1CE4E5B9)
     hashes = (hashes ^ (hashes >> np.uint64(27))) * _u64(0x94D049BB133111EB)
     return hashes ^ (hashes >> np.uint64(31))

@@ -151,6 +151,8 @@ class Windows:
     def _starts(self, timestamp_ms: int) -> range:
         if self.window_ms is None:
             return range(1)
+        # A window holds the time if time - window < start ≤ time. The starts are the multiples of
+        # the step in there; floor division finds the first one before 1970 too.
         time, step = max(-_LIMIT, min(timestamp_ms, _LIMIT)), self.hop_ms
         return range(((time - self.window_ms) // step + 1) * step, time + 1, step)
 

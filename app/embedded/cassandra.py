@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from app.embedded import jars as jar_sets
-from app.embedded import ports
+from app.embedded import jar_lock, ports
 from app.embedded.server import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class EmbeddedCassandra(EmbeddedServer):
     """
 
     name: ClassVar[str] = "Cassandra"
-    jars: ClassVar[str] = jar_sets.CASSANDRA
+    jars: ClassVar[str] = jar_lock.CASSANDRA
     _serving: ClassVar[str] = "Startup complete"
     _heap: ClassVar[str] = "512m"
 

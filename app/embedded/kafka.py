@@ -6,8 +6,7 @@ import base64
 import uuid
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
-from app.embedded import jars as jar_sets
-from app.embedded import ports
+from app.embedded import jar_lock, ports
 from app.embedded.server import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class EmbeddedKafka(EmbeddedServer):
     """
 
     name: ClassVar[str] = "Kafka"
-    jars: ClassVar[str] = jar_sets.KAFKA
+    jars: ClassVar[str] = jar_lock.KAFKA
     _serving: ClassVar[str] = "Kafka Server started"
     _heap: ClassVar[str] = "256m"
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from jgo.maven import Dependency as Coordinates
 from jgo.maven import MavenContext
 
-from app.embedded.jars import CASSANDRA, KAFKA, LOCK, sha256_of
+from app.embedded.jar_lock import CASSANDRA, KAFKA, LOCK
+from app.embedded.jars import sha256_of
 
 __all__ = ["lock_line", "make_lock", "needed_jars"]
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 from app.embedded import ports
 from app.embedded.diagnosis import End, explain, no_space, port_in_use
 from app.embedded.directory import DataDirectory
-from app.embedded.jars import CASSANDRA, JarCache
+from app.embedded.jar_lock import CASSANDRA
+from app.embedded.jars import JarCache
 from app.embedded.java import find_java
 from app.embedded.process import Process
 from app.errors import UnavailableError

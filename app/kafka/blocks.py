@@ -118,6 +118,8 @@ class _PartitionRecords(fetcher.PartitionRecords):
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            # A control or aborted batch is passed on without records, so that its offsets belong to
+            # a block as all others do.
             readable = not self._is_aborted(batch) and not batch.is_control_batch
             first = self.next_fetch_offset
             if batch.next_offset > first:
@@ -128,6 +130,8 @@ class _PartitionRecords(fetcher.PartitionRecords):
     def _is_aborted(self, batch: Any) -> bool:
         if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
             return False
+        # The same steps as in aiokafka's own reader. The broker lists aborted transactions by first
+        # offset; an abort marker ends the list's entry of its producer.
         self._consume_aborted_up_to(batch.base_offset)
         if batch.is_control_batch and self._contains_abort_marker(batch):
             self._aborted_producers.discard(batch.producer_id)

@@ -74,6 +74,8 @@ def refuse_lost_rows(
     `stored` is the changelog offset of the local rows, None where there are none. `read` is the
     committed offset of the partial counts, which those rows add up.
     """
+    # The changelog must still hold the record after the stored offset. And a committed offset of
+    # partial counts means that the changelog once had rows: an empty one has lost them.
     behind = offsets.log_start > (-1 if stored is None else stored) + 1
     if behind or (read > 0 and offsets.log_end == 0):
         raise OffsetLossError(

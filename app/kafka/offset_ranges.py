@@ -55,6 +55,7 @@ class OffsetRanges:
             try:
                 return await self.read(*partitions)
             except KafkaError as error:
+                # aiokafka does not mark its own time-out as retriable.
                 passes = error.retriable or isinstance(error, KafkaTimeoutError)
                 if self._owner.should_stop or not passes:
                     raise

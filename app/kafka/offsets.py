@@ -41,6 +41,7 @@ class CommittedOffsets:
         try:
             return await self._fetch(client, partition)
         except (KafkaError, OSError):
+            # The connection may be the cause: the next read opens a new one.
             await self._close(client)
             raise
 
@@ -50,6 +51,7 @@ class CommittedOffsets:
         request = OffsetFetchRequest(self._group, [(partition.topic, [partition.partition])])
         coordinator = await client.find_coordinator(self._group)
         response = await client._send_request(request, coordinator)  # noqa: SLF001 - see above
+        # While the coordinator loads its log, the answer has this error and no offsets.
         if response.error_code:
             raise for_code(response.error_code)(f"offsets of group {self._group}")
         for _, answers in response.topics:

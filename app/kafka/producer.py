@@ -116,6 +116,8 @@ class TransactionalProducer:
                 max_request_size=REQUEST_BYTES,
             )
             try:
+                # The order matters: the start fences earlier producers, so the offset that is read
+                # after it is final.
                 await producer.start()
                 self.position = await self.offsets.read(self.source)
             except _REFUSALS as error:
@@ -164,6 +166,10 @@ class TransactionalProducer:
                 await self.close()
                 await asyncio.sleep(RETRY_SECONDS)
                 found = await self.open()
+                # Reopening has ended the transaction, so the offset shows how. `written` is
+                # complete if the transaction took effect: its commit is sent last. Without an
+                # offset nothing shows how it ended, and the records are written again, which must
+                # do no harm.
                 if offset is not None and found.offset == offset:
                     return written
                 if found.offset != before.offset:
@@ -201,6 +207,7 @@ class TransactionalProducer:
         await producer.begin_transaction()
         sent: list[tuple[TopicPartition, int, asyncio.Future[Any]]] = []
         for target in records:
+            # Sends overlap: one wait below covers all of them and the offset.
             for count, batch in _batches(producer, target.records):
                 future = await producer.send_batch(
                     batch, target.partition.topic, partition=target.partition.partition
@@ -259,6 +266,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Any:
             timestamp=record.timestamp,
             headers=list(record.headers),  # aiokafka takes nothing but a list
         )
+        # None: the batch is full. A new batch takes its first record whatever its size.
         if appended is None:
             batch.close()
             yield count, batch

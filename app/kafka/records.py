@@ -57,6 +57,7 @@ class Records:
             return parts[0]
         if not parts:
             return cls.of(())
+        # Headers are kept by place, so the places of a part move by the records before it.
         begins = np.cumsum([0, *map(len, parts)]).tolist()
         return cls(
             np.concatenate([part.offsets for part in parts]),

@@ -82,6 +82,7 @@ class Stage:
         )
         self._producers[partition] = producer
         position = await producer.open()
+        # An offset of -1 means that nothing has been committed: the task begins at the start.
         task = PartitionTask(source, producer, max(position.offset, 0))
         self._reset(task, offsets, begun=task.begun)
         self.tasks[partition] = task
@@ -95,6 +96,8 @@ class Stage:
     def _reset(self, task: PartitionTask, offsets: OffsetRange, *, begun: bool) -> None:
         refuse_recreated_topic(task.source, task.next_offset, offsets.log_end)
         if task.next_offset < offsets.log_start:
+            # A task that has committed nothing yet loses nothing: its input begins where the topic
+            # does.
             if begun:
                 self._on_offset_loss(task.source, task.next_offset, offsets.log_start)
             task.reset_to(offsets.log_start)
@@ -119,6 +122,8 @@ class Stage:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        # A task may outlive the wait. Once it is no longer in `tasks`, its error does not stop the
+        # worker.
         producers = list(self._producers.values())
         self._running.clear()
         self.tasks.clear()

@@ -50,6 +50,7 @@ class PartitionTask:
     def committed(self) -> tuple[int, str]:
         """The committed offset, and the metadata that was committed with it."""
         position = self._producer.position
+        # After a reset the topic has no records before `_start`: they count as done.
         return max(position.offset, self._start), position.metadata
 
     @property
@@ -68,6 +69,7 @@ class PartitionTask:
             return block.end >= self.next_offset
         if block.first > self.next_offset:
             return False
+        # The records before `next_offset` are done; the block keeps the others.
         block = block if block.first == self.next_offset else block.after(self.next_offset)
         self.next_offset = block.next
         async with self._changed:

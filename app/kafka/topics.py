@@ -55,6 +55,8 @@ def plans(settings: Settings) -> list[TopicPlan]:
         "retention.bytes": KEPT_BYTES,
         "segment.bytes": str(128 << 20),
     }
+    # Kafka compacts closed segments only, so each is closed after an hour. Compaction starts once a
+    # third of the log is dirty, or after a day. Records not yet compacted make recovery longer.
     compacted = {
         "max.message.bytes": MESSAGE_BYTES,
         "cleanup.policy": "compact",

@@ -88,6 +88,7 @@ class Failure:
             self.error = error
             if not isinstance(error, WordCountError):
                 logger.critical("the worker can't continue", exc_info=error)
+            # The signal that an operator sends, so that there is one way to stop.
             os.kill(os.getpid(), signal.SIGTERM)
 
     async def guard(self, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -163,6 +164,7 @@ class Lifecycle:
         try:
             left = await self._flush(LAST_FLUSH_SECONDS)
         except WordCountError as error:
+            # The worker is stopping already: the error only sets its last line and exit status.
             self._failure.error = error
         else:
             if left:

@@ -75,6 +75,7 @@ class TaskManager:
         self._member = member
         self._settings = settings
         self._stages = stages
+        # The stages whose rows the table holds. Their tasks need its changelog; others do not.
         self._counting = [stage for stage in stages if stage.topic == settings.partials]
         self._table = table
         self._offset_ranges = offset_ranges
@@ -145,6 +146,7 @@ class TaskManager:
         for tp in changelogs:
             store.begins[tp.partition] = ranges[tp].log_start
             store.refuse_foreign(tp, ranges[tp].log_end)
+        # All at once: each opening waits for the broker several times.
         await asyncio.gather(*(stage.open(tp.partition, ranges[tp]) for stage, tp in owned))
         # Only now: opening has fenced zombies, so the committed offsets are final.
         for stage in self._counting:

@@ -52,6 +52,7 @@ class Refetch:
             missing = await self._seek(stage, task, tp)
             next_offset = task.next_offset
             await asyncio.sleep(RESEEK_SECONDS)
+            # If the next offset has moved, the missing block has come.
             missing = missing and task.next_offset == next_offset
 
     async def _seek(self, stage: Stage, task: PartitionTask, tp: TP) -> bool:
@@ -89,6 +90,7 @@ class IdleCheck:
     async def check(self) -> None:
         """Fetch again where nothing has come since the last check though Kafka holds records."""
         before, self._idle = self._idle, self._idle_tasks()
+        # Idle is a task that two checks in a row find at the same offset with nothing uncommitted.
         idle = {tp: task for tp, task in self._idle.items() if before.get(tp) == task}
         try:
             ranges = await self._offset_ranges.read(*idle)

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 from jgo.maven import MavenContext
 
-from app.embedded.jars import JarCache, read_lock
+from app.embedded.jar_lock import read_lock
+from app.embedded.jars import JarCache
 from app.embedded.lock import lock_line, needed_jars
 
 __all__ = ["LOCK", "SPARK", "STREAMS", "jars_of"]

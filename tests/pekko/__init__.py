@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from app.embedded.jars import JarCache, read_lock
+from app.embedded.jar_lock import read_lock
+from app.embedded.jars import JarCache
 from app.embedded.java import find_java
 
 __all__ = ["COMPILER", "LOCK", "PEKKO", "ROOTS", "command"]

@@ -76,6 +76,8 @@ class Outstanding:
 
 def _covers(position: object, yielded: _Yielded) -> bool:
     """Whether an acknowledged position lies behind a batch."""
+    # A number covers all batches up to it. A place on disk covers the batches before it. The
+    # position that deletes the key of a removed segment covers none.
     if not isinstance(position, Position):
         return isinstance(position, int) and yielded.number <= position
     if position.value is None or yielded.place is None:

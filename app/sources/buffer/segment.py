@@ -65,6 +65,8 @@ class Writing:
         data = b"".join(_record(batch) for batch in batches)
         view, written = memoryview(data), 0
         try:
+            # Write at the known size, and cut the file back after an error: a torn record would
+            # hide the whole ones behind it.
             while written < len(data):
                 written += os.pwrite(self._descriptor, view[written:], self.size + written)
         except OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +11,7 @@ from app.sources.base import Batch, Position, Source
 from app.sources.buffer.memory import MemoryQueue, dated
 from app.sources.buffer.outstanding import KEY, Outstanding
 from app.sources.buffer.spool import Place, SpoolFullError
-from app.sources.buffer.spools import left_by_others
+from app.sources.buffer.spool_queue import SpoolQueue
 from app.sources.notices import notify
 from app.sources.pump import deliver
 from app.sources.transforms import cut
@@ -54,23 +53,19 @@ class BufferedSource(Source):
     ) -> None:
         super().__init__()
         self._source = source
-        self._spool = spool
+        self._disk = SpoolQueue(spool)
         self._write_ahead = write_ahead
         # `open` completes the name: the spool's own name is known once the spool is open.
         self.name = KEY if write_ahead else ""
         self._memory = MemoryQueue(memory_bytes)
         self._outstanding = Outstanding(write_ahead=write_ahead)
-        # Positions of the source by their places in the spool, which does not store them.
-        self._positions: deque[tuple[Place, object]] = deque()
         # Batches that were read while the buffer closes; they follow all others on disk.
         self._remaining: list[Batch] = []
         self._changed = asyncio.Event()
         self._space = asyncio.Event()
-        self._disk = asyncio.Lock()
         self._last_acknowledged = time.monotonic()
         self._closing = self._ended = False
         self._error: BaseException | None = None
-        self._torn_reported = 0
 
     @property
     def linger_until(self) -> float | None:
@@ -79,20 +74,16 @@ class BufferedSource(Source):
 
     async def open(self) -> None:
         """Open the spool, then the source."""
-        left = await asyncio.to_thread(self._spool.open)
+        await self._disk.open()
         if self._write_ahead:
-            self.name = f"{KEY}{self._spool.name}"
-        if left:
-            notify(f"{left:,} bytes that an earlier run left in {self._spool.path} go first")
-        if others := await asyncio.to_thread(left_by_others, self._spool):
-            notify(f"No running producer delivers these lines of other inputs: {'; '.join(others)}")
+            self.name = f"{KEY}{self._disk.name}"
         await self._source.open()
 
     async def resume(self, positions: Mapping[str, Any]) -> None:
         """Skip the records of the spool that were delivered."""
         for key, value in positions.items():
             if key.startswith(KEY):
-                self._spool.skip(Place(key.removeprefix(KEY), value["offset"]))
+                self._disk.skip(Place(key.removeprefix(KEY), value["offset"]))
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield the batches in the spool, then those of the source."""
@@ -103,8 +94,8 @@ class BufferedSource(Source):
                 ended = self._ended
                 while (batch := await self._next()) is not None:
                     yield batch
-                while self._write_ahead and self._spool.removed:
-                    yield Batch(b"", 0, position=Position(KEY + self._spool.removed.pop(), None))
+                while self._write_ahead and (removed := self._disk.pop_removed()) is not None:
+                    yield Batch(b"", 0, position=Position(KEY + removed, None))
                 if ended:
                     break
                 await self._changed.wait()
@@ -124,10 +115,8 @@ class BufferedSource(Source):
         self._last_acknowledged = time.monotonic()
         place, inner = self._outstanding.acknowledge(position)
         if place is not None:
-            async with self._disk:
-                await asyncio.to_thread(self._spool.release, place)
-            while self._positions and self._positions[0][0] <= place:
-                inner = self._positions.popleft()[1]
+            on_disk = await self._disk.release(place)
+            inner = inner if on_disk is None else on_disk
         if inner is not None:
             await self._source.acknowledge(inner)
         self._changed.set()
@@ -138,16 +127,13 @@ class BufferedSource(Source):
         self._source.stop()
         left = self._outstanding.in_memory() + self._memory.all()
         try:
-            if left:
-                await asyncio.to_thread(self._spool.prepend, left)
-            if self._remaining:
-                await asyncio.to_thread(self._spool.append, self._remaining, always=True)
+            await self._disk.keep(left, self._remaining)
             if lines := sum(batch.lines for batch in left + self._remaining):
-                notify(f"{lines} lines are kept in {self._spool.path}; the next run delivers them")
+                notify(f"{lines} lines are kept in {self._disk.path}; the next run delivers them")
         except SpoolFullError as error:
             notify(f"Error: lines can't be kept: {error}")
         finally:
-            await asyncio.to_thread(self._spool.close)
+            await self._disk.close()
             await self._source.close()
 
     def stop(self) -> None:
@@ -161,15 +147,21 @@ class BufferedSource(Source):
         full = False
         while True:
             self._space.clear()
-            if self._closing and (self._write_ahead or self._spool.unread):
+            # While the buffer closes nothing waits for space. Behind lines on disk a batch must go
+            # there, too. Otherwise memory takes it, whatever its size: `close` writes it.
+            if self._closing and (self._write_ahead or self._disk.unread):
                 self._remaining += cut(dated(batch, read_ms), self.chunk)
                 break
             if self._closing or self._fits(batch):
                 self._memory.put(batch, read_ms)
                 break
+            # A sender that does not wait would lose lines. One that waits need not fill the disk
+            # unless Kafka is away.
             if self._write_ahead or not self._source.waits or self._kafka_is_away():
                 try:
-                    await self._to_disk(dated(batch, read_ms))
+                    await self._disk.append(
+                        [*cut(dated(batch, read_ms), self.chunk)], batch.position
+                    )
                     break
                 except SpoolFullError as error:
                     if not full:
@@ -199,33 +191,19 @@ class BufferedSource(Source):
 
     def _fits(self, batch: Batch) -> bool:
         """Whether a batch may wait in memory: not before older batches have left the disk."""
-        return not self._write_ahead and not self._spool.unread and self._memory.fits(batch)
+        return not self._write_ahead and not self._disk.unread and self._memory.fits(batch)
 
     def _kafka_is_away(self) -> bool:
         waited = time.monotonic() > self._last_acknowledged + _SECONDS_TO_OUTAGE
         return bool(self._outstanding) and waited
-
-    async def _to_disk(self, batch: Batch) -> None:
-        async with self._disk:
-            place = await asyncio.to_thread(self._spool.append, [*cut(batch, self.chunk)])
-        if batch.position is not None:
-            self._positions.append((place, batch.position))
 
     async def _next(self) -> Batch | None:
         waiting = self._memory.get()
         if waiting is not None:
             self._space.set()
             return self._yielded(waiting.due, waiting.dated, None)
-        async with self._disk:
-            found = await asyncio.to_thread(self._spool.read) if self._spool.unread else None
-        self._report_torn()
+        found = await self._disk.read()
         return None if found is None else self._yielded(found[0], None, found[1])
-
-    def _report_torn(self) -> None:
-        torn = self._spool.torn - self._torn_reported
-        if torn:
-            notify(f"{torn:,} bytes in {self._spool.path} were damaged and skipped")
-            self._torn_reported = self._spool.torn
 
     def _yielded(self, batch: Batch, in_memory: Batch | None, place: Place | None) -> Batch:
         if not self._outstanding:

@@ -114,6 +114,8 @@ class Spool:
 
     def prepend(self, batches: Sequence[Batch]) -> None:
         """Write batches in front of all others, whatever their size. Raises SpoolFullError."""
+        # A segment of their own, whose name sorts before all others; so the open one is closed
+        # before, and this one after.
         self._roll()
         before = min((int(name[:20]) for name in self._sizes), default=time.time_ns())
         self._write(batches, _name(before - 1))
@@ -148,6 +150,8 @@ class Spool:
 
     def release(self, place: Place) -> None:
         """Remove the batches before this place: Kafka has them."""
+        # Kafka has every segment before this one. It has this one too if the place is its end, and
+        # no batch is still to be read from it or written to it.
         gone = [name for name in self._sizes if name < place.segment]
         whole = self._sizes.get(place.segment) == place.offset
         if whole and not any(s.path.name == place.segment for s in self._segments):
@@ -229,6 +233,8 @@ class Spool:
         with lock:
             for path in other.glob(f"*{_SUFFIX}"):
                 place = path.with_name(path.name + _PLACE_SUFFIX)
+                # The place moves first: a segment that is here without it would be delivered from
+                # its start.
                 if place.exists():
                     place.replace(self._folder / place.name)
                 path.replace(self._folder / path.name)

@@ -118,6 +118,8 @@ class IdempotentDelivery:
         self._accounting.taken += batch.lines
         waited = self._intake.waiting
         sent = await self._send(self._intake.add(batch))
+        # The oldest line that waits decides. It is one of these if none waited before, or if a
+        # message has taken those that did.
         if sent or not waited:
             self._linger_until = self._clock() + LINGER_SECONDS
 
@@ -135,6 +137,8 @@ class IdempotentDelivery:
     async def _send(self, messages: Iterable[Message]) -> int:
         number = 0
         for message in messages:
+            # Nothing to send. But the position must not overtake the messages before it, so it
+            # queues behind them as an acknowledged one.
             if message.empty:
                 self._sent.append(_Sent(message, _done_future(), self._clock()))
                 self._settle()

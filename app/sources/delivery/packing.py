@@ -137,6 +137,8 @@ class Packer:
         """Cut at newlines into blocks that fit a message; a longer line is a block of its own."""
         start = 0
         while len(text) - start > self._size:
+            # The last newline that leaves at most `size` bytes before it; otherwise the line is
+            # longer, and its own newline ends the block.
             end = text.rfind(b"\n", start, start + self._size + 1)
             if end < 0:
                 end = text.find(b"\n", start + self._size)

@@ -70,6 +70,7 @@ class PartitionChooser:
             self._stretch_bytes + size > _STRETCH_BYTES
             or now > self._stretch_since + LINGER_SECONDS
         ):
+            # The next number that has a leader; after the highest one the lowest.
             available = self._available()
             later = [partition for partition in available if partition > self._current]
             self._current = later[0] if later else available[0]
@@ -79,6 +80,7 @@ class PartitionChooser:
         return self._current
 
     def _available(self) -> Sequence[int]:
+        # While nothing is known, as in an outage, stay with the present partition.
         return (
             self._topic.available_partitions()
             or self._topic.partitions()

@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 from app.kafka.producer import FencedError
 from app.sources.base import Position
 from app.sources.delivery.accounting import Accounting
-from app.sources.delivery.contract import LINGER_SECONDS, DeliveryError, refused
+from app.sources.delivery.contract import DeliveryError, refused
 from app.sources.delivery.partitions import FixedPartitions, PartitionChooser
+from app.sources.delivery.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,14 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Opened", "TransactionalDelivery", "Transactions"]
 
-DUE_BYTES = 4 << 20
-"""Bytes that make a transaction due at once."""
-
 WAITING_BYTES = 16 << 20
 """Bytes that may wait for the next transaction; beyond them `take` waits."""
-
-_DUE_SECONDS = 0.1
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Opened(NamedTuple):
@@ -102,11 +97,8 @@ class TransactionalDelivery:
         self._clock = clock
         self._accounting = Accounting(clock)
         self._next = _NextBlock()
+        self._schedule = Schedule(clock)
         self._uncovered: list[Batch] = []
-        self._waiting_since: float | None = None
-        self._linger_until: float | None = None
-        self._due = asyncio.Event()
-        self._flushed = False
         self._changed = asyncio.Event()
         self._failure: Exception | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -143,20 +135,17 @@ class TransactionalDelivery:
     @property
     def linger_until(self) -> float | None:
         """When `flush` is due, by time.monotonic(); None: nothing waits for it."""
-        if not self._flushed:
-            return self._linger_until
-        # `flush` also raises the error of a failed transaction: while one is pending it must be
-        # called even if the source yields nothing.
-        pending = self._waiting_since is not None
-        return self._clock() + _SECONDS_BETWEEN_LOOKS if pending else None
+        return self._schedule.linger_until
 
     @property
     def stalled_seconds(self) -> float:
         """Seconds for which lines have waited without any acknowledgement."""
-        return self._accounting.stalled_seconds(self._waiting_since)
+        return self._accounting.stalled_seconds(self._schedule.waiting_since)
 
     async def take(self, batch: Batch) -> None:
         """Take lines in; waits while too many bytes wait for Kafka. Raises DeliveryError."""
+        # A transaction may only end where the source can resume: lines wait here for the position
+        # behind them.
         self._uncovered.append(batch)
         if not isinstance(batch.position, Position):
             return
@@ -168,19 +157,12 @@ class TransactionalDelivery:
             self._next.add(self._intake.add(covered))
         self._uncovered = []
         self._next.cover(batch.position)
-        now = self._clock()
-        if self._waiting_since is None:
-            self._waiting_since = now
-        self._linger_until = now + LINGER_SECONDS
-        self._flushed = False
-        if self._next.size > DUE_BYTES or now > self._waiting_since + _DUE_SECONDS:
-            self._due.set()
+        self._schedule.taken(self._next.size)
 
     async def flush(self) -> None:
         """Make the next transaction due. Raises DeliveryError."""
         self._check()
-        self._flushed = True
-        self._due.set()
+        self._schedule.flush()
 
     async def drain(self) -> None:
         """Send all lines and wait until Kafka has acknowledged them. Raises DeliveryError.
@@ -188,7 +170,7 @@ class TransactionalDelivery:
         Lines without a position behind them are dropped: the next run reads them again.
         """
         self._uncovered = []
-        while self._waiting_since is not None:
+        while self._schedule.waiting_since is not None:
             await self.flush()
             await self._change()
 
@@ -197,10 +179,11 @@ class TransactionalDelivery:
         number = opened.number
         try:
             while True:
-                await self._due.wait()
-                self._due.clear()
+                await self._schedule.wait()
                 if not self._next.positions:
                     continue
+                # One transaction at a time, so that Kafka gets lines and positions in order. Lines
+                # that come meanwhile gather for the next one.
                 number += 1
                 block = self._take_block()
                 by_partition: dict[int, list[Message]] = defaultdict(list)
@@ -219,6 +202,7 @@ class TransactionalDelivery:
             self._changed.set()
 
     def _take_block(self) -> _Block:
+        # The positions cover all lines taken in, so the packer holds none of them back.
         self._next.add(self._intake.flush())
         block = self._next.block(self._accounting.taken)
         self._changed.set()
@@ -232,7 +216,7 @@ class TransactionalDelivery:
         )
         self._accounting.move(block.newest)
         if not self._next.positions:
-            self._waiting_since = None
+            self._schedule.rest()
         self._changed.set()
 
     async def _change(self) -> None:

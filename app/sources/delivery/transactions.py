@@ -82,6 +82,8 @@ class KafkaTransactions:
             PartitionRecords(TopicPartition(self._topic, partition), list(map(_record, some)))
             for partition, some in messages.items()
         ]
+        # The number is committed as an offset. After an error the producer reads it back, and so
+        # finds out whether the transaction took effect.
         await self._producer.commit([*lines, self._positions.outgoing(positions)], number)
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ def batches_of(
 def test_every_item_is_in_exactly_one_batch(
     groups: list[tuple[int, int]], max_rows: int | None, max_bytes: int, max_open: int
 ) -> None:
-    """Nothing is lost and nothing is doubled, whatever the limits."""
+    """No item is lost or doubled, whatever the limits."""
     batches = batches_of(groups, max_rows, max_bytes, max_open)
     assert sorted(item for batch in batches for item in batch.items) == list(range(len(groups)))
 
@@ -37,7 +37,7 @@ def test_every_item_is_in_exactly_one_batch(
 def test_batches_keep_to_their_limits(
     groups: list[tuple[int, int]], max_rows: int | None, max_bytes: int, max_open: int
 ) -> None:
-    """A batch has one group, its sum of sizes, and more than the limit only as a single item."""
+    """A batch has one group and the sum of its sizes; only a single item may exceed the limit."""
     for batch in batches_of(groups, max_rows, max_bytes, max_open):
         assert batch.items
         assert len({groups[item][0] for item in batch.items}) == 1
@@ -50,15 +50,15 @@ def test_batches_keep_to_their_limits(
 def test_no_more_batches_are_open_than_allowed(
     groups: list[tuple[int, int]], max_open: int
 ) -> None:
-    """The batches left to drain never exceed the buffer."""
+    """The number of open batches never exceeds the buffer."""
     batcher: Batcher[int] = Batcher(max_rows=None, max_bytes=10_000, max_open=max_open)
     for place, (group, size) in enumerate(groups):
         batcher.add(group, place, size)
     assert len(list(batcher.drain())) <= max_open
 
 
-def test_a_full_buffer_lets_the_oldest_batch_go() -> None:
-    """The batch that was opened first makes room for a new group."""
+def test_a_full_buffer_returns_the_oldest_batch() -> None:
+    """The batch that was opened first leaves the buffer for a new group."""
     batcher: Batcher[str] = Batcher(max_rows=None, max_bytes=100, max_open=2)
     assert batcher.add("a", "a1", 1) is None
     assert batcher.add("b", "b1", 1) is None

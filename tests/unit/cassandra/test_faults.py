@@ -16,11 +16,11 @@ from app.cassandra.faults import is_passing, kind
     ],
 )
 def test_faults_without_a_class_of_their_own_pass(error: Exception, name: str) -> None:
-    """A node that is slow in Paxos, or has no room for changes now, is asked again."""
+    """A slow Paxos round, or a node without space for changes, is a passing fault with a name."""
     assert is_passing(error)
     assert kind(error) == name
 
 
-def test_what_is_wrong_stays_wrong() -> None:
-    """A statement that Cassandra does not understand is not sent again."""
+def test_an_invalid_statement_is_not_retried() -> None:
+    """A statement that Cassandra refuses as invalid is not a passing fault."""
     assert not is_passing(InvalidRequestException(0x2200, "unknown column", None))

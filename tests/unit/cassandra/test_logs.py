@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def driver_log() -> Iterator[logging.Logger]:
-    """The driver's logger of its cluster, as quiet as the application makes it."""
+    """The driver's logger of its cluster, with the application's filter."""
     logger = logging.getLogger("cassandra.cluster")
     before = logger.filters[:]
     logger.filters = []
@@ -30,7 +30,7 @@ def driver_log() -> Iterator[logging.Logger]:
 def test_tracebacks_become_one_line(
     driver_log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The error's own line, percent signs and all, and no traceback."""
+    """The log has the error's own line, with its percent signs, and no traceback."""
     lost = ConnectionResetError("100%\nlost")
     driver_log.warning("Error connecting to %s:", "node", exc_info=lost)
     (record,) = caplog.records
@@ -43,7 +43,7 @@ def test_the_same_fault_is_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Floods are cut, other faults pass."""
+    """Repeats of a fault are suppressed, and other faults are logged."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for number in range(5):
@@ -54,18 +54,18 @@ def test_the_same_fault_is_logged_once_a_minute(
     assert [r.getMessage() for r in caplog.records] == ["Host 0 error", "another", "Host 9 error"]
 
 
-def test_what_is_raised_is_not_logged_as_well(
+def test_a_raised_error_is_not_logged_as_well(
     driver_log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A failure to connect is the caller's to report."""
+    """A failure to connect is raised to the caller, which reports it."""
     driver_log.error("Control connection failed to connect, shutting down Cluster:")
     assert not caplog.records
 
 
-def test_details_stay_for_those_who_ask(
+def test_debug_messages_pass_unchanged(
     driver_log: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """DEBUG passes untouched."""
+    """A DEBUG record passes unchanged."""
     with caplog.at_level(logging.DEBUG, "cassandra.cluster"):
         driver_log.debug("detail")
         driver_log.debug("detail")

@@ -1,4 +1,4 @@
-"""The nodes that are up, by their connections and not by the driver's marks."""
+"""The nodes that are up, by their connections and the driver's marks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BACK = "Cassandra node 10.0.0.{}:9042 is back"
 
 
 class Host:
-    """A node as the driver knows it, and whether there is a connection for writes to it."""
+    """A node with the driver's mark, and whether a connection for writes to it is open."""
 
     def __init__(self, number: int, *, up: bool | None = True, local: bool = True) -> None:
         self.endpoint = SimpleNamespace(address=f"10.0.0.{number}", port=9042)
@@ -32,11 +32,11 @@ class Host:
         self.connected = bool(up)
 
     def goes(self) -> None:
-        """The driver marks it down and closes its connections."""
+        """Mark the node down and close its connections."""
         self.is_up = self.connected = False
 
     def comes(self) -> None:
-        """The driver opens a connection and marks it up."""
+        """Open a connection and mark the node up."""
         self.is_up = self.connected = True
 
 
@@ -67,15 +67,15 @@ class Driver:
 
 @pytest.fixture
 def nodes(caplog: pytest.LogCaptureFixture) -> Nodes:
-    """Nodes that no session is known of yet."""
+    """Nodes without a session yet."""
     caplog.set_level("INFO")
     return Nodes()
 
 
-def test_the_last_node_that_goes_starts_the_clock(
+def test_the_clock_starts_when_the_last_node_goes_down(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It stops when any node is back; each change is one line of the log."""
+    """The clock stops when any node is back; the log has one line for each change."""
     assert nodes.count() == (0, 0)
     hosts = [Host(1), Host(2)]
     driver = Driver(*hosts)
@@ -115,14 +115,14 @@ def test_a_node_without_a_driver_event_is_found_by_a_check(
 def test_a_repeated_driver_event_counts_once(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor does it count again what was found by looking before."""
+    """An event for a change that a check found already counts nothing."""
     host = Host(1)
     nodes.watch(Driver(host).session)
-    for change, tell in ((host.goes, nodes.on_down), (host.comes, nodes.on_up)) * 2:
+    for change, notify in ((host.goes, nodes.on_down), (host.comes, nodes.on_up)) * 2:
         change()
         nodes.look()
-        tell(host)
-        tell(host)
+        notify(host)
+        notify(host)
     assert nodes.reconnections == 2
     assert caplog.messages == [GONE.format(1), BACK.format(1)] * 2
 
@@ -130,7 +130,7 @@ def test_a_repeated_driver_event_counts_once(
 def test_a_new_session_finds_the_nodes_that_the_old_one_missed(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are back by that, and what the old driver still says of them is not listened to."""
+    """Nodes of the new session count as back; events of the old driver have no effect."""
     old, new = [Host(1), Host(2)], [Host(1), Host(2)]
     old_driver, new_driver = Driver(*old), Driver(*new)
     nodes.watch(old_driver.session)
@@ -139,7 +139,7 @@ def test_a_new_session_finds_the_nodes_that_the_old_one_missed(
         nodes.on_down(host)
     new[1].goes()
     nodes.watch(new_driver.session)
-    nodes.on_down(old[0])  # one that was on its way
+    nodes.on_down(old[0])  # an event that was on its way
     assert (old_driver.listeners, new_driver.listeners) == ([], [nodes])
     assert (nodes.count(), nodes.none_up_seconds(), nodes.reconnections) == ((1, 1), 0, 1)
     assert caplog.messages == [GONE.format(1), GONE.format(2), BACK.format(1)]
@@ -150,7 +150,7 @@ def test_a_new_session_finds_the_nodes_that_the_old_one_missed(
 def test_a_node_that_is_not_tried_is_neither_up_nor_down(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """New ones until the first try, and those of other data centres always."""
+    """A new node does not count until the first attempt, one of another data centre never does."""
     new, far, left = Host(1, up=None), Host(2, up=False, local=False), Host(3, up=False)
     hosts = [new, far, left]
     driver = Driver()
@@ -167,10 +167,10 @@ def test_a_node_that_is_not_tried_is_neither_up_nor_down(
     assert caplog.messages == [GONE.format(3)]
 
 
-def test_threads_that_look_at_once_find_a_change_once(
+def test_concurrent_checks_find_a_change_once(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The driver's threads, the loop and readers of the metrics use it at the same time."""
+    """Threads of the driver, the event loop and readers of metrics look at the same time."""
     host = Host(1)
     nodes.watch(Driver(host).session)
     with ThreadPoolExecutor(8) as threads:

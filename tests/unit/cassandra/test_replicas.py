@@ -17,7 +17,7 @@ from app.cassandra.session import CassandraSession
 
 
 def session_of(nodes: int, tokens: int, copies: int) -> CassandraSession:
-    """A session whose driver knows a ring: nodes in turn, `tokens` each, evenly spread."""
+    """A session with a ring: the nodes have `tokens` tokens each, in turn and evenly spread."""
     metadata = Metadata()
     hosts = [Host(DefaultEndPoint(f"10.0.0.{n}"), SimpleConvictionPolicy) for n in range(nodes)]
     step = 2**64 // (nodes * tokens)
@@ -42,7 +42,7 @@ SEVEN_NODES = session_of(nodes=7, tokens=4, copies=3)
 def test_rows_share_a_group_exactly_when_they_share_their_replicas(
     key: bytes, other: bytes
 ) -> None:
-    """The groups are those of the driver's own map of replicas."""
+    """The groups agree with the driver's own map of replicas."""
     group = replica_groups(SEVEN_NODES, "k")
     assert group is not None
     token_map = SEVEN_NODES.cluster.metadata.token_map
@@ -54,13 +54,13 @@ def test_rows_share_a_group_exactly_when_they_share_their_replicas(
 
 
 def test_one_set_of_replicas_is_one_group() -> None:
-    """No token is computed when every node holds all rows."""
+    """No token is computed if every node holds all rows."""
     assert replica_groups(session_of(nodes=3, tokens=4, copies=3), "k") is None
     assert replica_groups(session_of(nodes=1, tokens=1, copies=1), "k") is None
 
 
 def test_an_unknown_ring_is_one_group() -> None:
-    """Before the driver knows the ring, or the keyspace, rows are written all the same."""
+    """Rows are written even if the driver does not know the ring or the keyspace yet."""
     nothing = CassandraSession(SimpleNamespace(metadata=Metadata()), cast("Any", None))
     assert replica_groups(nothing, "k") is None
     assert replica_groups(SEVEN_NODES, "other") is None

@@ -34,7 +34,7 @@ def test_running_totals_need_no_window() -> None:
 
 
 def test_a_data_centre_makes_the_keyspace_replicated_there() -> None:
-    """NetworkTopologyStrategy with the copies asked for, names quoted."""
+    """The statement has NetworkTopologyStrategy, the number of copies, and quoted names."""
     keyspace = statements(settings(CASSANDRA_DATACENTER="o'hare", KEYSPACE="Mixed"), 3)[0]
     assert keyspace == (
         'CREATE KEYSPACE IF NOT EXISTS "Mixed" WITH replication = '
@@ -43,7 +43,7 @@ def test_a_data_centre_makes_the_keyspace_replicated_there() -> None:
 
 
 def test_the_end_of_a_window_may_be_the_key() -> None:
-    """With window_end alone, it takes the place of window_start."""
+    """Without window_start, the key has window_end in its place."""
     table = statements(settings(COLUMNS="word:w,window_end:till,count:n,updated_at"))[1]
     assert "PRIMARY KEY (w, till)) WITH CLUSTERING ORDER BY (till DESC)" in table
     assert "updated_at timestamp" in table

@@ -40,7 +40,7 @@ def test_a_table_that_fits_is_described() -> None:
 
 
 def test_a_missing_column_is_named() -> None:
-    """The column and the field that goes there."""
+    """The error names the column and its field."""
     assert "there is no column total for count" in misfit(
         [WORD, START, COUNT], COLUMNS="word,window_start,count:total"
     )
@@ -53,25 +53,25 @@ def test_a_counter_is_refused_with_the_reason() -> None:
 
 
 def test_an_ascii_word_is_refused_with_the_reason() -> None:
-    """Some day a word beyond ASCII comes."""
+    """The error states that ascii can't hold every word."""
     message = misfit([TableColumn("word", "ascii", "partition_key", 0), START, COUNT])
     assert "column word is ascii, which can't hold every word" in message
 
 
 def test_a_type_that_can_not_hold_the_field_is_named_with_those_that_can() -> None:
-    """The remedy is in the line."""
+    """The error lists the types that can hold the field."""
     message = misfit([WORD, START, TableColumn("count", "double", "regular", -1)])
     assert "column count is double, which can't hold count (make it tinyint or" in message
 
 
 def test_a_key_column_that_is_not_written_is_named() -> None:
-    """Cassandra would refuse every row."""
+    """Cassandra would refuse every row without a value for it."""
     message = misfit([WORD, START, COUNT, TableColumn("bucket", "int", "partition_key", 1)])
     assert "column bucket is in the primary key and is not written" in message
 
 
 def test_the_word_must_be_in_the_key() -> None:
-    """Otherwise words overwrite each other."""
+    """Otherwise words would overwrite each other."""
     message = misfit(
         [
             TableColumn("word", "text", "regular", -1),
@@ -83,7 +83,7 @@ def test_the_word_must_be_in_the_key() -> None:
 
 
 def test_a_window_must_be_in_the_key() -> None:
-    """Otherwise windows overwrite each other; running totals need none."""
+    """Otherwise windows would overwrite each other; running totals need no window."""
     columns = [WORD, TableColumn("window_start", "timestamp", "regular", -1), COUNT]
     assert "neither window_start nor window_end is in the primary key" in misfit(columns)
     fit(settings(WINDOW="none"), columns)
@@ -97,8 +97,8 @@ def test_a_date_cannot_distinguish_minutes() -> None:
 
 
 @pytest.mark.parametrize("field", ["count", "updated_at"])
-def test_what_changes_must_not_be_in_the_key(field: str) -> None:
-    """Each new count would add a row instead of replacing one."""
+def test_a_changing_field_must_not_be_in_the_key(field: str) -> None:
+    """A new value would add a row instead of replacing one."""
     columns = [
         WORD,
         START,
@@ -118,15 +118,15 @@ def test_static_columns_are_refused() -> None:
     assert "column count is static" in message
 
 
-def test_everything_that_is_wrong_is_reported_at_once() -> None:
-    """One line, all misfits."""
+def test_all_misfits_are_reported_at_once() -> None:
+    """One line names all misfits."""
     message = misfit([WORD, TableColumn("count", "counter", "regular", -1)])
     assert "there is no column window_start" in message
     assert "counter" in message
 
 
-def test_a_life_beyond_cassandras_is_refused() -> None:
-    """TTL ends at 20 years."""
+def test_a_ttl_beyond_cassandras_limit_is_refused() -> None:
+    """A TTL of more than 20 years is an error of the setting."""
     with pytest.raises(ConfigurationError, match="20 years"):
         fit(settings(OUTPUT_TTL="8000d"), [WORD, START, COUNT])
 

@@ -25,7 +25,7 @@ def big(number: int, size: int) -> bytes:
 
 
 def test_a_rank_is_an_insert_with_its_lists_version() -> None:
-    """Bound in the order of its markers; the window's start alone is the partition key."""
+    """The values have the order of the markers; the window's start alone is the partition key."""
     top = TopEncoder(settings(KEYSPACE="Mixed"))
     assert top.statements[top.which(ROW)] == (
         'INSERT INTO "Mixed".top_words (window_start, partition, rank, word, count) '
@@ -43,8 +43,8 @@ def test_a_rank_is_an_insert_with_its_lists_version() -> None:
     assert top.routing_key(values) == big(60_000, 8)
 
 
-def test_a_cut_deletes_from_its_rank_on() -> None:
-    """As of the same version, so that a newer longer list would stay."""
+def test_a_cut_deletes_its_rank_and_all_later_ones() -> None:
+    """The DELETE has the version of the list, so a newer and longer list stays."""
     top = TopEncoder(settings())
     assert top.statements[top.which(CUT)] == (
         "DELETE FROM streaming_test.top_words USING TIMESTAMP ? "
@@ -55,8 +55,8 @@ def test_a_cut_deletes_from_its_rank_on() -> None:
     assert top.routing_key(values) == big(60_000, 8)
 
 
-def test_ranks_live_as_long_as_rows_do() -> None:
-    """For a fixed time, or with their window."""
+def test_ranks_expire_as_rows_do() -> None:
+    """A rank has the fixed TTL, or that of its window."""
     assert TopEncoder(settings(OUTPUT_TTL="1h")).statements[0].endswith("AND TTL 3600")
     with_window = TopEncoder(settings(OUTPUT_TTL="window", RETENTION="1h"))
     assert with_window.statements[0].endswith("USING TIMESTAMP ? AND TTL ?")
@@ -64,13 +64,13 @@ def test_ranks_live_as_long_as_rows_do() -> None:
 
 
 def test_a_word_that_is_no_text_is_named() -> None:
-    """Rather than written as something else."""
+    """The error names the word; nothing else is written in its place."""
     with pytest.raises(CodecError, match="is not Unicode text"):
         TopEncoder(settings()).encode(ROW._replace(word="\ud800"), 0)
 
 
-def test_the_table_is_made_where_it_is_asked_for() -> None:
-    """Only with ranks to write, under the name set."""
+def test_the_table_of_ranks_is_created_if_ranks_are_set() -> None:
+    """The statement appears only with WORDCOUNT_TOP_WORDS, with the name in the settings."""
     assert len(statements(settings(TOP_WORDS="0"))) == 2
     assert statements(settings(TOP_TABLE="hourly"))[2] == (
         "CREATE TABLE IF NOT EXISTS streaming_test.hourly (window_start timestamp, partition int, "

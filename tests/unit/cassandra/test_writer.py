@@ -129,7 +129,7 @@ def rows_of(count: int) -> list[Row]:
 def test_a_row_is_written_or_reported(
     seed: int, failing: float, retries: int, rows: int, at_once: int
 ) -> None:
-    """After any failure acknowledged rows are there, and the others come back, each once."""
+    """After any failure acknowledged rows are stored, and each other row is returned once."""
     chance = random.Random(seed)
     fake = FakeCassandra(lambda: chance.choice(PASSING) if chance.random() < failing else None)
     events = WriteEvents()
@@ -151,8 +151,8 @@ def test_a_row_is_written_or_reported(
     assert fake.most_requests <= at_once
 
 
-async def test_passing_faults_are_tried_again() -> None:
-    """One fault of each kind, and all rows arrive."""
+async def test_passing_faults_are_retried() -> None:
+    """With one fault of each kind, all rows are written."""
     left = list(PASSING)
     fake = FakeCassandra(lambda: left.pop() if left else None)
     events = WriteEvents()
@@ -168,8 +168,8 @@ async def test_passing_faults_are_tried_again() -> None:
     }
 
 
-async def test_a_node_that_does_not_know_the_table_yet_is_asked_again() -> None:
-    """After a schema change nodes lag: no row is taken for refused, whatever the node says."""
+async def test_a_node_that_does_not_have_the_table_yet_gets_retries() -> None:
+    """After a schema change nodes lag: a node without the table refuses no row permanently."""
     left = [InvalidRequest("unconfigured table words")] * 3
     fake = FakeCassandra(lambda: left.pop() if left else None)
     events = WriteEvents()
@@ -182,8 +182,8 @@ async def test_a_node_that_does_not_know_the_table_yet_is_asked_again() -> None:
     assert (result.rows, events.retries) == (10, 3)
 
 
-async def test_while_nodes_disagree_no_table_is_missed() -> None:
-    """The node that says so may be the one that lags: rows come back, to be tried again."""
+async def test_while_nodes_disagree_no_table_counts_as_missing() -> None:
+    """The node that reports a missing table may lag itself, so the rows stay unwritten."""
     fake = FakeCassandra(lambda: InvalidRequest("keyspace streaming_test does not exist"))
     writer = writer_of(fake, OUTPUT_RETRIES="2")
     with (
@@ -194,20 +194,20 @@ async def test_while_nodes_disagree_no_table_is_missed() -> None:
     assert len(result.unwritten) == 10
 
 
-async def test_an_outage_is_not_tried_for_every_batch() -> None:
-    """Once the batches under way are given up, the others come back untried."""
+async def test_an_outage_ends_a_write_early() -> None:
+    """Once all batches in flight are abandoned, the other rows are returned without an attempt."""
     fake = FakeCassandra(lambda: PASSING[0])
     writer = writer_of(
         fake, OUTPUT_RETRIES="3", OUTPUT_BATCH_ROWS="1", OUTPUT_CONCURRENT_WRITES="4"
     )
     result = await writer.write(rows_of(1000))
     assert len(result.unwritten) == 1000
-    assert len(fake.requests) <= 4 * 4 + 4  # a last try each, once the first was given up
+    assert len(fake.requests) <= 4 * 4 + 4  # one attempt each, once the first batch is abandoned
     assert result.faults == {"OperationTimedOut": "no answer in time"}
 
 
 async def test_writing_continues_when_some_batches_fail() -> None:
-    """One node that is down does not keep rows from the others."""
+    """A node that is down does not stop the rows for the others."""
     number = iter(range(10_000))
     fake = FakeCassandra(lambda: PASSING[2] if next(number) % 3 == 0 else None)
     writer = writer_of(
@@ -218,8 +218,8 @@ async def test_writing_continues_when_some_batches_fail() -> None:
     assert len(result.unwritten) == 100
 
 
-async def test_no_more_is_tried_when_the_time_is_over() -> None:
-    """With a deadline in the past nothing is sent, and everything comes back."""
+async def test_nothing_is_sent_after_the_deadline() -> None:
+    """With a deadline in the past all rows are returned as unwritten."""
     fake = FakeCassandra()
     result = await writer_of(fake).write(rows_of(10), timeout_seconds=0.0)
     assert result.unwritten == rows_of(10)
@@ -227,7 +227,7 @@ async def test_no_more_is_tried_when_the_time_is_over() -> None:
 
 
 async def test_the_newest_of_the_same_row_is_written() -> None:
-    """By timestamp, then by place; the older ones are counted."""
+    """The timestamp decides, then the place; the result counts the older rows."""
     fake = FakeCassandra()
     rows = [
         Row("tea", 0, 60_000, 5, 20),
@@ -240,23 +240,23 @@ async def test_the_newest_of_the_same_row_is_written() -> None:
     assert sorted(fake.stored.values()) == [(10, 2), (20, 5)]
 
 
-async def test_rows_of_a_partition_go_side_by_side() -> None:
-    """However they come: window by window, as a flush has them, or mixed."""
+async def test_rows_of_a_partition_are_adjacent() -> None:
+    """A batch has rows of one partition, although the rows arrive window by window."""
     fake = FakeCassandra()
     rows = [Row(f"w{n}", 60_000 * k, 60_000 * (k + 1), 1, 1) for k in range(5) for n in range(8)]
     await writer_of(fake, OUTPUT_BATCH_ROWS="5").write(rows)
     assert [len(words) for words in fake.words] == [1] * 8
 
 
-async def test_a_fault_of_our_own_is_not_taken_for_one_of_cassandra() -> None:
-    """It is raised as it is."""
+async def test_an_error_of_the_application_is_not_a_fault_of_cassandra() -> None:
+    """The error is raised unchanged."""
     fake = FakeCassandra(lambda: ZeroDivisionError("ours"))
     with pytest.raises(ZeroDivisionError):
         await writer_of(fake).write(rows_of(10))
 
 
 async def test_the_limit_of_rows_a_second_is_kept() -> None:
-    """The pauses add up to the rows beyond the first batch, across writes."""
+    """The pauses add up over all batches but the first, across writes."""
     events = WriteEvents()
     writer = writer_of(FakeCassandra(), events, OUTPUT_THROUGHPUT="1000", OUTPUT_BATCH_ROWS="10")
     began = asyncio.get_running_loop().time()
@@ -269,8 +269,8 @@ async def test_the_limit_of_rows_a_second_is_kept() -> None:
     assert first_wait_seconds > 0.04
 
 
-async def test_the_event_loop_is_not_held_up() -> None:
-    """Others get their turn every few hundred rows."""
+async def test_other_tasks_get_turns_during_a_write() -> None:
+    """Another task gets a turn every few hundred rows."""
     turns = 0
 
     async def count_turns() -> None:
@@ -280,7 +280,7 @@ async def test_the_event_loop_is_not_held_up() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.ensure_future(count_turns())
-    # Every row in a batch of its own: none comes out before all rows were looked at.
+    # Every row in a batch of its own: no batch is sent before all rows are encoded.
     writer = writer_of(
         FakeCassandra(),
         OUTPUT_BATCH_GROUPING_KEY="partition",
@@ -292,7 +292,7 @@ async def test_the_event_loop_is_not_held_up() -> None:
 
 
 async def test_a_cancelled_write_leaves_nothing_behind() -> None:
-    """Its workers end with it."""
+    """The tasks of the write end with it."""
     fake = FakeCassandra(lambda: PASSING[0])
     writer = writer_of(fake, OUTPUT_RETRIES="1000", OUTPUT_BATCH_ROWS="1")
     before = asyncio.all_tasks()
@@ -306,7 +306,7 @@ async def test_a_cancelled_write_leaves_nothing_behind() -> None:
 
 
 def test_waits_grow_and_differ() -> None:
-    """Doubling with up to half left to chance, never over 2 s."""
+    """Waits double up to 2 s, and up to half of each is random."""
     backoffs = [retry_backoff() for _ in range(50)]
     for attempt in range(1, 20):
         longest = min(2.0, 0.1 * 2 ** (attempt - 1))
@@ -316,7 +316,7 @@ def test_waits_grow_and_differ() -> None:
 
 
 def test_a_fault_is_described_in_one_line() -> None:
-    """The error line names the fault and the node."""
+    """The line names the node and the fault."""
     assert faults.describe(PASSING[3]) == "node: refused"
     assert faults.describe(NoHostAvailable("none", {})) == "no node is up"
     assert "\n" not in faults.describe(ValueError("two\nlines"))

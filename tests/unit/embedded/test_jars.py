@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import platform
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import jars
-from app.embedded.jars import Jar, JarCache, cache_directory, read_lock
+from app.embedded.jar_lock import Jar
+from app.embedded.jars import JarCache, cache_directory
 from app.errors import ConfigurationError, UnavailableError
 
 GOOD = b"a jar"
 
 
-def make_jar(artifact: str = "one", classifier: str = "", *, name: str = "kafka") -> Jar:
-    return Jar(name, "org.example", artifact, "1.0", classifier, hashlib.sha256(GOOD).hexdigest())
+def make_jar(artifact: str = "one", *, name: str = "kafka") -> Jar:
+    return Jar(name, "org.example", artifact, "1.0", "", hashlib.sha256(GOOD).hexdigest())
 
 
 class Repository:
@@ -71,12 +70,6 @@ def test_a_damaged_jar_is_fetched_again(tmp_path: Path) -> None:
     jar.write_bytes(b"half a j")
     assert cache.paths("kafka") == {"kafka": [jar]}
     assert jar.read_bytes() == GOOD
-
-
-def test_no_jar_lies_beside_another() -> None:
-    """A manifest that names jars beside its own never finds those of another set or version."""
-    jars = [jar for jar in read_lock() if jar.fits]
-    assert len({jar.path.parent for jar in jars}) == len({(jar.name, jar.sha256) for jar in jars})
 
 
 @pytest.mark.parametrize("first", [b"damaged", ConnectionError("reset by peer")])
@@ -132,22 +125,6 @@ def test_two_at_once_fetch_once(tmp_path: Path) -> None:
     assert repository.fetched == ["one-1.0.jar"]
 
 
-def test_native_code_of_other_systems_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A jar fits when its classifier is of this system or of none."""
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    classifiers = (
-        *("", "native", "shaded"),
-        *("linux-x86_64", "linux-aarch_64", "osx-x86_64", "windows-x86_64"),
-    )
-    assert [c for c in classifiers if make_jar(classifier=c).fits] == [
-        "",
-        "native",
-        "shaded",
-        "linux-x86_64",
-    ]
-
-
 def test_progress_is_plain_lines_where_there_is_no_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,11 +144,3 @@ def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert cache_directory() == Path.home() / ".cache" / "wordcount-stream"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_directory() == Path.home() / "Library" / "Caches" / "wordcount-stream"
-
-
-def test_the_lock_file_is_sound() -> None:
-    """Every jar has a SHA-256, and no two contents share a name."""
-    lock = read_lock()
-    assert {jar.set for jar in lock} == {jars.KAFKA, jars.CASSANDRA}
-    assert all(len(jar.sha256) == 64 for jar in lock)
-    assert len({jar.name for jar in lock}) == len({(jar.name, jar.sha256) for jar in lock})

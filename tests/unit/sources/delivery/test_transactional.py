@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from app.errors import ConfigurationError
 from app.kafka.producer import FencedError
 from app.sources.base import Batch, Position
-from app.sources.delivery import transactional
+from app.sources.delivery import schedule, transactional
 from app.sources.delivery.contract import DeliveryError, Totals
 from app.sources.delivery.intake import Intake
 from app.sources.delivery.packing import Message
@@ -142,7 +142,7 @@ async def test_enough_bytes_make_a_transaction_due_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fewer bytes wait until the linger time is over or a tenth of a second has passed."""
-    monkeypatch.setattr(transactional, "DUE_BYTES", 10)
+    monkeypatch.setattr(schedule, "DUE_BYTES", 10)
     transactions, clock = FakeTransactions(), Clock()
     async with delivery_to(transactions, clock) as delivery:
         await delivery.take(at(1, "x"))
