@@ -56,6 +56,7 @@ def split_blocks(
     # Rejected messages leave before windows are assigned, so they move no watermark.
     if bad:
         records = records.select([place for place in range(len(records)) if place not in bad])
+    # The wall clock only shows which times are far ahead: the watermark comes from the lines.
     assignment = windows.assign(records.timestamps, watermark, time.time_ns() // 1_000_000)
     values = [value or b"" for value in records.values]
     words = 0

@@ -84,6 +84,7 @@ def prepare_change(
     # is behind that of the previous owner's.
     version = max(time.time_ns() // 1000, state.version + 1)
     parts = by_window(deltas)
+    # Words of a window that is gone are refused: its counts would start from zero again.
     refused = 0
     for start in [start for start in parts if start < state.expired]:
         refused += sum(int(counts.to_numpy().sum()) for _, counts in parts.pop(start))

@@ -158,6 +158,7 @@ class DirtyRows:
 
         When none of the pass are left, its version is flushed.
         """
+        # The rows in flight leave the sum, and those that Cassandra lacks come back to it.
         self._excess_bytes += excess_bytes(missing) - self._excess_in_flight
         self._in_flight = self._excess_in_flight = 0
         self._passing.update(missing)

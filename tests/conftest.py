@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("any machine")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Another tester's server must not get the port of a server that a test has killed.
     tester = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    ports._RANGE = ports._RANGE[tester :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+    ports.PORTS = ports.PORTS[tester :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -21,6 +21,8 @@ _LOGGERS = (
     "io.asyncorereactor",
     "io.asyncioreactor",
 )
+# RepeatFilter in app/logs.py passes a message every 10 s. That is too often for a driver that may
+# try to reconnect for hours.
 _QUIET_SECONDS = 60.0
 _RAISED_AS_WELL = ("Control connection failed to connect", "Error preparing query")
 # Cassandra warns of batches over several partitions. The writer sends such batches on purpose:
@@ -57,9 +59,6 @@ class _DriverLogFilter(logging.Filter):
         return True
 
 
-_driver_log_filter = _DriverLogFilter()
-
-
 def quieten_driver() -> None:
     """Make the loggers of cassandra-driver print one line instead of a traceback, once a minute.
 
@@ -68,5 +67,5 @@ def quieten_driver() -> None:
     """
     for name in _LOGGERS:
         logger = logging.getLogger(f"cassandra.{name}")
-        if _driver_log_filter not in logger.filters:
-            logger.addFilter(_driver_log_filter)
+        if not any(isinstance(known, _DriverLogFilter) for known in logger.filters):
+            logger.addFilter(_DriverLogFilter())

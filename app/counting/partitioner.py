@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["partition_of", "partition_of_word"]
+__all__ = ["CHUNK_BYTES", "partition_of", "partition_of_word"]
 
 _MASK = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse mod 2⁶⁴
 _INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
 
-_CHUNK = 1 << 15
+CHUNK_BYTES = 1 << 15
 """Bytes hashed at once, so that tables and sums stay in the CPU's cache."""
 
 Hashes = NDArray[np.uint64]
@@ -70,15 +70,15 @@ def _polynomials(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
     powers, inverses = _tables()
     sums = np.empty(len(offsets), np.uint64)
     shifts = np.empty(len(offsets), np.uint64)
-    running = np.zeros(_CHUNK + 1, np.uint64)
+    running = np.zeros(CHUNK_BYTES + 1, np.uint64)
     so_far, scale, unscale, done = 0, 1, 1, 0
     # Up to len(data) inclusive: the last bound is behind the last byte, perhaps alone in a chunk.
-    for start in range(0, len(data) + 1, _CHUNK):
-        chunk = data[start : start + _CHUNK]
+    for start in range(0, len(data) + 1, CHUNK_BYTES):
+        chunk = data[start : start + CHUNK_BYTES]
         here = running[: len(chunk) + 1]
         terms = (chunk.astype(np.uint64) + np.uint64(1)) * powers[: len(chunk)]
         np.cumsum(terms, out=here[1:])
-        upto = int(np.searchsorted(offsets, start + _CHUNK))
+        upto = int(np.searchsorted(offsets, start + CHUNK_BYTES))
         places = offsets[done:upto] - start
         sums[done:upto] = here[places] * _u64(scale) + _u64(so_far)
         shifts[done:upto] = inverses[places] * _u64(unscale)
@@ -89,8 +89,8 @@ def _polynomials(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Hashes:
     return (sums[1:] - sums[:-1]) * shifts[:-1]
 
 
-_CHUNK_POWER = pow(_MULTIPLIER, _CHUNK, 1 << 64)
-_CHUNK_INVERSE = pow(_INVERSE, _CHUNK, 1 << 64)
+_CHUNK_POWER = pow(_MULTIPLIER, CHUNK_BYTES, 1 << 64)
+_CHUNK_INVERSE = pow(_INVERSE, CHUNK_BYTES, 1 << 64)
 
 
 @functools.cache
@@ -100,7 +100,7 @@ def _tables() -> tuple[Hashes, Hashes]:
 
 
 def _powers(base: int) -> Hashes:
-    factors = np.full(_CHUNK, base, np.uint64)
+    factors = np.full(CHUNK_BYTES, base, np.uint64)
     factors[0] = 1
     return np.cumprod(factors, dtype=np.uint64)
 

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from jgo.maven import Dependency as Coordinates
 from jgo.maven import MavenContext
@@ -13,24 +14,42 @@ from jgo.maven import MavenContext
 from app.embedded.jar_lock import CASSANDRA, KAFKA, LOCK
 from app.embedded.jars import sha256_of
 
-__all__ = ["lock_line", "make_lock", "needed_jars"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-ROOTS = {
-    CASSANDRA: ("org.apache.cassandra", "cassandra-all", "5.0.9"),
-    KAFKA: ("org.apache.kafka", "kafka_2.13", "4.4.0"),
-}
+__all__ = ["Root", "write_lock"]
+
+Root = tuple[str, tuple[str, str, str]]
+"""The name of a set, and the group, artifact and version of a jar whose dependencies it needs."""
+
+ROOTS: Sequence[Root] = (
+    (CASSANDRA, ("org.apache.cassandra", "cassandra-all", "5.0.9")),
+    (KAFKA, ("org.apache.kafka", "kafka_2.13", "4.4.0")),
+)
 
 
-def make_lock() -> str:
-    """The text of the lock file: all jars that the roots need, fetched and summed."""
+def write_lock(
+    path: Path, roots: Sequence[Root], wanted: Callable[[str, str], bool] = lambda *_: True
+) -> None:
+    """Fetch and sum all jars that the roots need, and write them to the lock file `path`.
+
+    `wanted` decides by the names of the set and of the artifact whether the lock file gets a jar.
+    """
     with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
         maven = MavenContext(repo_cache=Path(directory), timeout=60)
-        needed = [(name, jar) for name, root in ROOTS.items() for jar in needed_jars(maven, root)]
-        return "".join(sorted(pool.map(lock_line, needed)))
+        # Several roots of a set may need the same jar: the version of the last root counts.
+        needed = {
+            (name, jar.groupId, jar.artifactId, jar.classifier): (name, jar)
+            for name, root in roots
+            for jar in _needed(maven, root)
+            if wanted(name, jar.artifactId)
+        }
+        lines = sorted(pool.map(_line, needed.values()))
+    path.write_text("".join(lines), encoding="ascii")
+    sys.stdout.write(f"{path}: {len(lines)} jars\n")
 
 
-def needed_jars(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates]:
-    """The jar of a root (group, artifact, version), and those that it needs at run time."""
+def _needed(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordinates]:
     group, artifact, version = root
     inputs, transitive = maven.resolver.resolve(
         [maven.create_dependency(f"{group}:{artifact}:{version}")]
@@ -38,13 +57,11 @@ def needed_jars(maven: MavenContext, root: tuple[str, str, str]) -> list[Coordin
     return [d for d in [*inputs, *transitive] if d.scope in ("compile", "runtime", None)]
 
 
-def lock_line(needed: tuple[str, Coordinates]) -> str:
-    """The line of a lock file for a jar of a set; fetches the jar for its SHA-256."""
+def _line(needed: tuple[str, Coordinates]) -> str:
     name, jar = needed
     columns = (name, jar.groupId, jar.artifactId, jar.version, jar.classifier or "")
     return " ".join((*columns, sha256_of(Path(jar.artifact.resolve())) or "")) + "\n"
 
 
 if __name__ == "__main__":
-    LOCK.write_text(make_lock(), encoding="ascii")
-    sys.stdout.write(f"{LOCK}: {len(LOCK.read_text(encoding='ascii').splitlines())} jars\n")
+    write_lock(LOCK, ROOTS)

@@ -14,11 +14,11 @@ from app.errors import ConfigurationError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["free_port", "is_free", "is_open"]
+__all__ = ["PORTS", "free_port", "is_free", "is_open"]
 
 # Below the ports that Linux (from 32768) and others (from 49152) use for outgoing connections. Such
 # a connection could take the port of a server that is down, or even connect to itself.
-_RANGE = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)
 
 _BLOCK = 500
 """Ports that a process tries first, so that others seldom take those of its stopped servers."""
@@ -35,15 +35,15 @@ def free_port(address: str = "127.0.0.1") -> int:
                 _given.add(port)
                 return port
     raise UnavailableError(
-        f"No port of {address} between {_RANGE.start} and {_RANGE.stop} is free; "
+        f"No port of {address} between {PORTS.start} and {PORTS.stop} is free; "
         "stop what uses them, or choose a port"
     )
 
 
 def _shuffled() -> Iterator[int]:
-    begin = _RANGE.start + os.getpid() * _BLOCK % len(_RANGE)
+    begin = PORTS.start + os.getpid() * _BLOCK % len(PORTS)
     yield from random.sample(range(begin, begin + _BLOCK), _BLOCK)
-    yield from random.sample(_RANGE, len(_RANGE))
+    yield from random.sample(PORTS, len(PORTS))
 
 
 def is_free(port: int, address: str = "127.0.0.1") -> bool:

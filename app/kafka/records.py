@@ -84,6 +84,7 @@ class Records:
         """Return the records from `offset` on."""
         if not len(self) or self.offsets[0] >= offset:
             return self
+        # Offsets ascend, so a binary search finds the first record.
         return self.select(range(int(np.searchsorted(self.offsets, offset)), len(self)))
 
     def select(self, places: Sequence[int]) -> Records:

@@ -92,6 +92,8 @@ class PartitionTask:
                 )
             except TimeoutError:
                 return []
+            # All of them: one transaction covers as much as there is, so transactions grow with the
+            # load.
             blocks = list(self._blocks)
             self._blocks.clear()
             self._changed.notify_all()

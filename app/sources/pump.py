@@ -81,6 +81,7 @@ async def deliver(batches: AsyncIterator[Batch], source: Source, taker: Taker) -
     batches_to_stop = source.batches_to_stop
     try:
         while batches_to_stop > 0:
+            # The number falls only once the source is stopped: until then 0 is subtracted.
             batches_to_stop -= source.stopping.is_set()
             if source.at_hand:
                 await taker.take(await anext(batches))

@@ -137,6 +137,8 @@ class Lifecycle:
 
     async def drain(self) -> None:
         """Drain the tasks and flush their changes; after a failure, only close the tasks."""
+        # A failed worker commits nothing more: the next owner counts the rest from the committed
+        # offset.
         if self._failure.error is None:
             await self._tasks.close(drain=True)
             await self._last_flush()
@@ -154,6 +156,7 @@ class Lifecycle:
         """Fail if the tasks have not started and Kafka has gone away."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._tasks.at_work.wait(), START_SECONDS)
+        # Recovery of many rows takes long, so only a missing Kafka ends the start.
         while not self._tasks.at_work.is_set():
             if not await self._broker.probe():
                 self._failure.fail(gone_while_starting(self._settings))

@@ -37,8 +37,9 @@ from app.embedded.java import find_java
 from app.memory import collect_seldom
 from app.settings import Settings
 from tests.benchmarks.cassandra_plot import draw
-from tests.benchmarks.jars import SPARK, jars_of
+from tests.benchmarks.jars import LOCK, SPARK
 from tests.benchmarks.report import machine
+from tests.jars import jars_of
 from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def spark(server: EmbeddedCassandra, count: int, windows: int, runs: int) -> flo
             "started_ms": int(time.time()) * 1000,
             "keyspace": "streaming_test",
             "settings": {
-                "spark.jars": ",".join(str(jar) for jar in jars_of(SPARK)),
+                "spark.jars": ",".join(str(jar) for jar in jars_of(LOCK, SPARK)),
                 "spark.driver.memory": "2g",
                 "spark.driver.host": "127.0.0.1",
                 "spark.ui.enabled": "false",

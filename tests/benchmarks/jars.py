@@ -1,23 +1,14 @@
-"""Fetches the jars of the compared systems once and checks them.
+"""Names the jars of the compared systems, and their lock file.
 
-`python -m tests.benchmarks.jars` writes the lock file again after a change of the versions below.
+`python -m tests.benchmarks.jars` rewrites the lock file after a change of the versions below.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from jgo.maven import MavenContext
-
-from app.embedded.jar_lock import read_lock
-from app.embedded.jars import JarCache
-from app.embedded.lock import lock_line, needed_jars
-
-__all__ = ["LOCK", "SPARK", "STREAMS", "jars_of"]
+__all__ = ["LOCK", "SPARK", "STREAMS"]
 
 LOCK = Path(__file__).with_name("jars.lock")
 SPARK = "spark"
@@ -32,32 +23,16 @@ ROOTS = (
 )
 
 
-def jars_of(name: str) -> list[Path]:
-    """Return the paths of a set's jars; raise UnavailableError if one can't be fetched."""
-    return JarCache(lock=read_lock(LOCK)).paths(name)[name]
-
-
-def make_lock() -> str:
-    """Return the text of the lock file; Spark's set omits jars that pyspark ships."""
+def _shipped() -> set[str]:
+    """Artifacts of the jars that pyspark ships."""
     import pyspark
 
     jars = Path(pyspark.__file__).with_name("jars").glob("*.jar")
-    shipped = {re.sub(r"-\d.*", "", jar.name) for jar in jars}
-    with TemporaryDirectory() as directory, ThreadPoolExecutor(8) as pool:
-        maven = MavenContext(repo_cache=Path(directory), timeout=60)
-        needed = {
-            (name, jar.artifactId): (name, jar)
-            for name, root in ROOTS
-            for jar in needed_jars(maven, root)
-        }
-        wanted = [
-            item
-            for (name, artifact), item in needed.items()
-            if name != SPARK or artifact not in shipped
-        ]
-        return "".join(sorted(pool.map(lock_line, wanted)))
+    return {re.sub(r"-\d.*", "", jar.name) for jar in jars}
 
 
 if __name__ == "__main__":
-    LOCK.write_text(make_lock(), encoding="ascii")
-    sys.stdout.write(f"{LOCK}: {len(LOCK.read_text(encoding='ascii').splitlines())} jars\n")
+    from app.embedded.lock import write_lock
+
+    shipped = _shipped()
+    write_lock(LOCK, ROOTS, lambda name, artifact: name != SPARK or artifact not in shipped)

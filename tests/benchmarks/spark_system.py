@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from app.embedded.java import find_java
 from app.embedded.process import Process
-from tests.benchmarks.jars import SPARK, jars_of
+from tests.benchmarks.jars import LOCK, SPARK
 from tests.benchmarks.json_lines import ReportingSystem, last_report
 from tests.benchmarks.measure import COUNTED, SAVED, Skipped, compare
 from tests.benchmarks.saved import make_table, saved_counts
+from tests.jars import jars_of
 from tests.workers import environ_with
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Spark(ReportingSystem):
         if importlib.util.find_spec("pyspark") is None:
             raise Skipped("pyspark is not installed: pip install 'wordcount-stream[bench]'")
         job, saved = self.job, self.mode == SAVED
-        jars = jars_of(SPARK)
+        jars = jars_of(LOCK, SPARK)
         if saved:
             make_table(job)
         parameters = {

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from app.embedded.java import find_java
 from app.embedded.process import Process
-from tests.benchmarks.jars import STREAMS, jars_of
+from tests.benchmarks.jars import LOCK, STREAMS
 from tests.benchmarks.json_lines import ReportingSystem
 from tests.benchmarks.measure import COUNTED, Skipped, compare
+from tests.jars import jars_of
 
 if TYPE_CHECKING:
     from tests.benchmarks.lines import Counts
@@ -38,7 +39,7 @@ class KafkaStreams(ReportingSystem):
         """Compile and start the program."""
         job = self.job
         compiler = _javac()
-        path = os.pathsep.join(str(jar) for jar in jars_of(STREAMS))
+        path = os.pathsep.join(str(jar) for jar in jars_of(LOCK, STREAMS))
         done = subprocess.run(
             [compiler, "-cp", path, "-d", str(job.folder), str(SOURCE)],
             check=False,

@@ -55,28 +55,54 @@ class Counted:
         await self.stream.produce((line, at + turn) for turn, line in enumerate(lines))
 
 
-@pytest.fixture(scope="module")
-def empty(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
-    """A worker before the first line."""
+@pytest.fixture
+def empty(chromium: str, new_stream: Callable[[str], Any], unique: str) -> Iterator[Counted]:
+    """A worker before the first line, for this test alone."""
     assert chromium
-    stream = new_stream(f"browser_page_{uuid.uuid4().hex[:8]}")
+    stream = new_stream(unique)
     yield Counted(stream)
     stream.close()
 
 
-@pytest.fixture(scope="module")
-def counted(empty: Counted) -> Counted:
-    """The same worker with some words in each window."""
+NEWEST = {"river": 5, "stone": 4, "leaf": 2}
+
+
+def count_some(empty: Counted, more: dict[str, int] | None = None) -> Counted:
+    """Let a worker count some words in each window, and `more` in the newest."""
+    newest = NEWEST | (more or {})
     asyncio.run(empty.count({"past": 7, "river": 3}, empty.older))
-    asyncio.run(empty.count({"river": 5, "stone": 4, "leaf": 2}))
-    empty.worker.wait_until(
-        lambda: (
-            (answer := empty.worker.json("/api/top"))
-            and answer["words"]
-            and answer["words"][0] == {"word": "river", "count": 5}
-        )
-    )
+    asyncio.run(empty.count(newest))
+
+    def has_all() -> bool:
+        answer = empty.worker.json("/api/top")
+        return bool(answer) and {w["word"]: w["count"] for w in answer["words"]} == newest
+
+    empty.worker.wait_until(has_all)
     return empty
+
+
+@pytest.fixture(scope="module")
+def counted(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
+    """A worker with some words in each window; no test may change its counts."""
+    assert chromium
+    stream = new_stream(f"browser_page_{uuid.uuid4().hex[:8]}")
+    yield count_some(Counted(stream))
+    stream.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(chromium: str, new_stream: Callable[[str], Any]) -> Iterator[Counted]:
+    """A worker whose top words are hostile; no test may change its counts."""
+    assert chromium
+    stream = new_stream(f"browser_page_{uuid.uuid4().hex[:8]}")
+    yield count_some(Counted(stream), dict.fromkeys(HOSTILE, 30))
+    stream.close()
+
+
+@pytest.fixture
+def own(empty: Counted) -> Counted:
+    """A worker with some words in each window, for a test that lets it count more."""
+    return count_some(empty)
 
 
 async def test_before_the_first_line_the_page_names_a_command(
@@ -91,12 +117,12 @@ async def test_before_the_first_line_the_page_names_a_command(
     assert await page.faults() == []
 
 
-async def test_the_page_asks_for_the_token(empty: Counted, open_page: OpenPage) -> None:
+async def test_the_page_asks_for_the_token(counted: Counted, open_page: OpenPage) -> None:
     """Without a token the page shows a form; it rejects a wrong token and accepts the right one."""
-    context = (await open_page(empty.worker.url, ENTER)).page.context
+    context = (await open_page(counted.worker.url, ENTER)).page.context
     await context.clear_cookies()
-    page = LivePage(await context.new_page(), empty.worker.url)
-    await page.page.goto(empty.worker.url)
+    page = LivePage(await context.new_page(), counted.worker.url)
+    await page.page.goto(counted.worker.url)
     await page.page.get_by_role("textbox", name="Token").fill("not this one")
     await page.page.get_by_role("button", name="Show the page").click()
     await page.page.get_by_text("That token is wrong").wait_for()
@@ -126,32 +152,32 @@ async def test_bars_are_the_top_words(counted: Counted, open_page: OpenPage) -> 
     assert "11 words, 3 distinct" in await page.text("#top-note")
 
 
-async def test_bars_move_without_a_reload(counted: Counted, open_page: OpenPage) -> None:
+async def test_bars_move_without_a_reload(own: Counted, open_page: OpenPage) -> None:
     """New counts appear without a reload, and bars move to their new places."""
-    page = await open_page(counted.worker.url, ENTER)
+    page = await open_page(own.worker.url, ENTER)
     await page.until_bars(("river", 5), ("stone", 4), ("leaf", 2))
     await page.page.evaluate(
         "() => { window.moved = 0; const animate = Element.prototype.animate;"
         "Element.prototype.animate = function (frames, ...rest) {"
         "if (frames.transform) window.moved += 1; return animate.call(this, frames, ...rest); } }"
     )
-    await counted.count({"leaf": 6, "moss": 6})
+    await own.count({"leaf": 6, "moss": 6})
     await page.until_bars(("leaf", 8), ("moss", 6), ("river", 5), ("stone", 4))
     assert await page.page.evaluate("window.moved") > 0
     assert not await page.was_reloaded()
     await page.until("() => document.getElementById('lag').textContent === '0'")
 
 
-async def test_a_word_is_looked_up(counted: Counted, open_page: OpenPage) -> None:
+async def test_a_word_is_looked_up(own: Counted, open_page: OpenPage) -> None:
     """A click on a bar, or a search, shows the word's windows, which grow with new counts."""
-    page = await open_page(counted.worker.url, ENTER)
+    page = await open_page(own.worker.url, ENTER)
     await page.bar("river").click()
     table = page.page.locator("#word-table tbody tr")
     await table.nth(1).wait_for()
     counts = [row.split()[-1] for row in await table.all_inner_texts()]
     assert counts == ["5", "3"]
     assert await page.bar("river").get_attribute("aria-current") == "true"
-    await counted.count({"river": 1})
+    await own.count({"river": 1})
     await table.first.get_by_text("6", exact=True).wait_for()
 
     await page.page.get_by_role("searchbox").fill("past")
@@ -189,10 +215,9 @@ async def test_windows_of_the_past_are_picked(counted: Counted, open_page: OpenP
     await page.page.locator("#word-table tbody tr").nth(1).wait_for()
 
 
-async def test_words_are_text_and_nothing_else(counted: Counted, open_page: OpenPage) -> None:
+async def test_words_are_text_and_nothing_else(hostile: Counted, open_page: OpenPage) -> None:
     """Markup, reversing marks, emoji, stacked accents and 60,000 letters are shown as text."""
-    await counted.count(dict.fromkeys(HOSTILE, 30))
-    page = await open_page(counted.worker.url, ENTER)
+    page = await open_page(hostile.worker.url, ENTER)
     scripts = await page.page.locator("script").count()
     await page.until(
         "words => words.every(word => [...document.querySelectorAll('#bars bdi')]"
@@ -211,7 +236,7 @@ async def test_words_are_text_and_nothing_else(counted: Counted, open_page: Open
         await page.until_summary(HOSTILE[word][:120], "In one window: 30 times.")
     assert not await page.is_too_wide()
     await page.page.goto("about:blank")
-    await page.page.goto(f"{counted.worker.url}/#word={quote('<script>alert(1)</script>')}")
+    await page.page.goto(f"{hostile.worker.url}/#word={quote('<script>alert(1)</script>')}")
     await page.until_summary("<script>alert(1)</script>", "In one window: 30 times.")
 
 
@@ -234,10 +259,10 @@ async def test_an_address_in_the_open_page_is_followed(
     assert not await page.was_reloaded()
 
 
-async def test_a_late_answer_opens_no_other_word(counted: Counted, open_page: OpenPage) -> None:
+async def test_a_late_answer_opens_no_other_word(own: Counted, open_page: OpenPage) -> None:
     """While the page fetches a long word, another chosen word stays open."""
-    await counted.count({"y" * 300: 40, "brief": 40})
-    page = await open_page(counted.worker.url, ENTER)
+    await own.count({"y" * 300: 40, "brief": 40})
+    page = await open_page(own.worker.url, ENTER)
     release = asyncio.Event()
 
     async def hold(route: Any) -> None:
@@ -276,10 +301,10 @@ async def test_the_page_is_light_or_dark(counted: Counted, open_page: OpenPage) 
 
 
 @pytest.mark.parametrize("width", [320, PHONE["width"]])
-async def test_the_page_fits_a_phone(counted: Counted, open_page: OpenPage, width: int) -> None:
+async def test_the_page_fits_a_phone(hostile: Counted, open_page: OpenPage, width: int) -> None:
     """Nothing is wider than the screen, and a tap scrolls to the word's history."""
     page = await open_page(
-        counted.worker.url, ENTER, viewport={**PHONE, "width": width}, has_touch=True
+        hostile.worker.url, ENTER, viewport={**PHONE, "width": width}, has_touch=True
     )
     assert not await page.is_too_wide()
     await page.page.locator("#bars button").last.tap()
@@ -292,10 +317,10 @@ async def test_the_page_fits_a_phone(counted: Counted, open_page: OpenPage, widt
 
 
 async def test_the_page_works_with_the_keyboard_alone(
-    counted: Counted, open_page: OpenPage
+    hostile: Counted, open_page: OpenPage
 ) -> None:
     """The keyboard reaches a word's history from the top, and Escape returns to the bar."""
-    page = await open_page(counted.worker.url, ENTER)
+    page = await open_page(hostile.worker.url, ENTER)
     keyboard = page.page.keyboard
     await keyboard.press("Tab")
     assert await page.focused() == "Skip to the top words"
@@ -320,11 +345,11 @@ async def test_the_page_works_with_the_keyboard_alone(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", ["desktop", "phone"])
 async def test_axe_finds_no_fault(
-    counted: Counted, open_page: OpenPage, scheme: str, device: str
+    hostile: Counted, open_page: OpenPage, scheme: str, device: str
 ) -> None:
     """Contrast, names, roles and order are right with every part open."""
     options = {"viewport": PHONE} if device == "phone" else {}
-    page = await open_page(counted.worker.url, ENTER, color_scheme=scheme, **options)
+    page = await open_page(hostile.worker.url, ENTER, color_scheme=scheme, **options)
     await page.page.locator("#bars button").first.click()
     await page.page.locator("#word-table").wait_for()
     await page.page.locator("#rates-details summary").click()
@@ -333,13 +358,11 @@ async def test_axe_finds_no_fault(
     assert await page.faults() == []
 
 
-async def test_late_and_rejected_messages_are_counted(
-    counted: Counted, open_page: OpenPage
-) -> None:
+async def test_late_and_rejected_messages_are_counted(own: Counted, open_page: OpenPage) -> None:
     """Late and rejected messages appear at once."""
-    page = await open_page(counted.worker.url, ENTER)
+    page = await open_page(own.worker.url, ENTER)
     assert await page.text("#late") == "0"
-    await counted.count({"tardy": 1}, counted.newest - 10 * HOUR)
+    await own.count({"tardy": 1}, own.newest - 10 * HOUR)
     await page.until("() => document.getElementById('late').textContent === '1'")
     assert await page.text("#rejected") == "0"
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,13 +18,20 @@ if TYPE_CHECKING:
 
     from app.embedded import EmbeddedKafka
     from tests.browser.pages import LivePage
+    from tests.workers import WorkerProcess
 
     OpenPage = Callable[..., Awaitable[LivePage]]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
+def top_words(worker: WorkerProcess) -> list[Any]:
+    """The words of a worker's newest window; none while it does not answer."""
+    answer = worker.json("/api/top")
+    return answer["words"] if answer else []
+
+
+@pytest.fixture
 def own_cassandra(chromium: str) -> Iterator[EmbeddedCassandra]:
     """A Cassandra that the test may kill."""
     assert chromium
@@ -33,15 +39,12 @@ def own_cassandra(chromium: str) -> Iterator[EmbeddedCassandra]:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own_stream(
-    kafka: EmbeddedKafka,
-    own_cassandra: EmbeddedCassandra,
-    tmp_path_factory: pytest.TempPathFactory,
+    kafka: EmbeddedKafka, own_cassandra: EmbeddedCassandra, unique: str, tmp_path: Path
 ) -> Iterator[Stream]:
     """An application that saves to this Cassandra."""
-    folder = tmp_path_factory.mktemp("troubles")
-    stream = Stream(Servers(kafka, own_cassandra), f"troubles_{uuid.uuid4().hex[:8]}", folder)
+    stream = Stream(Servers(kafka, own_cassandra), unique, tmp_path)
     yield stream.configure(print=0, partitions=2)
     stream.close()
 
@@ -68,11 +71,21 @@ async def test_a_banner_reports_that_cassandra_is_away(
 
 
 async def test_a_banner_reports_that_a_worker_recovers(
-    own_stream: Stream, open_page: OpenPage, tmp_path: Path
+    chromium: str,
+    new_stream: Callable[[str], Stream],
+    unique: str,
+    open_page: OpenPage,
+    tmp_path: Path,
 ) -> None:
     """The page reports it from the start, and shows the counts after the recovery."""
-    assert own_stream.workers[0].stop() == 0
-    with held_in_recovery(own_stream, tmp_path) as recovering:
+    assert chromium
+    stream = new_stream(unique).configure(print=0, partitions=2)
+    worker = stream.start()
+    now = time.time_ns() // 1_000_000
+    await stream.produce((f"again w{n}", now) for n in range(200))
+    worker.wait_until(lambda: {"word": "again", "count": 200} in top_words(worker))
+    assert worker.stop() == 0
+    with held_in_recovery(stream, tmp_path) as recovering:
         page = await open_page(recovering.url)
         await page.banner("recovers its part of the table")
         assert await page.text("#pill") == "Recovering"

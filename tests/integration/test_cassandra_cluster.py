@@ -134,7 +134,7 @@ def counted(lines: list[tuple[str, int]]) -> Counter[tuple[int, str]]:
 
 
 def top_words(session: Session, keyspace: str, start: int) -> list[tuple[str, int]]:
-    """The first words of a window, merged from the partitions' ranks as the documentation says."""
+    """The first words of a window, merged from the partitions' ranks (docs/cassandra.md)."""
     found = session.execute(
         f"SELECT word, count FROM {keyspace}.top_words WHERE window_start = %s", [start]
     )
@@ -144,7 +144,7 @@ def top_words(session: Session, keyspace: str, start: int) -> list[tuple[str, in
 async def test_a_node_that_is_killed_and_comes_back_stops_nothing(
     cluster: CassandraCluster, reader: Session, stream: Stream, wait_until: Callable[..., Any]
 ) -> None:
-    """At LOCAL_QUORUM counting and flushing go on with two of three nodes; counts are equal."""
+    """At LOCAL_QUORUM two of three nodes are enough to count and flush; counts are equal."""
     stream.configure(
         cassandra=cluster.contact,
         cassandra_datacenter="datacenter1",
@@ -218,9 +218,9 @@ async def test_batches_go_to_one_set_of_replicas_each(
 async def test_nodes_that_hang_are_waited_for_and_then_not_counted_on(
     cluster: CassandraCluster, writer: CassandraWriter, settings: Settings, reader: Session
 ) -> None:
-    """Two of three nodes hang: the third waits for them in vain, and later says they are gone.
+    """Two of three nodes hang: the third waits for them in vain, and later reports them as gone.
 
-    No row is said to be written at LOCAL_QUORUM; at ONE the third node is enough.
+    No row counts as written at LOCAL_QUORUM; at ONE the third node is enough.
     """
     # Many small batches: some go to each node, those to the third are answered.
     small = dataclasses.replace(settings, output_batch_rows=5)

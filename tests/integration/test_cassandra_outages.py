@@ -83,9 +83,9 @@ def rows_of(count: int, generation: int) -> list[Row]:
 async def test_a_crash_and_restart_in_the_middle_of_writes_loses_nothing(
     server: EmbeddedCassandra, unique: str
 ) -> None:
-    """Killed under load and started again: rows said to be written are there, others come back.
+    """A server is killed under load and restarted: it has every row that it acknowledged.
 
-    What comes back is written with the next generation, as the flush does, and all is there then.
+    The test writes all other rows with the next generation, as the flush does; then all are stored.
     """
     settings = settings_of(server, unique, OUTPUT_RETRIES="3")
     async with await connect(settings) as session:
@@ -131,7 +131,7 @@ class FirstAnswer(Unobserved):
 async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     server: EmbeddedCassandra, unique: str
 ) -> None:
-    """Nothing is said to be written that is not: what a restarted server has is at least that."""
+    """A restarted server has at least the rows that the writer reported as written."""
     settings = settings_of(server, unique, OUTPUT_RETRIES="0", OUTPUT_BATCH_ROWS="5")
     async with await connect(settings) as session:
         await apply(session, settings)
@@ -147,9 +147,9 @@ async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
     await asyncio.to_thread(server.start)
     there = await stored_once_up(settings)
     unwritten = {row.word for row in result.unwritten}
-    said = {row.word for row in rows_of(100_000, 1)} - unwritten
-    assert len(said) == result.rows
-    assert said <= there.keys()
+    written = {row.word for row in rows_of(100_000, 1)} - unwritten
+    assert len(written) == result.rows
+    assert written <= there.keys()
 
 
 async def test_a_server_that_is_down_is_reported_in_time(
@@ -207,7 +207,7 @@ async def test_an_outage_leaves_nothing_behind(server: EmbeddedCassandra, unique
 async def test_a_server_that_hangs_is_reported_in_time(
     server: EmbeddedCassandra, unique: str
 ) -> None:
-    """Halted with open connections: rows come back; once it goes on, the same session writes."""
+    """A paused server leaves rows unwritten in time; once it resumes, the same session writes."""
     settings = settings_of(server, unique, OUTPUT_RETRIES="10")
     async with await connect(settings) as session:
         await apply(session, settings)
@@ -239,9 +239,9 @@ async def test_a_node_that_comes_back_is_noticed_by_driver_or_session(
     settings = settings_of(server, unique, OUTPUT_RETRIES="1")
     async with await connect(settings) as session:
         await apply(session, settings)
-    found_by_driver, found_anew = CassandraSink(settings), CassandraSink(settings)
+    found_by_driver, found_by_session = CassandraSink(settings), CassandraSink(settings)
     async with AsyncExitStack() as stack:
-        for sink in (found_by_driver, found_anew):
+        for sink in (found_by_driver, found_by_session):
             stack.push_async_callback(sink.close)
         await found_by_driver.open()
         found_by_driver._reconnected_at = math.inf
@@ -249,22 +249,22 @@ async def test_a_node_that_comes_back_is_noticed_by_driver_or_session(
             "app.cassandra.connecting.ExponentialReconnectionPolicy",
             lambda *_, **__: ConstantReconnectionPolicy(3_600, max_attempts=None),
         )
-        await found_anew.open()
+        await found_by_session.open()
         await asyncio.to_thread(server.kill)
-        for sink in (found_by_driver, found_anew):
+        for sink in (found_by_driver, found_by_session):
             while sink.nodes.count() != (0, 1):
                 await sink.write(rows_of(10, 1))
             assert sink.nodes.none_up_seconds() > 0
         await asyncio.to_thread(server.start)
         deadline = time.monotonic() + 90
-        for sink in (found_by_driver, found_anew):
+        for sink in (found_by_driver, found_by_session):
             while (await sink.write(rows_of(10, 2))).unwritten:
                 assert time.monotonic() < deadline
             assert (sink.nodes.count(), sink.nodes.none_up_seconds()) == ((1, 0), 0)
-    said = [text for logger, _, text in caplog.record_tuples if logger == "app.cassandra.nodes"]
+    lines = [text for logger, _, text in caplog.record_tuples if logger == "app.cassandra.nodes"]
     gone, back = f"Cassandra node {server.address} is down", f"{server.address} is back"
-    times = [sum(part in text for text in said) for part in (gone, back)]
-    assert times == [found_by_driver.nodes.reconnections + found_anew.nodes.reconnections] * 2
+    times = [sum(part in text for text in lines) for part in (gone, back)]
+    assert times == [found_by_driver.nodes.reconnections + found_by_session.nodes.reconnections] * 2
 
 
 START = 1_700_000_040_000
@@ -283,7 +283,7 @@ async def counted(stream: Stream, server: EmbeddedCassandra, expected: Counter[s
 async def test_an_outage_is_printed_measured_and_made_good(
     server: EmbeddedCassandra, stream: Stream
 ) -> None:
-    """Cassandra is killed under a worker: it says so once, counts on, and says when all is well."""
+    """A worker whose Cassandra is killed logs that once, continues to count, and logs the end."""
     stream.configure(cassandra=server.address, flush_interval="200ms", output_retries=1)
     worker = stream.start()
     await stream.produce([("green tea", START)] * 100)
@@ -293,7 +293,7 @@ async def test_an_outage_is_printed_measured_and_made_good(
     def log() -> str:
         return worker.output[before:]
 
-    def says(line: str) -> bool:
+    def logged(line: str) -> bool:
         return line in log()
 
     def measures(line: str) -> bool:
@@ -304,16 +304,16 @@ async def test_an_outage_is_printed_measured_and_made_good(
 
     await asyncio.to_thread(server.kill)
     await stream.produce([("black tea", START)] * 50)
-    await wait(lambda: says(f"Cassandra node {server.address} is down"))
+    await wait(lambda: logged(f"Cassandra node {server.address} is down"))
     await wait(lambda: re.search(r"Cassandra did not acknowledge [12] rows \(\S", log()))
     await wait(lambda: measures('cassandra_nodes{state="down"} 1.0'))
     await wait(lambda: measures("wordcount_rows_waiting 2.0"))
     await wait(lambda: measures('wordcount_write_failures_total{kind="NoHostAvailable"}'))
     await asyncio.to_thread(server.start)
     await counted(stream, server, Counter(green=100, tea=150, black=50))
-    await wait(lambda: says("Cassandra has acknowledged all rows again"))
+    await wait(lambda: logged("Cassandra has acknowledged all rows again"))
     back = f"Cassandra node {server.address} is back"
-    await wait(lambda: says(back))
+    await wait(lambda: logged(back))
     await wait(lambda: measures('cassandra_nodes{state="up"} 1.0'))
     # A machine without a moment to spare loses the node again; log and counter show that.
     await wait(lambda: measures(f"wordcount_cassandra_reconnections {log().count(back)}.0"))
@@ -359,16 +359,16 @@ def slow_cassandra() -> Iterator[EmbeddedCassandra]:
         yield server
 
 
-@pytest.mark.parametrize("says_so", [False, True])
+@pytest.mark.parametrize("refuses", [False, True])
 async def test_an_overloaded_server_is_given_time(
     slow_cassandra: EmbeddedCassandra,
     unique: str,
-    says_so: bool,
+    refuses: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether it reads more slowly, as it does by default, or refuses: every row is written."""
     settings = settings_of(slow_cassandra, unique, OUTPUT_BATCH_ROWS="1", OUTPUT_RETRIES="30")
-    if says_so:
+    if refuses:
 
         def startup(cqlversion: str, options: dict[str, str]) -> StartupMessage:
             return StartupMessage(cqlversion, {**options, "THROW_ON_OVERLOAD": "1"})
@@ -382,8 +382,8 @@ async def test_an_overloaded_server_is_given_time(
         result = await writer.write(rows_of(250, 1))
         elapsed_seconds = time.monotonic() - began
         assert not result.unwritten
-        assert (events.failures["Overloaded"] > 0) == says_so, events.failures
-        assert ("breached global limit" in result.faults.get("Overloaded", "")) == says_so
+        assert (events.failures["Overloaded"] > 0) == refuses, events.failures
+        assert ("breached global limit" in result.faults.get("Overloaded", "")) == refuses
         assert elapsed_seconds > 1
         await asyncio.sleep(1)  # the limit is on reading, too
         assert len(await stored(session, unique)) == 250

@@ -305,7 +305,7 @@ async def test_a_worker_with_a_password_and_a_certificate_keeps_them_to_itself(
 async def test_a_user_that_is_refused_while_writing_stops_with_one_line(
     server: EmbeddedCassandra, certificates: Path, unique: str
 ) -> None:
-    """Cassandra comes back and the password is another; set right again, writing goes on."""
+    """After a restart with another password the write fails; with the old one it continues."""
     admin = settings_of(server, certificates, KEYSPACE=unique)
     async with await connect(admin) as session:
         await apply(session, admin)

@@ -214,7 +214,7 @@ async def test_only_new_rows_are_written_when_asked(
 async def test_no_value_leaves_a_column_alone_or_clears_it(
     writer_of: MakeWriter, session: Session, keyspace: str, ignore: str
 ) -> None:
-    """As WORDCOUNT_OUTPUT_IGNORE_NULLS says."""
+    """WORDCOUNT_OUTPUT_IGNORE_NULLS decides between the two."""
     writer = await writer_of(
         COLUMNS="word,window_start,window_end,count", OUTPUT_IGNORE_NULLS=ignore
     )

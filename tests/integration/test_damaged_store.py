@@ -40,9 +40,10 @@ async def test_a_damaged_store_stops_a_worker_once_and_is_recovered(
 
     def restart(number: int, *, ready: bool) -> Any:
         # A worker of a stream has a data directory of its own: copy that of the last one into it.
-        shutil.copytree(stream._folder / f"data-{number - 1}", stream._folder / f"data-{number}")
+        data = first.data.with_name(f"data-{number}")
+        shutil.copytree(first.data.with_name(f"data-{number - 1}"), data)
         if not ready:
-            [path] = (stream._folder / f"data-{number}").rglob("*.rocksdb")
+            [path] = data.rglob("*.rocksdb")
             damage(path)
         return stream.start(ready=ready)
 

@@ -10,7 +10,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.errors import ConfigurationError, UnavailableError
-from app.kafka import topics
 from app.kafka.topics import ensure_topics, plans
 from app.settings import Settings
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from app.embedded import EmbeddedKafka
-    from app.kafka.topics import TopicPlan
 
 INTERNAL = ("partials", "word_counts-changelog", "late", "rejected")
 
@@ -137,14 +135,15 @@ async def test_another_worker_s_topic_is_checked_too(
     """A topic that another worker makes at the same time is not taken as it comes."""
     settings = settings_of()
     await ensure_topics(settings)
-    missing, first = topics._missing, True
+    describe, first = AIOKafkaAdminClient.describe_topics, True
 
-    async def late(client: AIOKafkaAdminClient, wanted: list[TopicPlan]) -> list[TopicPlan]:
+    async def late(client: AIOKafkaAdminClient) -> list[dict[str, Any]]:
         nonlocal first
         unseen, first = first, False
-        return wanted if unseen else await missing(client, wanted)
+        found: list[dict[str, Any]] = [] if unseen else await describe(client)
+        return found
 
-    monkeypatch.setattr(topics, "_missing", late)
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", late)
     with pytest.raises(ConfigurationError, match="has 3 partitions, not 2"):
         await ensure_topics(settings_of(PARTITIONS="2"))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,21 +18,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.embedded import EmbeddedCassandra
+    from tests.workers import WorkerProcess
 
 APP = "tests.integration.stalling"
 
 
 class Stalled:
-    """A stream on a Kafka of its own, whose workers a test can stall."""
+    """A stream on a Kafka that the test may kill; the test can stall its workers."""
 
     def __init__(self, kafka: EmbeddedKafka, stream: Stream, folder: Path) -> None:
         self.kafka = kafka
         self.stream = stream
         self.folder = folder
-        self.worker: Any = None
+        self.worker = self.start()
 
-    def start(self, *, ready: bool = True) -> Any:
-        """Start a worker with no local rows."""
+    def start(self, *, ready: bool = True) -> WorkerProcess:
+        """Start a worker with no local rows; health and metrics are those of the last one."""
         self.worker = self.stream.start(ready=ready, app=APP, STALLS=str(self.folder))
         return self.worker
 
@@ -77,20 +79,28 @@ class Stalled:
 
 
 @pytest.fixture(scope="module")
-def stalled(
-    cassandra: EmbeddedCassandra, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stalled]:
-    folder = tmp_path_factory.mktemp("stalls")
+def own_kafka() -> Iterator[EmbeddedKafka]:
+    """A Kafka that these tests may kill and pause."""
     with EmbeddedKafka() as kafka:
-        stream = Stream(Servers(kafka, cassandra), "web_stalls", folder)
-        stream.configure(partitions=2, print=0)
-        yield Stalled(kafka, stream, folder)
+        yield kafka
+
+
+@pytest.fixture
+def stalled(
+    own_kafka: EmbeddedKafka, cassandra: EmbeddedCassandra, unique: str, tmp_path: Path
+) -> Iterator[Stalled]:
+    """A ready worker of an application for this test alone."""
+    stream = Stream(Servers(own_kafka.start(), cassandra), unique, tmp_path)
+    try:
+        yield Stalled(own_kafka, stream.configure(partitions=2, print=0), tmp_path)
+    finally:
+        own_kafka.resume()
         stream.close()
 
 
 async def test_a_worker_with_a_blocked_event_loop_does_not_answer(stalled: Stalled) -> None:
     """A probe times out; once the loop runs again, the worker is live and ready."""
-    worker = stalled.start()
+    worker = stalled.worker
     assert stalled.health() == (200, 200, "")
     stalled.begin("loop")
     worker.wait_until(lambda: worker.get("/health/live", 1)[0] == 0)
@@ -120,7 +130,10 @@ async def test_a_worker_without_kafka_is_live_and_not_ready(stalled: Stalled) ->
 
 async def test_a_worker_that_recovers_is_live_and_not_ready(stalled: Stalled) -> None:
     """This holds for any duration; the metrics show the records that are left."""
-    assert stalled.worker.stop() == 0
+    counting = stalled.worker
+    await stalled.produce()
+    counting.wait_until(lambda: (counting.json("/api/words/line") or {}).get("windows"))
+    assert counting.stop() == 0
     stalled.begin("recovery")
     worker = stalled.start(ready=False)
     stalled.until(200, 503, "the worker is recovering")
@@ -139,19 +152,26 @@ async def test_a_worker_that_recovers_is_live_and_not_ready(stalled: Stalled) ->
 
 async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: Stalled) -> None:
     """Its connections are open and silent: lags are unknown, and no worker is listed as silent."""
+    await stalled.produce()
     workers = [stalled.worker, stalled.start()]
 
-    def reported(worker: Any) -> tuple[int, int, bool]:
+    def reported(worker: WorkerProcess) -> tuple[int, int, bool]:
         """How many workers answer, how many do not, and whether all lags are known."""
         status = worker.json("/api/status")
         lags = [part["lines_lag"] for each in status["workers"] for part in each["partitions"]]
         return len(status["workers"]), len(status["silent"]), None not in lags
 
+    def is_complete(worker: WorkerProcess) -> bool:
+        return worker.json("/api/top") is not None and reported(worker) == (2, 0, True)
+
+    def misses_lags(worker: WorkerProcess) -> bool:
+        return not reported(worker)[2]
+
     for worker in workers:
-        worker.wait_until(lambda w=worker: w.json("/api/top") and reported(w) == (2, 0, True))
+        worker.wait_until(partial(is_complete, worker))
     stalled.kafka.pause()
     for worker in workers:
-        worker.wait_until(lambda w=worker: not reported(w)[2])
+        worker.wait_until(partial(misses_lags, worker))
     assert all(worker.json("/api/top") for worker in workers)
     seen: set[tuple[int, int, bool]] = set()
 
@@ -164,4 +184,4 @@ async def test_while_kafka_hangs_the_workers_still_answer_each_other(stalled: St
     assert seen == {(2, 0, False)}
     stalled.kafka.resume()
     for worker in workers:
-        worker.wait_until(lambda w=worker: reported(w) == (2, 0, True))
+        worker.wait_until(partial(is_complete, worker))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from app.embedded.java import find_java
 from app.embedded.process import Process
-from tests.peers.jars import FLUME, jars_of
+from tests.jars import jars_of
+from tests.peers.jars import FLUME, LOCK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ class FlumeAgent:
         configuration.write_text(
             "".join(f"a.{name} = {value}\n" for name, value in (self._settings | changed).items())
         )
-        classpath = os.pathsep.join(map(str, jars_of(FLUME)))
+        classpath = os.pathsep.join(map(str, jars_of(LOCK, FLUME)))
         command = [str(find_java()), *_FLAGS, "-cp", classpath]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         command += ["org.apache.flume.node.Application", "-n", "a", "-f", str(configuration)]

@@ -1,6 +1,6 @@
 """A peer with the Tcp of Apache Pekko Streams: a small Java program, compiled on first use.
 
-`python -m tests.pekko` recreates the lock file of its jars after a change of the versions below.
+`python -m tests.pekko` rewrites the lock file of its jars after a change of the versions below.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from app.embedded.jar_lock import read_lock
-from app.embedded.jars import JarCache
 from app.embedded.java import find_java
+from tests.jars import jars_of
 
-__all__ = ["COMPILER", "LOCK", "PEKKO", "ROOTS", "command"]
+__all__ = ["LOCK", "ROOTS", "command"]
 
 LOCK = Path(__file__).with_name("jars.lock")
 PEKKO = "pekko"
@@ -30,14 +29,13 @@ ROOTS = (
 
 @cache
 def _classpath() -> str:
-    jars = JarCache(lock=read_lock(LOCK)).paths(PEKKO, COMPILER)
-    path = os.pathsep.join(map(str, jars[PEKKO]))
+    path = os.pathsep.join(map(str, jars_of(LOCK, PEKKO)))
     classes = mkdtemp(prefix="pekko-")
     done = subprocess.run(
         [
             str(find_java()),
             "-cp",
-            os.pathsep.join(map(str, jars[COMPILER])),
+            os.pathsep.join(map(str, jars_of(LOCK, COMPILER))),
             "org.eclipse.jdt.internal.compiler.batch.Main",
             "-17",
             "-nowarn",

@@ -84,6 +84,7 @@ class Packer:
         own_count = batch.lines != sum(piece.lines for piece in pieces)
         last = pieces[-1]
         for piece in pieces:
+            # Send the message before a piece that it has no space for, and after one that fills it.
             if piece.alone or self._bytes + len(piece.text) > self._size:
                 yield from self.flush()
             if not self._texts:

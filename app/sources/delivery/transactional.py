@@ -227,6 +227,7 @@ class TransactionalDelivery:
         self._check()
 
     def _check(self) -> None:
+        # Kafka's errors lack the topic and the lines that they cost; all others state them already.
         if isinstance(self._failure, KafkaError | OSError):
             raise refused(self._topic, self._failure, self.totals.waiting) from None
         if self._failure is not None:

@@ -20,7 +20,18 @@ with extra("flume"):
     from thrift.Thrift import TApplicationException, TMessageType, TType
     from thrift.transport.TTransport import TMemoryBuffer
 
-__all__ = ["Call", "Event", "MalformedError", "ReplyStatus", "decode", "refuse", "reply"]
+__all__ = [
+    "Append",
+    "AppendBatch",
+    "Call",
+    "Event",
+    "MalformedError",
+    "ReplyStatus",
+    "Result",
+    "decode",
+    "refuse",
+    "reply",
+]
 
 _PROTOCOLS = {b"\x82": TCompactProtocolAccelerated, b"\x80": TBinaryProtocolAccelerated}
 """The protocols, by the first byte of a frame."""
@@ -63,30 +74,36 @@ Event.thrift_spec = (
 )
 
 
-class _Append(_Struct):
+class Append(_Struct):
+    """The arguments of `append`: one event."""
+
     __slots__ = ("event",)
 
 
-_Append.thrift_spec = (None, (1, TType.STRUCT, "event", [Event, Event.thrift_spec], None))
+Append.thrift_spec = (None, (1, TType.STRUCT, "event", [Event, Event.thrift_spec], None))
 
 
-class _AppendBatch(_Struct):
+class AppendBatch(_Struct):
+    """The arguments of `appendBatch`: a list of events."""
+
     __slots__ = ("events",)
 
 
-_AppendBatch.thrift_spec = (
+AppendBatch.thrift_spec = (
     None,
     (1, TType.LIST, "events", (TType.STRUCT, [Event, Event.thrift_spec], False), None),
 )
 
 
-class _Result(_Struct):
+class Result(_Struct):
+    """The result of both calls: a ReplyStatus."""
+
     __slots__ = ("success",)
 
 
-_Result.thrift_spec = ((0, TType.I32, "success", None, None),)
+Result.thrift_spec = ((0, TType.I32, "success", None, None),)
 
-_ARGUMENTS = {"append": _Append, "appendBatch": _AppendBatch}
+_ARGUMENTS = {"append": Append, "appendBatch": AppendBatch}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +150,7 @@ def _events(method: str, arguments: Any) -> list[Event] | None:
 
 def reply(call: Call, status: ReplyStatus) -> bytes:
     """Encode the answer to a call."""
-    return _frame(call, TMessageType.REPLY, _Result(success=int(status)))
+    return _frame(call, TMessageType.REPLY, Result(success=int(status)))
 
 
 def refuse(call: Call) -> bytes:

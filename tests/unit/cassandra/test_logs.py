@@ -20,7 +20,6 @@ def driver_log() -> Iterator[logging.Logger]:
     logger = logging.getLogger("cassandra.cluster")
     before = logger.filters[:]
     logger.filters = []
-    logs._driver_log_filter._next_at.clear()
     logs.quieten_driver()
     logs.quieten_driver()
     yield logger

@@ -50,7 +50,7 @@ def test_a_slice_of_any_kind_gives_what_each_word_gives(
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(0, 3))
 def test_words_may_span_the_chunks_of_bytes(words: list[bytes], shift: int) -> None:
     """Words that cross, end at or fill the edges of a chunk hash as they do elsewhere."""
-    filler = b"x" * (partitioner._CHUNK - 10 - shift)
+    filler = b"x" * (partitioner.CHUNK_BYTES - 10 - shift)
     around = pa.array([filler, *words, b"", filler + filler, *words, b""], pa.binary())
     found = partition_of(around, 16).tolist()
     expected = [plain_partition(word, 16) for word in words]

@@ -154,9 +154,15 @@ def test_a_released_watcher_kills_nobody(process: Process) -> None:
 
 def test_the_portable_way_works_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On other systems than Linux a process starts and ends with a watcher."""
+    watchers: list[subprocess.Popen[bytes]] = []
+
+    def starting() -> subprocess.Popen[bytes]:
+        watchers.append(start_watcher())
+        return watchers[-1]
+
+    monkeypatch.setattr("app.embedded.process.start_watcher", starting)
     monkeypatch.setattr("app.embedded.process.sys.platform", "darwin")
     process = start(tmp_path)
-    watcher = process._watcher
-    assert watcher is not None
+    (watcher,) = watchers
     process.kill()
     assert watcher.returncode == 0

@@ -49,8 +49,10 @@ async def read(blocks: list[Block], start: int) -> tuple[list[int], list[bool]]:
     """The offsets that a task hands over, and its answers."""
     own, found, answers = task(start), [], []
     for given_block in blocks:
+        before = own.next_offset
         answers.append(await own.put(given_block))
-        for taken in (await own.take() or ()) if own._blocks else ():
+        # Without a queued block, `take` would wait.
+        for taken in (await own.take() or ()) if own.next_offset > before else ():
             found.extend(taken.records.offsets.tolist())
     return found, answers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def test_a_step_takes_as_many_windows_as_it_has_room_for(
         assert table.totals() == {START + 40 * MINUTE: (1, 1)}
         assert table.owned[0].expired == START + 20 * MINUTE + 1
         assert list(table.databases.prefixes(0)) == [table.windows.prefix(START + 40 * MINUTE)]
-        table.owned[0] = table._loaded(0)
+        asyncio.run(table.load([0]))
 
 
 def test_rows_that_cassandra_lacks_do_not_go(table: WordCounts) -> None:
@@ -221,7 +222,7 @@ def test_versions_grow_where_all_windows_have_gone(
     assert table.totals() == {}
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now - 600 * 10**9)
-    table.owned[0] = table._loaded(0)
+    asyncio.run(table.load([0]))
     assert add(table, 10, "new") > newest
-    table.owned[0] = table._loaded(0)
+    asyncio.run(table.load([0]))
     assert flush(table) == ["new"]

@@ -49,7 +49,7 @@ def add(table: WordCounts, start: int, *words: str) -> int:
 
 def take_over(table: WordCounts) -> None:
     """Load the partition from the store, as a new owner does."""
-    table.owned[0] = table._loaded(0)
+    asyncio.run(table.load([0]))
 
 
 def flush(table: WordCounts, rows: int, fails: bool = False) -> list[ChangedCount]:

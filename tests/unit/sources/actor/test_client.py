@@ -11,6 +11,8 @@ import pytest
 
 from app.sources.actor_client import RemoteActor
 
+create_connection = socket.create_connection
+
 
 def test_the_client_imports_no_optional_package() -> None:
     """A process that only sends messages needs neither Pykka nor the producer's packages."""
@@ -25,10 +27,16 @@ def test_the_client_imports_no_optional_package() -> None:
 class Answering:
     """A server that a test controls; a `RemoteActor` connects to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._connections: list[socket.socket] = []
+        monkeypatch.setattr(socket, "create_connection", self._connect)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(20)
         self.actor = RemoteActor(*self._server.getsockname())
+
+    def _connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
+        self._connections.append(create_connection(address, timeout))
+        return self._connections[-1]
 
     def accept(self) -> tuple[socket.socket, BinaryIO]:
         """Accept a connection; return it with its lines."""
@@ -39,17 +47,23 @@ class Answering:
     def answer(self, peer: socket.socket, done: int) -> None:
         """Send an answer, and wait until it has arrived."""
         peer.sendall(b"%d\n" % done)
-        assert self.actor._peer is not None
-        self.actor._peer.recv(1, socket.MSG_PEEK)
+        self._connections[-1].recv(1, socket.MSG_PEEK)
+
+    @property
+    def answers_are_read(self) -> bool:
+        """Whether the client has read all answers that have arrived."""
+        try:
+            return not self._connections[-1].recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
 
     def abort(self, peer: socket.socket, lines: BinaryIO) -> None:
         """Reset the connection as a killed process does, and wait until the client has it."""
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         lines.close()
         peer.close()
-        assert self.actor._peer is not None
         poll = select.poll()
-        poll.register(self.actor._peer, 0)
+        poll.register(self._connections[-1], 0)
         assert poll.poll(20_000)
 
     def close(self) -> None:
@@ -59,8 +73,8 @@ class Answering:
 
 
 @pytest.fixture
-def answering() -> Iterator[Answering]:
-    made = Answering()
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+    made = Answering(monkeypatch)
     yield made
     made.close()
 
@@ -73,8 +87,12 @@ def test_answers_are_processed_while_messages_are_sent(answering: Answering) -> 
         answering.actor.tell(number)
     answering.answer(peer, 99)
     answering.actor.tell(100)
-    assert list(answering.actor._unacknowledged) == [b"99\n", b"100\n"]
+    assert answering.answers_are_read
     assert [int(lines.readline()) for _ in range(101)] == list(range(101))
+    answering.abort(peer, lines)
+    answering.actor.tell(101)
+    peer, lines = answering.accept()
+    assert [int(lines.readline()) for _ in range(3)] == [99, 100, 101]
     answering.abort(peer, lines)
 
 

@@ -16,6 +16,7 @@ from app.sources.actor import server as actor_server
 from app.sources.actor.server import ActorServer
 from app.sources.actor.source import ActorSource
 from app.sources.actor_client import RemoteActor
+from app.sources.tcp.connection import enable_keepalive
 from tests.collecting import collecting
 
 
@@ -116,6 +117,10 @@ class Exhausted:
     def __init__(self) -> None:
         self.attempts = 0
 
+    def getsockname(self) -> tuple[str, int]:
+        """Return an address."""
+        return "127.0.0.1", 1
+
     def accept(self) -> None:
         """Fail as at the limit of open files."""
         self.attempts += 1
@@ -128,14 +133,16 @@ class Exhausted:
         """Do nothing: no socket is open."""
 
 
-def test_a_failed_accept_is_retried_after_a_pause(
-    capsys: pytest.CaptureFixture[str],
+async def test_a_failed_accept_is_retried_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The thread does not retry in a busy loop; one line reports the reason."""
+    exhausted = Exhausted()
+    monkeypatch.setattr(socket, "create_server", lambda _: exhausted)
     server = ActorServer(ActorSource(Echo), "127.0.0.1", 0)
-    server._server = exhausted = Exhausted()  # type: ignore[assignment]  # a stand-in
-    accepting = threading.Thread(target=server._accept)
-    accepting.start()
+    before = set(threading.enumerate())
+    await server.open()
+    (accepting,) = set(threading.enumerate()) - before
     accepting.join(0.3)
     server.stop()
     accepting.join(20)
@@ -149,6 +156,14 @@ async def test_dead_peers_give_their_places_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The kernel probes silent peers; a peer beyond the limit waits, and stderr reports it."""
+    silences: list[int] = []
+
+    def watch(peer: socket.socket) -> None:
+        enable_keepalive(peer)
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        silences.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+
+    monkeypatch.setattr(actor_server, "enable_keepalive", watch)
     monkeypatch.setattr(actor_server, "_CONNECTIONS", 1)
     source = ActorSource(Echo, ("127.0.0.1", 0))
     async with collecting(source) as collected:
@@ -159,11 +174,7 @@ async def test_dead_peers_give_their_places_back(
             second.sendall(b'"second"\n')
             first.sendall(b'"first"\n')
             await collected.expect(b"first")
-            assert source._server is not None
-            (connection,) = source._server._connections
-            peer = connection.peer
-            assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            assert silences == [60]
             first.close()
             await source.acknowledge(collected.batches[-1].position)
             await collected.expect(b"first", b"second")

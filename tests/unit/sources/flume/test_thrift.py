@@ -11,8 +11,17 @@ from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
-from app.sources.flume import thrift as flume_thrift
-from app.sources.flume.thrift import Event, MalformedError, ReplyStatus, decode, refuse, reply
+from app.sources.flume.thrift import (
+    Append,
+    AppendBatch,
+    Event,
+    MalformedError,
+    ReplyStatus,
+    Result,
+    decode,
+    refuse,
+    reply,
+)
 
 PROTOCOLS = (TCompactProtocol, TBinaryProtocol)
 
@@ -30,7 +39,7 @@ def frame(
 
 
 def batch(*events: Event) -> object:
-    return flume_thrift._AppendBatch(events=list(events))
+    return AppendBatch(events=list(events))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -42,7 +51,7 @@ def test_events_are_read_with_their_headers_as_bytes(protocol: type) -> None:
     ]
     call = decode(frame(protocol, "appendBatch", batch(*events)))
     assert (call.method, call.number, call.events) == ("appendBatch", 7, events)
-    one = decode(frame(protocol, "append", flume_thrift._Append(event=events[0])))
+    one = decode(frame(protocol, "append", Append(event=events[0])))
     assert one.events == events[:1]
 
 
@@ -50,11 +59,11 @@ def test_events_are_read_with_their_headers_as_bytes(protocol: type) -> None:
 @pytest.mark.parametrize("status", list(ReplyStatus))
 def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: ReplyStatus) -> None:
     """The reply is framed and carries the status."""
-    sent = reply(decode(frame(protocol, "append", flume_thrift._Append(event=Event()))), status)
+    sent = reply(decode(frame(protocol, "append", Append(event=Event()))), status)
     assert int.from_bytes(sent[:4], "big") == len(sent) - 4
     reader = protocol(TMemoryBuffer(sent[4:]))
     assert reader.readMessageBegin() == ("append", TMessageType.REPLY, 7)
-    result = flume_thrift._Result()
+    result = Result()
     result.read(reader)
     assert result.success == status
 
@@ -62,7 +71,7 @@ def test_a_reply_has_the_calls_protocol_and_number(protocol: type, status: Reply
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_unknown_method_is_refused_as_thrift_does(protocol: type) -> None:
     """The peer gets Thrift's exception for unknown methods, with the name."""
-    call = decode(frame(protocol, "getStatus", flume_thrift._Struct()))
+    call = decode(frame(protocol, "getStatus", Event()))
     assert call.events is None
     reader = protocol(TMemoryBuffer(refuse(call)[4:]))
     assert reader.readMessageBegin()[:2] == ("getStatus", TMessageType.EXCEPTION)
@@ -79,8 +88,8 @@ def test_an_unknown_method_is_refused_as_thrift_does(protocol: type) -> None:
         b"\x82",
         b"\x82\x21\x01\x06append",
         b"\x80\x01\x00\x01\x7f\xff\xff\xff",
-        frame(TCompactProtocol, "append", flume_thrift._Append()),
-        frame(TBinaryProtocol, "append", flume_thrift._Append(event=Event()), TMessageType.REPLY),
+        frame(TCompactProtocol, "append", Append()),
+        frame(TBinaryProtocol, "append", Append(event=Event()), TMessageType.REPLY),
     ],
 )
 def test_a_frame_without_a_call_is_malformed(garbage: bytes) -> None:
