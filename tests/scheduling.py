@@ -1,4 +1,4 @@
-"""Which tester runs which tests, and when: the longest first, so that all testers end together."""
+"""Distributes the tests over the testers, the longest first, so that all testers end together."""
 
 from __future__ import annotations
 
