@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 FOR ?=
 SEED ?=
 WORKERS ?= 1
-TESTERS ?= 2
+TESTERS ?= 4
+ONLY ?=
 # Hashes first: pip refuses a file that is not the recorded one. Wheels only: nothing is compiled.
 LOCKED := --quiet --disable-pip-version-check --require-hashes
 HERE := --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -34,13 +35,13 @@ run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctr
 
 # Absolute, since workers of tests run in directories of their own.
 test: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
-test: $(VENV)/installed  ## every test, on real servers too, TESTERS=2 at once
+test: $(VENV)/installed  ## every test, on real servers too, TESTERS=4 at once; ONLY=sources: some
 	@mkdir -p build/coverage
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n $(TESTERS) --dist loadfile
+	$(BIN)/python -m coverage run -m pytest -n $(TESTERS) $(if $(ONLY),-k '$(ONLY)') --durations=10
 	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage report
+	$(BIN)/python -m coverage report $(if $(ONLY),--fail-under=0)
 
 soak: $(VENV)/installed  ## random faults with new seeds, for FOR=15m; SEED=n repeats one; LONG=1: one plan
 	$(BIN)/python -m tests.faults.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) \

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from app.embedded import ports
+from tests.scheduling import Scheduler, longest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Another tester's server must not get the port of a server that a test has killed.
     tester = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     ports.PORTS = ports.PORTS[tester :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Distribute the tests over the testers."""
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests, the longest first."""
+    items[:] = longest_first(items)
 
 
 class Servers(NamedTuple):

@@ -46,6 +46,11 @@ class DataDirectory:
             ) from None
         return path
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether `discard` removes it."""
+        return self._given is None
+
     def acquire(self) -> Path:
         """Lock it for this server. Raises UnavailableError if another server has locked it."""
         path = self.path

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from app.embedded import ports
+from app.embedded.class_archive import ClassArchive
 from app.embedded.diagnosis import End, explain, no_space, port_in_use
 from app.embedded.directory import DataDirectory
 from app.embedded.jar_lock import CASSANDRA
@@ -71,6 +73,7 @@ class EmbeddedServer(ABC):
         ]
         self._timeout = options.get("timeout", 120.0)
         self._process: Process | None = None
+        self._archive: ClassArchive | None = None
         self._called_off = threading.Event()
 
     @property
@@ -154,9 +157,14 @@ class EmbeddedServer(ABC):
         self._called_off.set()
 
     def close(self) -> None:
-        """Stop it and delete its data, unless a directory was given."""
+        """End it and delete its data, unless a directory was given."""
+        writes = self._archive is not None and self._archive.is_written
         try:
-            self.stop()
+            # An orderly stop takes seconds, only to save data that is deleted here.
+            if self._directory.is_temporary and not writes:
+                self.kill()
+            else:
+                self.stop()
         finally:
             self._directory.discard()
             self._called_off.clear()
@@ -210,14 +218,17 @@ class EmbeddedServer(ABC):
         directory = self._directory.acquire()
         if shutil.disk_usage(directory).free < _BYTES_TO_START:
             raise no_space(self.name)
-        self._command = [str(java), "-cp", self._class_path(jars), *self._options(directory)]
+        class_path = self._class_path(jars)
+        self._archive = ClassArchive(java, class_path)
+        options = [*self._archive.to_map(), *self._options(directory)]
+        self._command = [str(java), "-cp", class_path, *options]
         # Each JVM unpacks native libraries here and, when killed, leaves them.
         shutil.rmtree(directory / "tmp", ignore_errors=True)
         (directory / "tmp").mkdir()
         self._configure(directory)
         self._prepare(directory)
         self._set_logs_aside(directory)
-        self._process = self._run(*self._arguments(directory))
+        self._process = self._run(*self._archive.to_write(), *self._arguments(directory))
         self._wait_until(self._serves, self._process)
 
     def _set_logs_aside(self, directory: Path) -> None:
@@ -276,6 +287,9 @@ class EmbeddedServer(ABC):
         process, self._process = self._process, None
         if process is not None:
             how(process)
+        if self._archive is not None:
+            killed = process is None or process.exit_status == -signal.SIGKILL
+            self._archive.abandon() if killed else self._archive.finish()
         self._directory.release()
 
     def _running_process(self) -> Process:

@@ -58,6 +58,7 @@ class Stage:
         self.name = name
         self.topic = topic
         self.tasks: dict[int, PartitionTask] = {}
+        self._opened: dict[int, PartitionTask] = {}
         self._group = group
         self._brokers = brokers
         self._offsets = offsets
@@ -70,8 +71,8 @@ class Stage:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._generation = -1
 
-    async def open(self, partition: int, offsets: OffsetRange) -> None:
-        """Fence earlier producers of the partition and open its task; the topic holds `offsets`."""
+    async def open(self, partition: int) -> None:
+        """Fence earlier producers of the partition and open its task; `place` must follow."""
         source = TopicPartition(self.topic, partition)
         producer = TransactionalProducer(
             f"{self._group}-{self.name}-{partition}",
@@ -83,7 +84,11 @@ class Stage:
         self._producers[partition] = producer
         position = await producer.open()
         # An offset of -1 means that nothing has been committed: the task begins at the start.
-        task = PartitionTask(source, producer, max(position.offset, 0))
+        self._opened[partition] = PartitionTask(source, producer, max(position.offset, 0))
+
+    def place(self, partition: int, offsets: OffsetRange) -> None:
+        """Let an opened task begin where its topic, which now holds `offsets`, can be read."""
+        task = self._opened.pop(partition)
         self._reset(task, offsets, begun=task.begun)
         self.tasks[partition] = task
 
@@ -127,6 +132,7 @@ class Stage:
         producers = list(self._producers.values())
         self._running.clear()
         self.tasks.clear()
+        self._opened.clear()
         self._producers.clear()
         await asyncio.gather(*(producer.close() for producer in producers))
 

@@ -141,14 +141,17 @@ class TaskManager:
             (stage, tp) for stage in self._stages for tp in assigned if tp.topic == stage.topic
         ]
         changelogs = [tp for tp in assigned if tp.topic == self._settings.changelog]
+        # All at once: each opening waits for the broker several times.
+        await asyncio.gather(*(stage.open(tp.partition) for stage, tp in owned))
+        # Only now: until its fencing a zombie may add records and commit their offsets. Beside ends
+        # that were read earlier, those offsets would look like those of a topic that was recreated.
         ranges = await self._offset_ranges.read_with_retry(*(tp for _, tp in owned), *changelogs)
         store = self._table.store
         for tp in changelogs:
             store.begins[tp.partition] = ranges[tp].log_start
             store.refuse_foreign(tp, ranges[tp].log_end)
-        # All at once: each opening waits for the broker several times.
-        await asyncio.gather(*(stage.open(tp.partition, ranges[tp]) for stage, tp in owned))
-        # Only now: opening has fenced zombies, so the committed offsets are final.
+        for stage, tp in owned:
+            stage.place(tp.partition, ranges[tp])
         for stage in self._counting:
             for partition, task in stage.tasks.items():
                 tp = TP(self._settings.changelog, partition)

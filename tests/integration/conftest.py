@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cassandra.cluster import Cluster, Session
 
+from app.cassandra.connecting import connect
+from app.cassandra.schema import apply
+from app.settings import Settings
 from tests.delivered import administrator
 from tests.producers import Produce
 from tests.workers import WorkerProcess, environ_with, faust
@@ -112,8 +116,9 @@ class Stream:
         `app` is the module of the application, `more` extends the stream's environment.
         """
         if not self.workers:
-            schema = self.run("schema", "--apply")
-            assert schema.returncode == 0, schema.stderr
+            # In a thread: the loop of a test may run in this one.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, self._create_table()).result()
         number = len(self.workers)
         worker = WorkerProcess(
             self._folder / f"data-{number}",
@@ -125,6 +130,11 @@ class Stream:
         if ready:
             worker.wait_until_ready()
         return worker
+
+    async def _create_table(self) -> None:
+        settings = Settings.read(self._environ)
+        async with await connect(settings) as session:
+            await apply(session, settings)
 
     async def produce(self, lines: Iterable[tuple[str, int]]) -> None:
         """Write lines, each with its timestamp (ms), to the partitions in turn."""

@@ -199,7 +199,7 @@ class World:
         return "{}:{}".format(*server.getsockname())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def good_keyspace(session: Session) -> Iterator[str]:
     """A keyspace with the default table."""
     name = "bad_starts"
@@ -228,7 +228,7 @@ def world(
         yield world
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def show() -> Iterator[Callable[[str, End, float], None]]:
     """Collects what each start said; the table of it is printed at the end, for `pytest -s`."""
     rows: list[str] = []

@@ -350,10 +350,10 @@ async def test_what_is_dropped_under_a_worker_is_filled_again(
 
 @pytest.fixture(scope="module")
 def slow_cassandra() -> Iterator[EmbeddedCassandra]:
-    """A server that takes no more than 100 requests a second."""
+    """A server that takes no more than 50 requests a second: a busy client sends more, too."""
     limits = {
         "native_transport_rate_limiting_enabled": True,
-        "native_transport_max_requests_per_second": 100,
+        "native_transport_max_requests_per_second": 50,
     }
     with EmbeddedCassandra(settings=limits, timeout=300.0) as server:
         yield server
@@ -379,11 +379,11 @@ async def test_an_overloaded_server_is_given_time(
         events = WriteEvents()
         writer = await CassandraWriter.create(session, settings, events)
         began = time.monotonic()
-        result = await writer.write(rows_of(250, 1))
+        result = await writer.write(rows_of(150, 1))
         elapsed_seconds = time.monotonic() - began
         assert not result.unwritten
         assert (events.failures["Overloaded"] > 0) == refuses, events.failures
         assert ("breached global limit" in result.faults.get("Overloaded", "")) == refuses
         assert elapsed_seconds > 1
         await asyncio.sleep(1)  # the limit is on reading, too
-        assert len(await stored(session, unique)) == 250
+        assert len(await stored(session, unique)) == 150

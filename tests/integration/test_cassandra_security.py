@@ -93,7 +93,9 @@ def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
             },
         },
     }
-    with EmbeddedCassandra(settings=options, timeout=300.0) as server:
+    # By default a password can be changed once in five seconds.
+    often = ["-Dcassandra.role_password_update_min_interval_in_ms=0"]
+    with EmbeddedCassandra(settings=options, java_options=often, timeout=300.0) as server:
         # A fresh node serves before it has made its first user.
         asyncio.run(first_user(settings_of(server, certificates)))
         yield server

@@ -116,6 +116,17 @@ async def test_kafka_keeps_its_messages(tmp_path: Path) -> None:
         assert len(await consume(other, "topic", 1000)) == 1000
 
 
+def test_a_second_start_maps_the_classes_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first stop in order writes the archive of classes; the next JVM has it in memory."""
+    monkeypatch.setattr("app.embedded.class_archive.cache_directory", lambda: tmp_path)
+    with EmbeddedKafka() as kafka:
+        kafka.restart()
+        (archive,) = (tmp_path / "classes").glob("*.jsa")
+        assert str(archive) in Path(f"/proc/{kafka.pid}/maps").read_text()
+
+
 async def test_a_paused_kafka_answers_later() -> None:
     """While it is paused nothing is acknowledged; once resumed all is."""
     async with EmbeddedKafka() as kafka:

@@ -33,17 +33,11 @@ if TYPE_CHECKING:
 LINES = 3_000
 
 
-@pytest.fixture(scope="module")
-def own_kafka() -> Iterator[EmbeddedKafka]:
-    """A Kafka that these tests may kill."""
+@pytest.fixture
+def broker() -> Iterator[EmbeddedKafka]:
+    """A Kafka that a test may kill."""
     with EmbeddedKafka() as kafka:
         yield kafka
-
-
-@pytest.fixture
-def broker(own_kafka: EmbeddedKafka) -> EmbeddedKafka:
-    """That Kafka, running, however the test before has ended."""
-    return own_kafka.start()
 
 
 @pytest.fixture

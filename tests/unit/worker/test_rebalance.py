@@ -36,6 +36,7 @@ class FakeWorker:
         self.owned: dict[int, Any] = {}
         self.watermarks: dict[int, int] = {}
         self.log_start = 0
+        self.log_end = 9
         self.store = SimpleNamespace(
             begins={},
             refuse_foreign=lambda tp, end: self.calls.append(("refuse foreign", tp, end)),
@@ -49,9 +50,9 @@ class FakeWorker:
         self.tasks = TaskManager(typed, SETTINGS, typed.stages, typed, typed, self.errors.append)
 
     async def read_with_retry(self, *partitions: TP) -> dict[TP, OffsetRange]:
-        """Kafka holds up to offset 9 of each partition."""
+        """All partitions hold the same offsets."""
         self.calls.append("read ranges")
-        return {tp: OffsetRange(self.log_start, 9) for tp in partitions}
+        return {tp: OffsetRange(self.log_start, self.log_end) for tp in partitions}
 
     async def forget(self) -> None:
         """Forget the table."""
@@ -78,13 +79,19 @@ class FakeStage:
         self.topic = topic
         self.tasks: dict[int, Any] = {}
         self.begun = True
+        self._worker = worker
         self._calls = worker.calls
 
-    async def open(self, partition: int, offsets: OffsetRange) -> None:
-        """Open a task."""
-        self._calls.append(("open", self.name, partition, offsets.log_end))
+    async def open(self, partition: int) -> None:
+        """Open a task; until then a zombie adds records."""
+        self._calls.append(("open", self.name, partition))
+        self._worker.log_end += 1
         source = TP(self.topic, partition)
         self.tasks[partition] = SimpleNamespace(source=source, committed=(5, ""), begun=self.begun)
+
+    def place(self, partition: int, offsets: OffsetRange) -> None:
+        """Let a task begin."""
+        self._calls.append(("place", self.name, partition, offsets.log_end))
 
     def start(self, generation: int) -> None:
         """Start the tasks."""
@@ -111,13 +118,17 @@ def worker() -> FakeWorker:
 
 
 async def test_tasks_are_closed_before_others_are_opened(worker: FakeWorker) -> None:
-    """An assignment closes all tasks, checks the local rows, then opens the new tasks."""
+    """An assignment closes all tasks and opens the new ones, which fences zombies.
+
+    Only then it reads which offsets the topics hold: zombies have added records until then.
+    """
     await worker.tasks.take_over(ASSIGNED, 7)
-    assert worker.calls[:4] == [*CLOSED, "read ranges"]
-    assert worker.calls[4:] == [
-        ("refuse foreign", CHANGELOG, 9),
-        ("open", "split", 1, 9),
-        ("open", "count", 1, 9),
+    assert worker.calls[:5] == [*CLOSED, ("open", "split", 1), ("open", "count", 1)]
+    assert worker.calls[5:] == [
+        "read ranges",
+        ("refuse foreign", CHANGELOG, 11),
+        ("place", "split", 1, 11),
+        ("place", "count", 1, 11),
     ]
     assert worker.tasks.next_offsets() == {LINES: 5, PARTIALS: 5}
     assert worker.store.begins == {1: 0}
