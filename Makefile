@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FOR ?=
 SEED ?=
 WORKERS ?= 1
-TESTERS ?= 4
+TESTERS ?= 3
 ONLY ?=
 # Hashes first: pip refuses a file that is not the recorded one. Wheels only: nothing is compiled.
 LOCKED := --quiet --disable-pip-version-check --require-hashes
@@ -35,7 +35,7 @@ run: $(VENV)/installed  ## embedded servers, a worker and sample text, until Ctr
 
 # Absolute, since workers of tests run in directories of their own.
 test: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
-test: $(VENV)/installed  ## every test, on real servers too, TESTERS=4 at once; ONLY=sources: some
+test: $(VENV)/installed  ## every test, on real servers too, TESTERS=3 at once; ONLY=sources: some
 	@mkdir -p build/coverage
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m coverage erase
