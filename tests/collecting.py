@@ -75,6 +75,6 @@ async def collecting(
             yield collected
         finally:
             source.stop()
-            await asyncio.wait_for(running, 20)
+            await asyncio.wait_for(running, 120)
     finally:
         await source.close()

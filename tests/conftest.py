@@ -98,9 +98,9 @@ def unique(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
-    """`wait_until(condition, seconds=10)` returns the condition's value once it is true."""
+    """`wait_until(condition, seconds=120)` returns the condition's value once it is true."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
         deadline = time.monotonic() + seconds
         pause = 0.001
         while not (value := condition()):

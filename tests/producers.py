@@ -90,7 +90,7 @@ class Watched(NamedTuple):
     def stop(self) -> tuple[int, str]:
         """End it by Ctrl-C; status and stdout."""
         self.process.send_signal(signal.SIGINT)
-        out, _ = self.process.communicate(timeout=60)
+        out, _ = self.process.communicate(timeout=120)
         return self.process.returncode, out.decode()
 
 
@@ -149,7 +149,7 @@ class Producer:
         return json.loads(last[-1]) if last else {}
 
 
-def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str, str]:
+def end(process: subprocess.Popen[bytes], seconds: float = 120) -> tuple[int, str, str]:
     """Wait for the end of a process: status, stdout, stderr."""
     out, err = process.communicate(timeout=seconds)
     return process.returncode, (out or b"").decode(), (err or b"").decode()

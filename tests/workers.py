@@ -94,7 +94,7 @@ class WorkerProcess:
         """Whether the worker reports itself ready."""
         return self.get("/health/ready")[0] == 200
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 120.0) -> Any:
         """Return the condition's value once it is true; fail if the worker ends before."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
@@ -103,7 +103,7 @@ class WorkerProcess:
             time.sleep(0.05)
         return value
 
-    def wait_until_ready(self, seconds: float = 60.0) -> None:
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
         """Wait until the worker reports itself ready; fail if it ends before."""
         self.wait_until(lambda: self.ready, seconds)
 
@@ -153,7 +153,7 @@ class WorkerProcess:
         self.process.terminate(seconds)
         return self.wait_for_end(0.0)
 
-    def wait_for_end(self, seconds: float = 60.0) -> int:
+    def wait_for_end(self, seconds: float = 120.0) -> int:
         """Wait until the process has ended by itself; return its exit status."""
         deadline = time.monotonic() + seconds
         while (status := self.exit_status) is None:

@@ -107,7 +107,7 @@ class Stream:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
 
     def start(self, *, ready: bool = True, app: str = "app", **more: str) -> WorkerProcess:

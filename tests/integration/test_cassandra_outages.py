@@ -138,7 +138,7 @@ async def test_what_was_acknowledged_before_a_crash_is_there_after_it(
         first = FirstAnswer()
         writer = await CassandraWriter.create(session, settings, first)
         write = asyncio.ensure_future(writer.write(rows_of(100_000, 1)))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await first.came.wait()
         await asyncio.to_thread(server.kill)
         result = await write

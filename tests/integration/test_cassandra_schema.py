@@ -189,7 +189,7 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

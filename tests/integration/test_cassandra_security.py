@@ -103,7 +103,7 @@ def server(certificates: Path) -> Iterator[EmbeddedCassandra]:
 
 async def first_user(settings: Settings) -> None:
     """Return once the superuser may connect, within a minute."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await (await connect(settings)).close()
@@ -249,7 +249,7 @@ async def test_a_right_that_is_taken_away_is_reported(
     admin = settings_of(server, certificates, KEYSPACE=unique)
     user = {"CASSANDRA_USERNAME": READER, "CASSANDRA_PASSWORD": READER}
     reader = settings_of(server, certificates, KEYSPACE=unique, **user)
-    async with await connect(admin) as session, asyncio.timeout(60):
+    async with await connect(admin) as session, asyncio.timeout(120):
         await apply(session, admin)
         await session.execute(
             f"CREATE ROLE IF NOT EXISTS {READER} WITH PASSWORD = '{READER}' AND LOGIN = true"
@@ -291,7 +291,7 @@ async def test_a_worker_with_a_password_and_a_certificate_keeps_them_to_itself(
     async with await connect(settings) as session:
         query = f"SELECT word, count FROM {stream.name}.words"
         found: set[tuple[str, int]] = set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while found != {("green", 100), ("tea", 100)}:
                 found = {tuple(row) for row in await session.execute(query)}
     answers = [

@@ -99,7 +99,7 @@ async def test_readers_share_one_connection(
     offsets = CommittedOffsets(unique, [kafka.address])
 
     async def read() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 with contextlib.suppress(KafkaError):
                     await offsets.read(TopicPartition(unique, 0))

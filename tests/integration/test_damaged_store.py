@@ -50,7 +50,7 @@ async def test_a_damaged_store_stops_a_worker_once_and_is_recovered(
     counts = Counter(word for line, _ in LINES for word in line.split())
     first = worker(partitions="1", print="0")
     await stream.produce(LINES)
-    wait_until(lambda: saved(1), 60)
+    wait_until(lambda: saved(1))
     assert first.stop() == 0
     second = restart(1, ready=False)
     await stream.produce(LINES)
@@ -62,6 +62,6 @@ async def test_a_damaged_store_stops_a_worker_once_and_is_recovered(
     assert last.startswith("Error: ")
     assert last.endswith("; the next start throws it away and recovers it from the changelog")
     third = restart(2, ready=True)
-    wait_until(lambda: saved(2), 60)
+    wait_until(lambda: saved(2))
     assert "is damaged (Corruption: " in third.output
     assert third.stop() == 0

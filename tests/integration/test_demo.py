@@ -33,7 +33,7 @@ def test_it_counts_and_leaves_nothing(
     pids = [child.pid for child in children(demo)]
     assert len(pids) == 4  # two servers, a worker and a producer
     demo.terminate()
-    _, errors = demo.communicate(timeout=60)
+    _, errors = demo.communicate(timeout=120)
     assert demo.returncode == 0, errors
     assert all(gone(pid) for pid in pids)
 
@@ -51,6 +51,6 @@ def test_a_producer_that_dies_ends_it(
         return None
 
     wait_until(producer, 90).kill()
-    _, errors = demo.communicate(timeout=60)
+    _, errors = demo.communicate(timeout=120)
     assert demo.returncode == 1
     assert "Error: the producer ended by itself with status -9" in errors

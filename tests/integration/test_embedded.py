@@ -40,7 +40,7 @@ async def consume(kafka: EmbeddedKafka, topic: str, count: int) -> list[bytes]:
         auto_offset_reset="earliest",
         isolation_level="read_committed",
     ) as consumer:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return [(await anext(consumer)).value for _ in range(count)]
 
 
@@ -138,7 +138,7 @@ async def test_a_paused_kafka_answers_later() -> None:
             _, waiting = await asyncio.wait([sent], timeout=1)
             assert waiting
             kafka.resume()
-            await asyncio.wait_for(sent, 30)
+            await asyncio.wait_for(sent, 120)
         data = kafka.data
     assert not data.exists()
 
@@ -234,7 +234,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(wait_until: Callable[...
     kafka = EmbeddedKafka()
     data = kafka.data
     starting = asyncio.create_task(kafka.__aenter__())
-    await asyncio.to_thread(wait_until, lambda: kafka.running, 30)
+    await asyncio.to_thread(wait_until, lambda: kafka.running)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

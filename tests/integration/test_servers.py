@@ -71,7 +71,7 @@ def test_servers_stop_while_they_start(
 ) -> None:
     """A signal before `ready` ends it with 0 too, and leaves no Java."""
     with running("servers") as process:
-        pids = wait_until(lambda: java(process), 60)
+        pids = wait_until(lambda: java(process))
         process.terminate()
         _, errors = process.communicate(timeout=40)
     assert process.returncode == 0, errors
@@ -102,7 +102,7 @@ def test_a_server_that_dies_ends_the_command(gone: Callable[[int], bool]) -> Non
 def test_wrong_options_are_one_clear_line(options: tuple[str, ...], said: str) -> None:
     """A wrong option stops the command with status 2 before it starts a server."""
     with running("servers", *options) as process:
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert errors.startswith("Error: ")
     assert said in errors

@@ -69,7 +69,7 @@ async def test_every_line_of_netcat_arrives_once(
         peer.kill()
         peer.wait()
     peer = netcat("-l", "-N", "127.0.0.1", str(unused_port))
-    peer.communicate(b"begun", timeout=60)
+    peer.communicate(b"begun", timeout=120)
     found = await delivered(kafka.address, unique, 100_001)
     assert found == sorted([*numbered(0, 100_000).splitlines(), b"begun"])
     assert run.stop() == (0, "100001 lines acknowledged by Kafka\n")
@@ -106,7 +106,7 @@ async def test_many_netcats_at_once(
 ) -> None:
     """Of more clients than are read at a time, each line arrives once and whole."""
     run = produce.watch("socket", "127.0.0.1", "0", "--listen", "--connections", "2")
-    port = wait_until(lambda: run.port, 30)
+    port = wait_until(lambda: run.port)
     for number in range(5):
         path = tmp_path / f"{number}"
         path.write_bytes(numbered(number * 20_000, (number + 1) * 20_000))

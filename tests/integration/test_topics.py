@@ -50,7 +50,7 @@ async def configs(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
 
 async def shown(admin: AIOKafkaAdminClient, topic: str) -> None:
     """Wait until the broker shows a topic that was made."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while topic not in await admin.list_topics():
             pass
 

@@ -115,7 +115,7 @@ async def test_lines_count_in_the_window_of_their_timestamp(
         for number in range(3000)
     ]
     await stream.produce(lines)
-    wait_until(lambda: rows_of(session, stream.name) == expected(lines), 30)
+    wait_until(lambda: rows_of(session, stream.name) == expected(lines))
 
 
 async def test_windows_that_hop_count_a_line_in_each(
@@ -129,7 +129,7 @@ async def test_windows_that_hop_count_a_line_in_each(
     for line, timestamp in lines:
         newest = timestamp // 100 * 100
         counts.update((w, newest - back) for w in line.split() for back in (0, 100, 200))
-    wait_until(lambda: rows_of(session, stream.name) == dict(counts), 30)
+    wait_until(lambda: rows_of(session, stream.name) == dict(counts))
 
 
 async def test_running_totals_go_to_a_table_of_two_columns(
@@ -149,7 +149,7 @@ async def test_running_totals_go_to_a_table_of_two_columns(
     def found() -> dict[str, int]:
         return dict(tuple(row) for row in session.execute(f"SELECT * FROM {stream.name}.words"))
 
-    wait_until(lambda: found() == dict(counts), 30)
+    wait_until(lambda: found() == dict(counts))
 
 
 async def test_late_lines_go_unchanged_to_their_topic(
@@ -160,7 +160,7 @@ async def test_late_lines_go_unchanged_to_their_topic(
     in_time = [("one two", START), ("two", START + 2 * MINUTE)]
     late = [("too late", START + 5)]
     await stream.produce(in_time + late)
-    wait_until(lambda: rows_of(session, stream.name) == expected(in_time), 30)
+    wait_until(lambda: rows_of(session, stream.name) == expected(in_time))
     [record] = await read(kafka.address, f"{stream.name}-late", 1)
     assert (record.value, record.timestamp) == (b"too late", START + 5)
     _, metrics = running.get("/metrics")
@@ -177,7 +177,7 @@ async def test_messages_that_are_not_utf8_are_kept_apart(
     async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
         for value, timestamp in zip(values, [START, START, START + 1], strict=True):
             await producer.send_and_wait(stream.lines, value, timestamp_ms=timestamp)
-    wait_until(lambda: rows_of(session, stream.name) == expected(good), 30)
+    wait_until(lambda: rows_of(session, stream.name) == expected(good))
     [record] = await read(kafka.address, f"{stream.name}-rejected", 1)
     assert record.value == b"bad \xff byte"
     assert dict(record.headers)["reason"] == b"byte 0xff at 4: invalid start byte"
@@ -190,7 +190,7 @@ async def test_expired_windows_leave_the_table_but_not_cassandra(
     running = worker(partitions="2", window="1s", grace="1s", retention="2s")
     old = [(f"old words {number}", START + number % 2) for number in range(100)]
     await stream.produce(old)
-    wait_until(lambda: rows_of(session, stream.name) == expected(old, 1000), 30)
+    wait_until(lambda: rows_of(session, stream.name) == expected(old, 1000))
     new = [("new", START + MINUTE), ("new", START + MINUTE)]
     await stream.produce(new)
 
@@ -198,10 +198,10 @@ async def test_expired_windows_leave_the_table_but_not_cassandra(
         answer = one.json("/api/windows")
         return answer and [window["words"] for window in answer["windows"]]
 
-    wait_until(lambda: windows(running) == [2], 30)
+    wait_until(lambda: windows(running) == [2])
     assert running.stop() == 0
     again = stream.start()
-    wait_until(lambda: windows(again) == [2], 30)
+    wait_until(lambda: windows(again) == [2])
     assert rows_of(session, stream.name) == expected(old + new, 1000)
 
 
@@ -220,7 +220,7 @@ async def test_odd_text_is_counted_unchanged(
         ("e\u0301 é", START),
     ]
     await stream.produce(lines)
-    wait_until(lambda: rows_of(session, stream.name) == expected(lines), 30)
+    wait_until(lambda: rows_of(session, stream.name) == expected(lines))
 
 
 async def test_a_word_too_long_for_cassandra_stops_nothing(
@@ -231,9 +231,9 @@ async def test_a_word_too_long_for_cassandra_stops_nothing(
     lines = [("before", START), ("y" * 70_000 + " beside", START), ("after", START + 1)]
     await stream.produce(lines)
     wanted = {key: n for key, n in expected(lines).items() if len(key[0]) < 65_536}
-    wait_until(lambda: rows_of(session, stream.name) == wanted, 30)
+    wait_until(lambda: rows_of(session, stream.name) == wanted)
     message = f"a row for {stream.name}.words can't be written: word 'yyyy"
-    wait_until(lambda: message in running.output, 30)
+    wait_until(lambda: message in running.output)
     assert "wordcount_rows_refused_total 1.0" in running.get("/metrics")[1]
     assert running.stop() == 0
 
