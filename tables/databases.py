@@ -125,16 +125,20 @@ class Databases:
         database = self.database(partition)
         with self._stop_on_damage(partition):
             iterator = database.iter()
-            iterator.seek(start)
-            while iterator.valid():
-                if self._open.get(partition) is not database:
-                    raise DbClosedError
-                key = iterator.key()
-                if key >= end:
-                    return
-                yield key, iterator.value()
-                iterator.next()
-            iterator.status()  # raises if an error ended the loop, not the last row
+            try:
+                iterator.seek(start)
+                while iterator.valid():
+                    if self._open.get(partition) is not database:
+                        raise DbClosedError
+                    key = iterator.key()
+                    if key >= end:
+                        return
+                    yield key, iterator.value()
+                    iterator.next()
+                iterator.status()  # raises if an error ended the loop, not the last row
+            finally:
+                # It keeps a closed database locked, and the traceback of an error would keep it.
+                del iterator
 
     def prefixes(self, partition: int) -> Iterator[bytes]:
         """The first 8 bytes of keys, each once, in order: one for each window."""
@@ -142,19 +146,22 @@ class Databases:
         database = self.database(partition)
         with self._stop_on_damage(partition):
             iterator = database.iter()
-            iterator.seek_to_first()
-            while iterator.valid():
-                key = iterator.key()
-                if len(key) < PREFIX_BYTES:
-                    iterator.next()
-                    continue
-                prefix = key[:PREFIX_BYTES]
-                yield prefix
-                # The highest prefix has no next one to seek.
-                if prefix == b"\xff" * PREFIX_BYTES:
-                    return
-                iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
-            iterator.status()  # as in `scan`
+            try:
+                iterator.seek_to_first()
+                while iterator.valid():
+                    key = iterator.key()
+                    if len(key) < PREFIX_BYTES:
+                        iterator.next()
+                        continue
+                    prefix = key[:PREFIX_BYTES]
+                    yield prefix
+                    # The highest prefix has no next one to seek.
+                    if prefix == b"\xff" * PREFIX_BYTES:
+                        return
+                    iterator.seek((int.from_bytes(prefix, "big") + 1).to_bytes(PREFIX_BYTES, "big"))
+                iterator.status()
+            finally:
+                del iterator  # as in `scan`
 
     def sizes(self) -> dict[int, int]:
         """Bytes of each open database, standby copies too: its files and its memtables."""
