@@ -72,6 +72,18 @@ class Job:
         return self.name.replace("-", "_")
 
     @property
+    def settings(self) -> dict[str, str]:
+        """The settings of this application that name the servers, the topic and the keyspace."""
+        return {
+            "WORDCOUNT_BROKER": f"kafka://{self.kafka.address}",
+            "WORDCOUNT_CASSANDRA": self.cassandra.address,
+            "WORDCOUNT_ID": self.name,
+            "WORDCOUNT_LINES": self.topic,
+            "WORDCOUNT_PARTITIONS": str(self.partitions),
+            "WORDCOUNT_KEYSPACE": self.keyspace,
+        }
+
+    @property
     def topics(self) -> Topics:
         """Queries about topics and offsets of the job's Kafka."""
         return Topics(self.kafka.address, self.partitions)

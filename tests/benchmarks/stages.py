@@ -97,7 +97,7 @@ async def _fetching(job: Job, add: Callable[..., None]) -> None:
     async for block in _blocks(job):
         lines += len(block.records)
     add("fetch blocks", lines, time.perf_counter() - began)
-    settings, windows = _settings(job), Windows(60_000, None, 60_000, 86_400_000)
+    settings, windows = Settings.read(job.settings), Windows(60_000, None, 60_000, 86_400_000)
     began, lines = time.perf_counter(), 0
     async for block in _blocks(job):
         split_blocks([block], NO_WATERMARK, windows, settings)
@@ -165,7 +165,7 @@ def _counting(job: Job, blocks: list[Block], add: Callable[..., None]) -> list[l
 
 
 async def _keeping(job: Job, partials: list[list[bytes]], add: Callable[..., None]) -> None:
-    environ = _environ(job)
+    environ = job.settings
     app = create_app(environ)
     app.conf.datadir = job.folder / "stages"
     settings, table = app.settings, app.table
@@ -236,18 +236,3 @@ def _apply(spent: defaultdict[str, float], table: WordCounts, change: Change, of
         _timed(spent, "apply", lambda: table.apply(0, change, offset))
     finally:
         databases.write = write  # type: ignore[method-assign]  # as it was
-
-
-def _settings(job: Job) -> Settings:
-    return Settings.read(_environ(job))
-
-
-def _environ(job: Job) -> dict[str, str]:
-    return {
-        "WORDCOUNT_BROKER": f"kafka://{job.kafka.address}",
-        "WORDCOUNT_CASSANDRA": job.cassandra.address,
-        "WORDCOUNT_ID": job.name,
-        "WORDCOUNT_LINES": job.topic,
-        "WORDCOUNT_PARTITIONS": str(job.partitions),
-        "WORDCOUNT_KEYSPACE": job.keyspace,
-    }

@@ -103,14 +103,4 @@ class ThisApp(System):
         return re.sub(r"\x1b\[[0-9;]*m", "", super().log_tail())
 
     def _settings(self) -> dict[str, str]:
-        job = self.job
-        return {
-            "WORDCOUNT_BROKER": f"kafka://{job.kafka.address}",
-            "WORDCOUNT_CASSANDRA": job.cassandra.address,
-            "WORDCOUNT_ID": job.name,
-            "WORDCOUNT_LINES": job.topic,
-            "WORDCOUNT_PARTITIONS": str(job.partitions),
-            "WORDCOUNT_KEYSPACE": job.keyspace,
-            "WORDCOUNT_PRINT": "0",
-            **self.settings,
-        }
+        return {**self.job.settings, "WORDCOUNT_PRINT": "0", **self.settings}

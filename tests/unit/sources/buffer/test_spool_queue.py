@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import pytest
 
 
-def queue(path: Path) -> SpoolQueue:
-    return SpoolQueue(Spool(path, 1 << 30))
+async def opened(path: Path) -> SpoolQueue:
+    disk = SpoolQueue(Spool(path, 1 << 30))
+    await disk.open()
+    return disk
 
 
 def of(number: int) -> Batch:
@@ -29,8 +31,7 @@ def cut_off_the_last_byte(path: Path) -> None:
 
 async def test_a_release_returns_the_newest_position_before_it(tmp_path: Path) -> None:
     """Positions of batches that Kafka does not have stay; batches may have none."""
-    disk = queue(tmp_path)
-    await disk.open()
+    disk = await opened(tmp_path)
     for number, position in enumerate(("at 0", "at 1", None, "at 3")):
         await disk.append([of(number)], position)
     places = [found[1] for _ in range(4) if (found := await disk.read()) is not None]
@@ -44,13 +45,11 @@ async def test_kept_batches_come_before_and_behind_those_on_disk(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The next run prints how much is left, and reads it in order."""
-    disk = queue(tmp_path)
-    await disk.open()
+    disk = await opened(tmp_path)
     await disk.append([of(2)], None)
     await disk.keep([of(1)], [of(3)])
     await disk.close()
-    again = queue(tmp_path)
-    await again.open()
+    again = await opened(tmp_path)
     assert "that an earlier run left" in capsys.readouterr().err
     found = [record[0] for _ in range(3) if (record := await again.read()) is not None]
     assert found == [of(1), of(2), of(3)]
@@ -61,14 +60,12 @@ async def test_a_torn_end_is_printed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A damaged record is skipped; the number of its bytes appears on stderr."""
-    disk = queue(tmp_path)
-    await disk.open()
+    disk = await opened(tmp_path)
     await disk.append([of(1)], None)
     await disk.append([of(2)], None)
     await disk.close()
     cut_off_the_last_byte(tmp_path)
-    again = queue(tmp_path)
-    await again.open()
+    again = await opened(tmp_path)
     found = [record[0] for _ in range(3) if (record := await again.read()) is not None]
     assert found == [of(1)]
     assert capsys.readouterr().err.count("were damaged and skipped") == 1
@@ -77,8 +74,7 @@ async def test_a_torn_end_is_printed_once(
 
 async def test_a_removed_segment_is_named_once(tmp_path: Path) -> None:
     """A segment is removed once Kafka has all of it."""
-    disk = queue(tmp_path)
-    await disk.open()
+    disk = await opened(tmp_path)
     await disk.append([of(1)], None)
     while (found := await disk.read()) is not None:
         place = found[1]
