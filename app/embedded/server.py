@@ -218,6 +218,8 @@ class EmbeddedServer(ABC):
         directory = self._directory.acquire()
         if shutil.disk_usage(directory).free < _BYTES_TO_START:
             raise no_space(self.name)
+        if self._archive is not None:
+            self._archive.abandon()  # its JVM has ended by itself
         class_path = self._class_path(jars)
         self._archive = ClassArchive(java, class_path)
         options = [*self._archive.to_map(), *self._options(directory)]
