@@ -14,17 +14,22 @@ from cassandra.cluster import Cluster, Session
 
 from app.cassandra.connecting import connect
 from app.cassandra.schema import apply
+from app.cassandra.writer import CassandraWriter
 from app.settings import Settings
 from tests.delivered import administrator
 from tests.producers import Produce
 from tests.workers import WorkerProcess, environ_with, faust
+from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
+    from app.cassandra.session import CassandraSession
     from app.embedded import EmbeddedCassandra, EmbeddedKafka
     from tests.conftest import Servers
+
+    MakeWriter = Callable[..., Awaitable[CassandraWriter]]
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +48,32 @@ def keyspace(session: Session, unique: str) -> Iterator[str]:
     )
     yield unique
     session.execute(f"DROP KEYSPACE {unique}")
+
+
+@pytest.fixture
+def events() -> WriteEvents:
+    """The events of the writers of one test."""
+    return WriteEvents()
+
+
+@pytest.fixture
+async def writer_of(
+    cassandra: EmbeddedCassandra, keyspace: str, events: WriteEvents
+) -> AsyncIterator[MakeWriter]:
+    """Makes a writer into a keyspace of this test's own; makes its table where it is missing."""
+    sessions: list[CassandraSession] = []
+
+    async def make(**options: str) -> CassandraWriter:
+        given = {f"WORDCOUNT_{name}": value for name, value in options.items()}
+        where = {"WORDCOUNT_CASSANDRA": cassandra.address, "WORDCOUNT_KEYSPACE": keyspace}
+        settings = Settings.read(where | given)
+        sessions.append(await connect(settings))
+        await apply(sessions[-1], settings)
+        return await CassandraWriter.create(sessions[-1], settings, events)
+
+    yield make
+    for session in sessions:
+        await session.close()
 
 
 @pytest.fixture

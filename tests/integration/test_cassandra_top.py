@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.cassandra.connecting import connect
-from app.cassandra.schema import apply, check_top
+from app.cassandra.schema import check_top
 from app.cassandra.top import TopRow
-from app.cassandra.writer import CassandraWriter
 from app.errors import ConfigurationError
 from app.settings import Settings
-from tests.write_events import WriteEvents
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from cassandra.cluster import Session
 
-    from app.cassandra.session import CassandraSession
+    from app.cassandra.writer import CassandraWriter
     from app.embedded import EmbeddedCassandra
-
-    MakeWriter = Callable[..., Awaitable[CassandraWriter]]
+    from tests.integration.conftest import MakeWriter
+    from tests.write_events import WriteEvents
 
 START = int(time.time()) // 60 * 60_000
 END = START + 60_000
@@ -41,30 +37,14 @@ def ranks(partition: int, version: int, *words: str, cut: bool = False) -> list[
 
 
 @pytest.fixture
-def events() -> WriteEvents:
-    """The events of the writers of one test."""
-    return WriteEvents()
-
-
-@pytest.fixture
-async def writer_of(
-    cassandra: EmbeddedCassandra, keyspace: str, events: WriteEvents
-) -> AsyncIterator[MakeWriter]:
+def top_writer_of(writer_of: MakeWriter) -> MakeWriter:
     """Makes a writer of ranks into a keyspace of this test's own."""
-    sessions: list[CassandraSession] = []
 
     async def make(**options: str) -> CassandraWriter:
-        given = {f"WORDCOUNT_{name}": value for name, value in options.items()}
-        where = {"WORDCOUNT_CASSANDRA": cassandra.address, "WORDCOUNT_KEYSPACE": keyspace}
-        settings = Settings.read(where | {"WORDCOUNT_TOP_WORDS": "10"} | given)
-        sessions.append(await connect(settings))
-        await apply(sessions[-1], settings)
-        writer = await CassandraWriter.create(sessions[-1], settings, events)
+        writer = await writer_of(**{"TOP_WORDS": "10", **options})
         return await writer.create_top()
 
-    yield make
-    for session in sessions:
-        await session.close()
+    return make
 
 
 def table(session: Session, keyspace: str, columns: str = "partition, rank, word") -> Any:
@@ -74,10 +54,10 @@ def table(session: Session, keyspace: str, columns: str = "partition, rank, word
 
 
 async def test_partitions_rank_side_by_side(
-    writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
+    top_writer_of: MakeWriter, events: WriteEvents, session: Session, keyspace: str
 ) -> None:
     """One query brings the ranks of all; each list goes out as one batch, so it appears at once."""
-    writer = await writer_of()
+    writer = await top_writer_of()
     result = await writer.write([*ranks(0, 1, "tea", "milk"), *ranks(3, 1, "soy", cut=True)])
     assert (result.unwritten, events.batches) == ([], 2)
     assert table(session, keyspace) == [(0, 1, "tea"), (0, 2, "milk"), (3, 1, "soy")]
@@ -85,20 +65,20 @@ async def test_partitions_rank_side_by_side(
 
 
 async def test_a_newer_list_replaces_an_older_one_in_any_order(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    top_writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """A paused worker's late list changes nothing; it may only fill ranks that nobody has."""
-    writer = await writer_of()
+    writer = await top_writer_of()
     await writer.write(ranks(0, 2, "tea", "milk", "soy"))
     await writer.write(ranks(0, 1, "milk", "tea"))
     assert table(session, keyspace) == [(0, 1, "tea"), (0, 2, "milk"), (0, 3, "soy")]
 
 
 async def test_ranks_beyond_a_shorter_list_go(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    top_writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """Those of its version and of older ones, even if they come later; newer ones stay."""
-    writer = await writer_of()
+    writer = await top_writer_of()
     await writer.write(ranks(0, 1, *"abcdef"))
     await writer.write(ranks(0, 2, "a", "b", cut=True))
     await writer.write(ranks(0, 1, *"abcdef"))
@@ -108,10 +88,10 @@ async def test_ranks_beyond_a_shorter_list_go(
 
 
 async def test_ranks_expire_with_their_window(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    top_writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """As rows do."""
-    writer = await writer_of(OUTPUT_TTL="window", RETENTION="2h")
+    writer = await top_writer_of(OUTPUT_TTL="window", RETENTION="2h")
     await writer.write(ranks(0, int(time.time() * 1e6), "tea"))
     ((left,),) = table(session, keyspace, "ttl(word)")
     wanted = END / 1000 + 7_200 - time.time()
@@ -119,10 +99,10 @@ async def test_ranks_expire_with_their_window(
 
 
 async def test_a_word_too_long_for_a_key_has_its_rank(
-    writer_of: MakeWriter, session: Session, keyspace: str
+    top_writer_of: MakeWriter, session: Session, keyspace: str
 ) -> None:
     """It is no key here; its batch is beyond Cassandra's limit, so it is written alone."""
-    writer = await writer_of()
+    writer = await top_writer_of()
     result = await writer.write(ranks(0, 1, "a", "long" * 20_000, "b"))
     assert not result.unwritten
     assert [len(word) for _, _, word in table(session, keyspace)] == [1, 80_000, 1]

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.cassandra.connecting import connect
 from app.cassandra.rows import Row
 from app.cassandra.schema import apply
-from app.cassandra.writer import CassandraWriter, WriteRefusedError
-from app.settings import Settings
-from tests.write_events import WriteEvents
+from app.cassandra.writer import WriteRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable
 
     from cassandra.cluster import Session
 
-    from app.cassandra.session import CassandraSession
     from app.embedded import EmbeddedCassandra
-
-    MakeWriter = Callable[..., Awaitable[CassandraWriter]]
+    from tests.integration.conftest import MakeWriter
+    from tests.write_events import WriteEvents
 
 MINUTE_MS = 60_000
 NOW_MS = int(time.time()) // 60 * MINUTE_MS
@@ -32,32 +28,6 @@ PAGE = {"WINDOW": "none", "COLUMNS": "word,count"}
 
 def row(word: str, count: int, stamp_us: int = 1_000, start_ms: int = NOW_MS) -> Row:
     return Row(word, start_ms, start_ms + MINUTE_MS, count, stamp_us)
-
-
-@pytest.fixture
-def events() -> WriteEvents:
-    """The events of the writers of one test."""
-    return WriteEvents()
-
-
-@pytest.fixture
-async def writer_of(
-    cassandra: EmbeddedCassandra, keyspace: str, events: WriteEvents
-) -> AsyncIterator[MakeWriter]:
-    """Makes a writer into a keyspace of this test's own; makes its table where it is missing."""
-    sessions: list[CassandraSession] = []
-
-    async def make(**options: str) -> CassandraWriter:
-        given = {f"WORDCOUNT_{name}": value for name, value in options.items()}
-        where = {"WORDCOUNT_CASSANDRA": cassandra.address, "WORDCOUNT_KEYSPACE": keyspace}
-        settings = Settings.read(where | given)
-        sessions.append(await connect(settings))
-        await apply(sessions[-1], settings)
-        return await CassandraWriter.create(sessions[-1], settings, events)
-
-    yield make
-    for session in sessions:
-        await session.close()
 
 
 def table(session: Session, keyspace: str, columns: str = "word, window_start, count") -> Any:
